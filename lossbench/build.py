@@ -1,0 +1,116 @@
+"""Build the parts of a run from its config; every `instantiate` of the project is here."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from lossbench.catalogue import locate
+from lossbench.cells import without
+from lossbench.data.foreign import wrap
+from lossbench.errors import ConfigError
+from lossbench.losses.binding import BoundLoss, bind
+from lossbench.models import Network
+from lossbench.models.network import CosineHead
+from lossbench.streams import derive_seed
+
+
+def build(node: DictConfig, **context: Any) -> Any:
+    """Instantiate a config node, its errors told with their cause."""
+    try:
+        return instantiate(node, _convert_="all", **context)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, ConfigError):
+            raise cause from error
+        shown = f"{type(cause).__name__}: {cause}" if cause is not None else str(error)
+        raise ConfigError(f"_target_={node['_target_']}: {shown}") from error
+
+
+def build_data(node: DictConfig) -> Any:
+    """Load the data of a config node: a `DataModule`, or the user's own seen through the same interface."""
+    if node["_target_"] != "lossbench.data.DataModule":
+        return wrap(node)
+    data = build(node)
+    data.setup()
+    return data
+
+
+def build_trainer(node: DictConfig, callbacks: list[pl.Callback], folder: Path) -> pl.Trainer:
+    """Build the Lightning trainer: the user's options and callbacks, and ours; no output of its own."""
+    own = [build(callback) for callback in node.get("callbacks") or []]
+    trainer: pl.Trainer = build(
+        without(node, "callbacks"),
+        callbacks=[*callbacks, *own],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        default_root_dir=str(folder),
+    )
+    return trainer
+
+
+def build_loss(node: DictConfig, task: Any, context: dict[str, Any]) -> BoundLoss:
+    """Bind the loss of a config node to the run's context."""
+    parameters: Any = OmegaConf.to_container(node, resolve=True)
+    own = {key: value for key, value in parameters.items() if key not in ("_target_", "_partial_", "search")}
+    return bind(locate(node["_target_"]), own, context, task)
+
+
+def build_network(
+    node: DictConfig, loss: BoundLoss, input_shape: list[int], num_classes: int | None, seed: int
+) -> Network:
+    """Build backbone and head, each with initial weights that depend on the seed alone.
+
+    Raises
+    ------
+    ConfigError
+        If the model does not fit the inputs, or does not say how many features it has.
+
+    """
+    settings = without(node, "head", "head_scale")
+    with random_state(derive_seed(seed, "backbone")):
+        backbone: nn.Module = build(settings)(input_shape=input_shape)
+    num_features = getattr(backbone, "num_features", None)
+    if not isinstance(num_features, int):
+        raise ConfigError(f"model {node['_target_']} needs an attribute num_features: the width of what it returns.")
+    num_outputs = num_classes if loss.declaration.task == "multiclass" and num_classes else 1
+    with random_state(derive_seed(seed, "head")):
+        head: nn.Module
+        if head_of(node, loss) == "linear":
+            head = nn.Linear(num_features, num_outputs)
+        else:
+            scales_itself = loss.declaration.head == "cosine"
+            head = CosineHead(num_features, num_outputs, scale=1.0 if scales_itself else node.get("head_scale", 30.0))
+    return Network(backbone, head)
+
+
+def head_of(node: DictConfig, loss: BoundLoss) -> str:
+    """Return the head that runs: what the config says, or what the loss asks for."""
+    head = str(node.get("head", "auto"))
+    return loss.declaration.head if head == "auto" else head
+
+
+@contextmanager
+def random_state(seed: int) -> Iterator[None]:
+    """Draw from the global generators at a seed of its own, and leave them as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def hash_of(tensors: Iterable[Tensor]) -> str:
+    """Hash the values of tensors, in their order."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

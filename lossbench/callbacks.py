@@ -1,0 +1,81 @@
+"""Lightning callbacks of every run: what it costs, and telling the tracker and the terminal of each epoch."""
+
+import time
+
+import psutil
+import pytorch_lightning as pl
+import torch
+
+from lossbench import progress
+from lossbench.learners import Supervised
+from lossbench.tracking import RunTracker
+
+
+class Cost(pl.Callback):
+    """Measure training time without evaluation, samples per second, and memory at the end of each epoch."""
+
+    def __init__(self) -> None:
+        self.training_seconds = 0.0
+        self.samples = 0
+        self.peak_memory = 0
+        self._started: float | None = None
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        """Count the samples."""
+        self.samples += len(batch.inputs)  # type: ignore[attr-defined]
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock: what follows is evaluation."""
+        self._stop()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock, if no evaluation did, and look at the memory."""
+        self._stop()
+        self.peak_memory = max(self.peak_memory, psutil.Process().memory_info().rss)
+        if torch.cuda.is_available():
+            self.peak_memory = max(self.peak_memory, torch.cuda.max_memory_allocated())
+
+    def _stop(self) -> None:
+        if self._started is not None:
+            self.training_seconds += time.perf_counter() - self._started
+            self._started = None
+
+    def summary(self) -> dict[str, float]:
+        """Return the figures for the record."""
+        return {
+            "training_seconds": round(self.training_seconds, 3),
+            "samples_per_second": round(self.samples / self.training_seconds, 1) if self.training_seconds else 0.0,
+            "peak_memory_mb": round(self.peak_memory / 2**20, 1),
+        }
+
+
+class Tell(pl.Callback):
+    """Send each finished epoch to the tracker and to the terminal."""
+
+    def __init__(self, tracker: RunTracker, monitor: str) -> None:
+        self.tracker, self.monitor = tracker, monitor
+        self._told = 0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tell of the epoch before this one, whose history is now complete."""
+        self._tell(pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tell of the last epoch."""
+        self._tell(pl_module)
+
+    def _tell(self, learner: pl.LightningModule) -> None:
+        assert isinstance(learner, Supervised)
+        for row in learner.history[self._told :]:
+            metrics = {name: value for name, value in row.items() if name != "epoch"}
+            self.tracker.log(metrics, step=int(row["epoch"]))
+            shown = [f"val/{self.monitor}", f"test/{self.monitor}", "train/loss"]
+            name = next(name for name in shown if name in metrics)
+            progress.epoch_done(int(row["epoch"]) + 1, f"{name} {metrics[name]:.4f}")
+        self._told = len(learner.history)

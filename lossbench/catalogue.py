@@ -1,0 +1,155 @@
+"""What the losses say of themselves, read without importing torch.
+
+The facts stand once, in the decorator, signature and docstring of each loss. Here they are read from the source text,
+so that checks, errors and listings answer at once; a test compares them with the imported losses.
+"""
+
+import ast
+import importlib
+import inspect
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lossbench import CONF
+from lossbench.errors import ConfigError, nearest
+
+RUN_CONTEXT = frozenset({"class_counts", "num_classes", "max_epochs", "num_samples", "num_features"})
+"""Context that holds for a whole run."""
+STEP_CONTEXT = frozenset({"epoch", "features", "index", "inputs"})
+"""Context that changes from step to step."""
+
+SERVES = {"regression": {"regression"}, "binary": {"binary", "multiclass"}, "multiclass": {"multiclass"}}
+"""The tasks of losses that can train each task of data: two classes may also be trained with two logits."""
+
+_FAMILIES = Path(__file__).parent / "losses"
+
+
+@dataclass(frozen=True)
+class LossFacts:
+    """What a loss of the catalogue says of itself."""
+
+    name: str
+    family: str
+    task: str
+    link: str
+    source: str
+    problem: str = ""
+    head: str = "linear"
+    reduction: str = "mean"
+    ranges: dict[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    docstring: str = ""
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return self.docstring.partition("\n")[0]
+
+    @property
+    def formula(self) -> str:
+        """The line of the docstring that starts with "Formula:"."""
+        lines = (line.strip() for line in self.docstring.splitlines())
+        return next((line.removeprefix("Formula:").strip() for line in lines if line.startswith("Formula:")), "")
+
+
+@cache
+def declared_losses() -> dict[str, LossFacts]:
+    """Return the facts of every loss that lossbench defines, by the name of its function."""
+    facts = {}
+    for path in sorted(_FAMILIES.glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and (declaration := _declaration(node)) is not None:
+                facts[node.name] = LossFacts(
+                    name=node.name,
+                    family=path.stem,
+                    needs=_needs(node),
+                    docstring=inspect.cleandoc(ast.get_docstring(node) or ""),
+                    **declaration,
+                )
+    return facts
+
+
+def facts_of(target: str) -> LossFacts | None:
+    """Return the facts of the loss that a `_target_` names, or None if it is not one of lossbench's own."""
+    package, _, name = target.rpartition(".")
+    return declared_losses().get(name) if package.startswith("lossbench.losses") else None
+
+
+def loss_names() -> list[str]:
+    """Return the names of the YAML files in `conf/loss`."""
+    return sorted(path.stem for path in (CONF / "loss").glob("*.yaml"))
+
+
+def losses_for(task: str) -> list[str]:
+    """Return the names of the losses that serve a task of data."""
+    targets = {name: facts_of(default_parameters(name)["_target_"]) for name in loss_names()}
+    return [name for name, facts in targets.items() if facts is not None and facts.task in SERVES[task]]
+
+
+def default_parameters(name: str) -> dict[str, Any]:
+    """Read `conf/loss/NAME.yaml`: `_target_` and the default hyper-parameters.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file.
+
+    """
+    from omegaconf import OmegaConf
+
+    path = CONF / "loss" / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"loss={name}: no such loss. {nearest(name, loss_names())}")
+    node: Any = OmegaConf.to_container(OmegaConf.load(path))
+    return {key: value for key, value in node.items() if key not in ("_partial_", "search")}
+
+
+def locate(target: str) -> Any:
+    """Import what a `_target_` names.
+
+    Raises
+    ------
+    ConfigError
+        If the module or the name in it does not exist; the cause is told.
+
+    """
+    module_name, _, name = target.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise ConfigError(
+            f"_target_={target}: importing {module_name or target!r} failed: {type(error).__name__}: {error}. "
+            "A module of yours is found in the current folder, in the folder of --config-dir, or when installed."
+        ) from error
+    if not hasattr(module, name):
+        public = [key for key in vars(module) if not key.startswith("_")]
+        raise ConfigError(f"_target_={target}: {module_name} has no {name!r}. {nearest(name, public)}")
+    return getattr(module, name)
+
+
+def _declaration(node: ast.FunctionDef | ast.ClassDef) -> dict[str, Any] | None:
+    for decorator in node.decorator_list:
+        if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name) and decorator.func.id == "loss":
+            return {
+                keyword.arg: keyword.value.id
+                if isinstance(keyword.value, ast.Name)
+                else ast.literal_eval(keyword.value)
+                for keyword in decorator.keywords
+                if keyword.arg is not None
+            }
+    return None
+
+
+def _needs(node: ast.FunctionDef | ast.ClassDef) -> tuple[str, ...]:
+    functions = (
+        [node] if isinstance(node, ast.FunctionDef) else [f for f in node.body if isinstance(f, ast.FunctionDef)]
+    )
+    return tuple(
+        argument.arg
+        for function in functions
+        if function.name in (node.name, "__init__", "forward")
+        for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+        if default is None
+    )

@@ -1,0 +1,238 @@
+"""From the command line to the cells of a comparison: composed, checked and named before anything starts.
+
+A cell is one (problem, loss, seed). Its key is the hash of everything that can change its numbers and of nothing else.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lossbench import CONF
+from lossbench.catalogue import default_parameters, loss_names
+from lossbench.errors import ConfigError, nearest
+
+NOT_IN_KEY = (
+    "compare", "data.root", "loss.search", "output_dir", "rerun", "tracking", "trainer.profiler",
+)  # fmt: skip
+"""What can't change the numbers of a run."""
+NOT_IN_PROBLEM = ("data.run_seed", "data.seed", "loss", "model.head", "seed", "weighting")
+"""What may differ between the runs that one comparison holds against each other."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One run of a comparison, before it runs.
+
+    Parameters
+    ----------
+    config : DictConfig
+        The composed config, without Hydra's own node.
+    choices : dict
+        What was chosen in each group, e.g. {"loss": "focal", "data": "digits_imb"}.
+
+    """
+
+    config: DictConfig
+    choices: dict[str, str]
+
+    @property
+    def data(self) -> str:
+        """The name of the problem."""
+        return self.choices["data"]
+
+    @property
+    def loss(self) -> str:
+        """The name of the loss: its YAML, or the function that `loss._target_` names instead."""
+        name, target = self.choices["loss"], self.config.loss["_target_"]
+        replaced = name in loss_names() and default_parameters(name)["_target_"] != target
+        return str(target).rpartition(".")[2] if replaced else name
+
+    @property
+    def weighting(self) -> str:
+        """The name of the weighting."""
+        return self.choices["weighting"]
+
+    @property
+    def name(self) -> str:
+        """The name of the run, e.g. "ldam+drw-s3"."""
+        weighting = "" if self.weighting == "none" else f"+{self.weighting}"
+        return f"{self.loss}{weighting}-s{self.config.seed}"
+
+    @cached_property
+    def resolved(self) -> dict[str, Any]:
+        """The config as a plain dictionary, interpolations resolved."""
+        container: Any = OmegaConf.to_container(self.config, resolve=True)
+        return container
+
+    @cached_property
+    def key(self) -> str:
+        """The hash of everything that can change the numbers of the run."""
+        return digest(self.resolved, leaving_out=NOT_IN_KEY)
+
+    @cached_property
+    def problem(self) -> str:
+        """The hash of what the runs of one comparison share: all but loss, weighting, head and seed."""
+        own_seed = "seed" in self.config.data and not OmegaConf.is_interpolation(self.config.data, "seed")
+        data_seed = self.config.data.seed if own_seed else "the run's"
+        return digest({**self.resolved, "data_seed": data_seed}, leaving_out=NOT_IN_KEY + NOT_IN_PROBLEM)
+
+    @property
+    def folder(self) -> Path:
+        """Where the run writes, inside `output_dir`; the same cell always has the same folder."""
+        return Path(self.data) / f"{self.name}-{self.key[:8]}"
+
+    @property
+    def path(self) -> Path:
+        """The folder of the run."""
+        return Path(self.config.output_dir) / self.folder
+
+
+def without(node: DictConfig, *names: str) -> DictConfig:
+    """Return a copy of a config node that lacks some of its keys."""
+    copy: DictConfig = OmegaConf.masked_copy(node, [str(key) for key in node if key not in names])
+    return copy
+
+
+def digest(config: dict[str, Any], leaving_out: tuple[str, ...] = ()) -> str:
+    """Hash a config; keys given with dots are left out, and 2 and 2.0 are the same number.
+
+    Examples
+    --------
+    >>> digest({"a": 2, "b": {"c": 1}}) == digest({"b": {"c": 1, "d": 0}, "a": 2.0}, leaving_out=("b.d",))
+    True
+
+    """
+
+    def canonical(node: Any, path: str = "") -> Any:
+        if isinstance(node, dict):
+            inside = {key: f"{path}.{key}" if path else str(key) for key in node}
+            return {
+                str(key): canonical(node[key], inside[key]) for key in sorted(node) if inside[key] not in leaving_out
+            }
+        if isinstance(node, list):
+            return [canonical(element, path) for element in node]
+        return int(node) if isinstance(node, float) and node.is_integer() else node
+
+    return hashlib.sha256(json.dumps(canonical(config)).encode()).hexdigest()
+
+
+def cell_of(config: DictConfig) -> Cell:
+    """Make the cell of a composed config that still has Hydra's node."""
+    return Cell(
+        without(config, "hydra"), {str(group): str(choice) for group, choice in config.hydra.runtime.choices.items()}
+    )
+
+
+def _folder_of_run(*, _root_: DictConfig) -> str:
+    return str(cell_of(_root_).folder)
+
+
+OmegaConf.register_new_resolver("lossbench.folder", _folder_of_run, replace=True)
+
+
+def compose_cells(arguments: argparse.Namespace) -> list[Cell]:
+    """Compose every cell that a command line asks for.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The arguments as Hydra's own parser read them.
+
+    Raises
+    ------
+    ConfigError
+        If a group, a choice or a key does not exist, or a value can't be read.
+
+    """
+    with _composer(arguments) as compose_config, clear_errors(arguments.overrides, compose_config):
+        overrides = OverridesParser.create().parse_overrides(arguments.overrides)
+        swept = [override for override in overrides if override.is_sweep_override()]
+        first = compose_config([override.input_line for override in overrides if not override.is_sweep_override()])
+        multirun = arguments.multirun or str(first.hydra.mode) == "RunMode.MULTIRUN"
+        if swept and not multirun:
+            raise ConfigError(f"{swept[0].input_line}: several values need -m (--multirun) before the overrides.")
+        if not multirun:
+            return [cell_of(first)]
+        parameters = [f"{key}={value}" for key, value in (first.hydra.sweeper.get("params") or {}).items()]
+        lines = parameters + arguments.overrides
+        return [cell_of(compose_config(line)) for line in _expand(lines)]
+
+
+def _expand(lines: list[str]) -> list[list[str]]:
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    overrides = OverridesParser.create().parse_overrides(lines)
+    own = [override for override in overrides if not override.key_or_group.startswith("hydra.sweeper")]
+    return BasicSweeper.split_arguments(own, max_batch_size=None)[0]
+
+
+@contextmanager
+def _composer(arguments: argparse.Namespace) -> Iterator[Any]:
+    searchpath = []
+    if arguments.config_dir is not None:
+        folder = Path(arguments.config_dir).resolve()
+        if not folder.is_dir():
+            raise ConfigError(f"--config-dir {arguments.config_dir}: no such folder.")
+        searchpath = [f"hydra.searchpath=[file://{folder}]"]
+    config_name = arguments.config_name or "config"
+    with initialize_config_dir(str(arguments.config_path or CONF), version_base="1.3", job_name="lossbench"):
+        yield lambda overrides: compose(config_name, [*searchpath, *overrides], return_hydra_config=True)
+
+
+@contextmanager
+def clear_errors(overrides: list[str], compose_config: Any) -> Iterator[None]:
+    """Turn Hydra's errors into a `ConfigError` that names key, value, what is allowed and the nearest choice."""
+    try:
+        yield
+    except MissingConfigException as error:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        if not error.options:
+            raise ConfigError(str(error)) from error
+        raise ConfigError(f"{group}={choice}: there is no such choice. {nearest(choice, error.options)}") from error
+    except (ConfigCompositionException, OmegaConfBaseException) as error:
+        key = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error))
+        line = next((line for line in overrides if key and line.lstrip("+~").startswith(key[1])), None)
+        if key is None or line is None:
+            raise ConfigError(_first_lines(error)) from error
+        if line.startswith(("+", "~")):
+            raise ConfigError(f"{line}: {_first_lines(error)}") from error
+        raise ConfigError(f"{line}: {_unknown_key(key[1], compose_config([]))}") from error
+    except HydraException as error:
+        raise ConfigError(_first_lines(error)) from error
+
+
+def _unknown_key(key: str, config: DictConfig) -> str:
+    own = without(config, "hydra")
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(own, parent) if parent else own
+    if not isinstance(node, DictConfig):
+        return f"there is no key {key!r}. {nearest(key.partition('.')[0], [str(name) for name in own])}"
+    known = [str(name) for name in node if not str(name).startswith("_")]
+    hint = "none" if not known else nearest(name, known)
+    return f"there is no key {name!r} in {parent or 'the config'}. {hint} (To add a new key, write +{key}=...)"
+
+
+def _first_lines(error: Exception) -> str:
+    return "\n".join(line for line in str(error).splitlines() if "HYDRA_FULL_ERROR" not in line).strip()
+
+
+def put_user_code_on_path(arguments: argparse.Namespace) -> None:
+    """Make modules importable from the current folder and from the folder of --config-dir."""
+    for folder in (arguments.config_dir, "."):
+        path = str(Path(folder).resolve()) if folder else ""
+        if path and path not in sys.path:
+            sys.path.insert(0, path)

@@ -1,0 +1,154 @@
+"""What must hold before anything starts. No check here imports torch, unless the user brings a loss of their own."""
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from lossbench.catalogue import SERVES, facts_of, locate, losses_for
+from lossbench.cells import Cell
+from lossbench.errors import ConfigError, nearest
+from lossbench.intervals import contains
+
+RANGES = {
+    "seed": "[0, inf)",
+    "data.seed": "[0, inf)",
+    "data.imbalance.factor": "[1, inf)",
+    "data.imbalance.max_count": "[1, inf)",
+    "data.noise.rate": "[0, 1]",
+    "data.contamination.fraction": "[0, 1]",
+    "data.contamination.scale": "[0, inf)",
+    "data.contamination.df": "(0, inf)",
+    "data.val_fraction": "[0, 1)",
+    "data.batch_size": "[1, inf)",
+    "data.eval_batch_size": "[1, inf)",
+    "data.max_train": "[1, inf)",
+    "data.max_test": "[1, inf)",
+    "model.head_scale": "(0, inf)",
+    "optimizer.lr": "(0, inf)",
+    "optimizer.momentum": "[0, 1)",
+    "optimizer.weight_decay": "[0, inf)",
+    "scheduler.gamma": "(0, inf)",
+    "trainer.max_epochs": "[1, inf)",
+    "weighting.beta": "[0, 1)",
+    "weighting.start_epoch": "[0, inf)",
+}
+ALLOWED = {
+    "compare.select": ["best_val", "last"],
+    "data.imbalance.kind": ["exp", "none", "step"],
+    "data.noise.kind": ["asymmetric", "none", "symmetric"],
+    "data.contamination.kind": ["heavy_tail", "heteroscedastic", "leverage", "none", "vertical"],
+    "data.contamination.shift": ["one_sided", "symmetric"],
+    "model.head": ["auto", "cosine", "linear"],
+}
+FAMILIES = {"symmetric": ["exact", "iid", "uniform"], "asymmetric": ["exact", "iid"]}
+
+
+def check(cells: Iterable[Cell]) -> None:
+    """Check every cell of a comparison, then what they share: the data files and the folder for results.
+
+    Raises
+    ------
+    ConfigError
+        With one message: the key, its value, what is allowed, and the nearest choice.
+
+    """
+    from lossbench.data.files import data_root, ensure_files
+
+    cells = list(cells)
+    for cell in cells:
+        check_cell(cell)
+    for output_dir in {str(cell.config.output_dir) for cell in cells}:
+        check_writable(Path(output_dir))
+    for source, root in {(cell.config.data.get("source"), cell.config.data.get("root")) for cell in cells}:
+        if source is not None:
+            ensure_files(source, data_root(root))
+
+
+def check_cell(cell: Cell) -> None:
+    """Check one config: values, the loss, and that loss, weighting, corruption and head fit the task."""
+    for key, interval in RANGES.items():
+        value = OmegaConf.select(cell.config, key)
+        if value is not None and not contains(interval, value):
+            raise ConfigError(f"{key}={value} is out of range: allowed is {interval}.")
+    for key, allowed in ALLOWED.items():
+        _check_choice(key, OmegaConf.select(cell.config, key), allowed)
+    noise = cell.config.data.get("noise")
+    if noise is not None and noise.kind in FAMILIES:
+        _check_choice("data.noise.family", noise.family, FAMILIES[noise.kind])
+    _check_loss(cell)
+    _check_task(cell)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise a `ConfigError` unless files can be written into the folder, which need not exist yet."""
+    existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    try:
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".lossbench-"):
+            writable = os.access(existing, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise ConfigError(f"output_dir={folder}: can't write there. Choose another folder: output_dir=DIR.")
+
+
+def _check_choice(key: str, value: Any, allowed: list[str]) -> None:
+    if value is not None and value not in allowed:
+        raise ConfigError(f"{key}={value} is not known. {nearest(str(value), allowed)}")
+
+
+def _check_loss(cell: Cell) -> None:
+    node = cell.config.loss
+    facts = facts_of(node["_target_"])
+    task = cell.config.data.task
+    _check_choice("data.task", task, list(SERVES))
+    if facts is None:
+        _check_own_loss(node, task)
+        return
+    if facts.task not in SERVES[task]:
+        raise ConfigError(
+            f"loss={cell.loss} is for {facts.task}, but data={cell.data} is {task}. "
+            f"Losses that serve {task}: {', '.join(losses_for(task))}."
+        )
+    for name, interval in facts.ranges.items():
+        value = node.get(name)
+        if value is not None and not contains(interval, OmegaConf.to_object(value) if _nested(value) else value):
+            raise ConfigError(f"loss.{name}={value} is out of range: allowed is {interval}.")
+
+
+def _check_own_loss(node: DictConfig, task: str) -> None:
+    """Bind a user's loss and call it once on made-up outputs: its shape is seen before any training."""
+    target = locate(node["_target_"])
+    from lossbench.losses.binding import bind
+    from lossbench.probe import probe
+
+    parameters = {str(key): value for key, value in node.items() if key not in ("_target_", "_partial_", "search")}
+    num_classes = None if task == "regression" else 10 if task == "multiclass" else 2
+    context = {
+        "class_counts": list(range(num_classes or 0, 0, -1)),
+        "num_classes": num_classes,
+        "max_epochs": 1,
+        "num_samples": 100,
+        "num_features": 4,
+    }
+    probe(bind(target, parameters, context, task), num_classes, name=str(node["_target_"]))  # type: ignore[arg-type]
+
+
+def _check_task(cell: Cell) -> None:
+    data, regression = cell.config.data, cell.config.data.task == "regression"
+    if regression and cell.weighting != "none":
+        raise ConfigError(f"weighting={cell.weighting} needs classes, but data={cell.data} is regression. Use none.")
+    if regression and cell.config.model.get("head") == "cosine":
+        raise ConfigError(f"model.head=cosine needs classes, but data={cell.data} is regression. Use linear or auto.")
+    for group in ("imbalance", "noise") if regression else ("contamination",):
+        kind = (data.get(group) or {}).get("kind", "none")
+        if kind != "none":
+            wanted = "classification" if regression else "regression"
+            raise ConfigError(f"data/{group}={kind} is for {wanted}, but data={cell.data} is {data.task}. Use none.")
+
+
+def _nested(value: Any) -> bool:
+    return OmegaConf.is_config(value)

@@ -1,0 +1,129 @@
+"""A user's own LightningDataModule, seen through the interface of lossbench's."""
+
+import inspect
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from lossbench.catalogue import locate
+from lossbench.data.loader import Batch
+from lossbench.data.module import center_and_scale
+from lossbench.errors import ConfigError
+
+
+class ForeignDataModule(pl.LightningDataModule):
+    """Wrap a LightningDataModule whose loaders give pairs (inputs, target).
+
+    Its training, validation (optional) and test loaders are used as they are; its batch order is its own affair. The
+    training loader is read once to count the classes, or to find the centre and scale of a regression target.
+
+    Parameters
+    ----------
+    module : LightningDataModule
+        The user's.
+    task : str
+        "regression", "binary" or "multiclass".
+
+    """
+
+    def __init__(self, module: pl.LightningDataModule, task: str) -> None:
+        super().__init__()
+        module.prepare_data()
+        module.setup("fit")
+        module.setup("test")
+        self.task = task
+        self.name = type(module).__name__
+        self._train = module.train_dataloader()
+        inputs, targets = _read(self._train)
+        self.input_shape = list(inputs.shape[1:])
+        self.num_train = len(targets)
+        self.num_classes: int | None = None
+        self.train_class_counts: list[int] | None = None
+        self.target_center, self.target_scale = 0.0, 1.0
+        if task == "regression":
+            self.target_center, self.target_scale = center_and_scale(targets)
+        else:
+            self.num_classes = int(getattr(module, "num_classes", 2 if task == "binary" else int(targets.max()) + 1))
+            self.train_class_counts = torch.bincount(targets.long(), minlength=self.num_classes).tolist()
+        loaders = {"val": _optional(module, "val_dataloader"), "test": _optional(module, "test_dataloader")}
+        self.evaluation_loaders = {name: self._wrap(loader) for name, loader in loaders.items() if loader is not None}
+        if "test" not in self.evaluation_loaders:
+            raise ConfigError(
+                f"data._target_={self.name}: it has no test_dataloader; losses are compared on a test set."
+            )
+        self.hashes: dict[str, str] = {}
+
+    def train_dataloader(self) -> "_Batches":
+        """Return the training loader."""
+        return self._wrap(self._train)
+
+    def val_dataloader(self) -> list["_Batches"]:
+        """Return the loaders that are evaluated after each epoch."""
+        return list(self.evaluation_loaders.values())
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the record says of the data."""
+        return {"source": self.name, "train": self.num_train, "class_counts": self.train_class_counts}
+
+    def _wrap(self, loader: Any) -> "_Batches":
+        return _Batches(loader, self.target_center, self.target_scale)
+
+
+class _Batches:
+    """The batches of a loader as `Batch`es, regression targets standardised."""
+
+    def __init__(self, loader: Any, center: float, scale: float) -> None:
+        self.loader, self.center, self.scale = loader, center, scale
+
+    batch_sampler = None  # Lightning asks every loader that has a sampler for it
+
+    @property
+    def sampler(self) -> Any:
+        """The loader's own, whose `set_epoch` Lightning calls."""
+        return getattr(self.loader, "sampler", None)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        start = 0
+        for inputs, target in self.loader:
+            index = torch.arange(start, start + len(target))
+            start += len(target)
+            scaled = (target - self.center) / self.scale if target.is_floating_point() else target.long()
+            yield Batch(inputs, scaled, scaled, index)
+
+
+def wrap(node: DictConfig) -> ForeignDataModule:
+    """Build the LightningDataModule that `data._target_` names from those keys of the node that it takes."""
+    target = locate(node["_target_"])
+    if not (inspect.isclass(target) and issubclass(target, pl.LightningDataModule)):
+        raise ConfigError(
+            f"data._target_={node['_target_']} is not a LightningDataModule of pytorch_lightning. "
+            "(The package `lightning` has a class of the same name that does not mix with it.)"
+        )
+    taken = inspect.signature(target).parameters
+    settings: Any = OmegaConf.to_container(node, resolve=True)
+    return ForeignDataModule(target(**{name: value for name, value in settings.items() if name in taken}), node.task)
+
+
+def _read(loader: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    first: Tensor | None = None
+    targets = []
+    for batch in loader:
+        if not isinstance(batch, list | tuple) or len(batch) != 2:
+            raise ConfigError("the loaders of a LightningDataModule must give pairs (inputs, target).")
+        first = batch[0] if first is None else first
+        targets.append(batch[1])
+    if first is None:
+        raise ConfigError("the training loader gives no batch.")
+    return first, torch.cat(targets)
+
+
+def _optional(module: pl.LightningDataModule, hook: str) -> Any:
+    overridden = getattr(type(module), hook) is not getattr(pl.LightningDataModule, hook)
+    return getattr(module, hook)() if overridden else None

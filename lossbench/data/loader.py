@@ -1,0 +1,149 @@
+"""Batches from memory: gathered, augmented and normalised as whole tensors, in the order of (seed, epoch)."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lossbench.errors import ConfigError
+from lossbench.streams import torch_stream
+
+PADDING = 4
+
+
+class Batch(NamedTuple):
+    """Samples: of a batch as learners get it, or of a whole data set with raw inputs.
+
+    Parameters
+    ----------
+    inputs : Tensor, shape (N, ...)
+        In a batch: float32, normalised.
+    target : Tensor, shape (N,)
+        As observed, corruption included: int64 classes, or float32 standardised by the data module's center and scale.
+    target_clean : Tensor, shape (N,)
+        The truth, in the same units.
+    index : Tensor, shape (N,)
+        Position in the source's training (or test) part, int64.
+
+    """
+
+    inputs: Tensor
+    target: Tensor
+    target_clean: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which a batch does not need
+
+    def select(self, rows: Tensor) -> "Batch":
+        """Return the samples of these rows."""
+        return Batch(*(tensor[rows] for tensor in self))
+
+
+class BatchLoader:
+    """Iterate over the batches of an epoch.
+
+    With a seed it is a training loader: the order is a permutation from the stream (seed, "order", epoch), augmentation
+    draws come from (seed, "augment", epoch), and a last batch of a single sample joins the one before it, since
+    BatchNorm can't normalise it. Without a seed it goes through the samples in their order, without augmentation.
+    Lightning calls `set_epoch` by itself.
+
+    Parameters
+    ----------
+    samples : Batch
+        All samples, with raw inputs: uint8 images, or floats.
+    batch_size : int
+        Samples per batch.
+    mean, std : Tensor
+        Of the inputs per channel or feature; uint8 images count as 0..1.
+    seed : int, optional
+        Seed of the order and the augmentation.
+    augment : bool
+        Crop at random after padding by 4 pixels, and flip at random from left to right; for 32x32 RGB images.
+
+    """
+
+    def __init__(
+        self,
+        samples: Batch,
+        batch_size: int,
+        mean: Tensor,
+        std: Tensor,
+        *,
+        seed: int | None = None,
+        augment: bool = False,
+    ) -> None:
+        shape = tuple(samples.inputs.shape[1:])
+        if augment and shape != (3, 32, 32):
+            raise ConfigError(
+                f"data.augment=true crops and flips 32x32 RGB images, but inputs have shape {shape}. Use false."
+            )
+        self.samples = samples
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+        channels = (-1, *[1] * (len(shape) - 1))
+        self._mean, self._std = mean.view(channels), std.view(channels)
+        self._windows = crop_windows(samples.inputs) if augment else None
+
+    batch_sampler = None  # Lightning asks every loader that has a sampler for it
+
+    @property
+    def sampler(self) -> "BatchLoader":
+        """Itself: Lightning looks for `set_epoch` here."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order and augmentation come next."""
+        self.epoch = epoch
+
+    def order(self) -> Tensor:
+        """Return the rows of the current epoch in their order, int64, shape (N,)."""
+        n = len(self.samples.index)
+        if self.seed is None:
+            return torch.arange(n)
+        return torch.randperm(n, generator=torch_stream(self.seed, "order", self.epoch))
+
+    def __len__(self) -> int:
+        return len(self._batches())
+
+    def __iter__(self) -> Iterator[Batch]:
+        # The draws belong to samples, not to places in the order: what a sample gets does not depend on the batch size.
+        augmentation = None
+        if self._windows is not None and self.seed is not None:
+            augmentation = draw_augmentation(len(self._windows), torch_stream(self.seed, "augment", self.epoch))
+        for rows in self._batches():
+            if self._windows is not None and augmentation is not None:
+                inputs = crop_and_flip(self._windows, rows, augmentation[rows])
+            else:
+                inputs = self.samples.inputs[rows]
+            yield Batch(self._normalise(inputs), *(tensor[rows] for tensor in self.samples[1:]))
+
+    def _batches(self) -> list[Tensor]:
+        batches = list(self.order().split(self.batch_size))
+        if self.seed is not None and len(batches) > 1 and len(batches[-1]) == 1 < self.batch_size:
+            batches[-2:] = [torch.cat(batches[-2:])]
+        return batches
+
+    def _normalise(self, inputs: Tensor) -> Tensor:
+        values = inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs.clone()
+        return values.sub_(self._mean).div_(self._std)
+
+
+def crop_windows(images: Tensor) -> Tensor:
+    """Return a view of all crops of the images after zero padding, (N, C, 9, 9, H, W) for (N, C, H, W)."""
+    height, width = images.shape[-2:]
+    return F.pad(images, [PADDING] * 4).unfold(2, height, 1).unfold(3, width, 1)
+
+
+def draw_augmentation(size: int, generator: torch.Generator) -> Tensor:
+    """Draw row offset, column offset and flip (0 or 1) of each sample, int64, shape (N, 3)."""
+    offsets = torch.randint(2 * PADDING + 1, (size, 2), generator=generator)
+    flips = torch.randint(2, (size, 1), generator=generator)
+    return torch.cat([offsets, flips], dim=1)
+
+
+def crop_and_flip(windows: Tensor, rows: Tensor, augmentation: Tensor) -> Tensor:
+    """Gather one crop of each row, flipped from left to right where drawn: (B, C, H, W)."""
+    top, left, flip = augmentation.unbind(1)
+    crops = windows[rows, :, top, left]
+    return torch.where(flip.bool().view(-1, 1, 1, 1), crops.flip(3), crops)

@@ -1,0 +1,256 @@
+"""The data of a run, in memory: loaded, corrupted, split and described once, then served in batches."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from lossbench.data.corruptions import confusion, stratified_subset
+from lossbench.data.files import data_root
+from lossbench.data.loader import Batch, BatchLoader
+from lossbench.data.sources import FIXED, Source, load_source
+from lossbench.data.training_set import TrainingSet, strata, training_set, validation_split
+from lossbench.errors import ConfigError
+from lossbench.streams import numpy_stream
+
+NONE: Mapping[str, Any] = {"kind": "none"}
+
+
+class DataModule(pl.LightningDataModule):
+    """A source and its corruptions as training, validation and test loaders.
+
+    Training and validation part are corrupted alike; the test part never is. Which samples are chosen and how they are
+    corrupted depends on `seed`; the validation split, the batch order and the augmentation on `run_seed`.
+
+    Parameters
+    ----------
+    source : str
+        A name of `lossbench.data.sources.SOURCES`.
+    task : str
+        The source's task: "multiclass", "binary" or "regression".
+    imbalance : mapping
+        kind (none, exp, step), factor, max_count; see `corruptions.imbalanced_counts`. Without max_count the head gets
+        the size of the smallest class. Kind none with a max_count: so many of each class.
+    noise : mapping
+        kind (none, symmetric, asymmetric), rate, family; see `corruptions.symmetric_noise`, `asymmetric_noise`.
+    contamination : mapping
+        kind and the parameters of `corruptions.contaminate`, for regression.
+    max_train, max_test : int, optional
+        Keep at most so many samples, in the proportions of the classes. The test samples kept are the same under
+        every seed.
+    val_fraction : float
+        Part of each observed class that is held out for validation, in [0, 1).
+    batch_size, eval_batch_size : int
+        Samples per batch in training, and in evaluation.
+    augment : bool
+        Random crops and flips in training, for 32x32 RGB images.
+    root : str, optional
+        Folder of the data files; see `files.data_root`.
+    seed : int
+        Seed of generated data, subsets and corruptions.
+    run_seed : int
+        Seed of split, order and augmentation.
+
+    Attributes
+    ----------
+    num_classes : int or None
+        None for regression.
+    input_shape : list of int
+        Shape of one input.
+    num_train : int
+        Training samples in the source: every `Batch.index` in training and validation is below it.
+    class_counts, train_class_counts, val_class_counts : list of int or None
+        Observed samples of each class: before the validation split, in training, in validation. None for regression.
+    target_center, target_scale : float
+        Regression targets in batches are (target - center) / scale: median and 1.4826 times the median absolute
+        deviation of the observed training targets. 0 and 1 for classes.
+    noise_kind : str
+        "none", "symmetric" or "asymmetric".
+    evaluation_loaders : dict of str to BatchLoader
+        "val" (if there is one), "test", and under label noise "train": what is evaluated, in this order.
+    hashes : dict of str to str
+        SHA-256 of what must be equal in paired runs: "targets" (chosen samples and their observed targets), "split",
+        "order" (of the first epoch).
+
+    """
+
+    def __init__(
+        self,
+        source: str,
+        task: str,
+        imbalance: Mapping[str, Any] = NONE,
+        noise: Mapping[str, Any] = NONE,
+        contamination: Mapping[str, Any] = NONE,
+        max_train: int | None = None,
+        max_test: int | None = None,
+        val_fraction: float = 0.1,
+        batch_size: int = 128,
+        eval_batch_size: int = 1000,
+        augment: bool = False,
+        root: str | None = None,
+        seed: int = 0,
+        run_seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.task = task
+        self.imbalance, self.noise, self.contamination = imbalance, noise, contamination
+        self.noise_kind: str = noise["kind"]
+        self.max_train, self.max_test = max_train, max_test
+        self.val_fraction = val_fraction
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.augment = augment
+        self.root = root
+        self.seed, self.run_seed = seed, run_seed
+        self.evaluation_loaders: dict[str, BatchLoader] = {}
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load, corrupt and split the data; a second call does nothing.
+
+        Raises
+        ------
+        ConfigError
+            If task, source and corruptions don't fit each other, or the data files are missing.
+
+        """
+        if self.evaluation_loaders:
+            return
+        source = load_source(self.source, data_root(self.root), self.seed)
+        self._check(source)
+        training = training_set(
+            self.source, source, self.imbalance, self.noise, self.contamination, self.max_train, self.seed
+        )
+        stream = numpy_stream(self.run_seed, "split")
+        train, val = validation_split(training.samples.target, self.val_fraction, stream)
+        self._describe(source, training, train, val)
+        self._make_loaders(source, training, train, val)
+        self.hashes = {
+            "targets": _hash(training.samples.index, training.samples.target),
+            "split": _hash(training.samples.index[train], training.samples.index[val]),
+            "order": _hash(self._train_loader.order()),
+        }
+
+    def train_dataloader(self) -> BatchLoader:
+        """Return the training batches."""
+        return self._train_loader
+
+    def val_dataloader(self) -> list[BatchLoader]:
+        """Return the loaders of `evaluation_loaders`, in their order."""
+        return list(self.evaluation_loaders.values())
+
+    def test_dataloader(self) -> BatchLoader:
+        """Return the test batches."""
+        return self.evaluation_loaders["test"]
+
+    def predict_dataloader(self) -> BatchLoader:
+        """Return the test batches."""
+        return self.evaluation_loaders["test"]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the data came out as, for the record: JSON-able."""
+        facts: dict[str, Any] = {
+            "source": self.source,
+            "task": self.task,
+            "seed": self.seed,
+            "sizes": self._sizes,
+            "class_counts": self.class_counts,
+            "train_class_counts": self.train_class_counts,
+            "val_class_counts": self.val_class_counts,
+            "target_center": self.target_center,
+            "target_scale": self.target_scale,
+            "imbalance": dict(self.imbalance),
+            "noise": dict(self.noise),
+            "contamination": dict(self.contamination),
+        }
+        if self._confusion is not None:
+            flipped = int(self._confusion.sum() - self._confusion.trace())
+            facts["noise"] |= {
+                "flipped": flipped,
+                "realised_rate": flipped / int(self._confusion.sum()),
+                "confusion": self._confusion.tolist(),
+            }
+        if self.contamination["kind"] != "none":
+            count = self._contaminated
+            total = self._sizes["train"] + self._sizes["val"]
+            facts["contamination"] |= {"contaminated": count, "realised_fraction": count / total}
+        return facts
+
+    def _check(self, source: Source) -> None:
+        if self.task != source.task:
+            raise ConfigError(f"data.task={self.task}, but data.source={self.source} is {source.task}.")
+        corruptions = {"imbalance": self.imbalance, "noise": self.noise, "contamination": self.contamination}
+        for name in ("imbalance", "noise") if self.task == "regression" else ("contamination",):
+            if (kind := corruptions[name]["kind"]) != "none":
+                raise ConfigError(f"data.{name}.kind={kind} does not apply to {self.task} data; allowed: none.")
+
+    def _describe(self, source: Source, training: TrainingSet, train: Tensor, val: Tensor) -> None:
+        samples = training.samples
+        self.num_classes = source.num_classes
+        self.input_shape = list(samples.inputs.shape[1:])
+        self.num_train = len(source.train_target)
+        self._contaminated = int(training.contaminated.sum())
+        self._confusion = None
+        if self.num_classes is None:
+            self.class_counts = self.train_class_counts = self.val_class_counts = None
+            self.target_center, self.target_scale = center_and_scale(samples.target[train])
+            return
+        self.class_counts, self.train_class_counts, self.val_class_counts = (
+            torch.bincount(target, minlength=self.num_classes).tolist()
+            for target in (samples.target, samples.target[train], samples.target[val])
+        )
+        self.target_center, self.target_scale = 0.0, 1.0
+        if self.noise_kind != "none":
+            self._confusion = confusion(samples.target_clean.numpy(), samples.target.numpy(), self.num_classes)
+
+    def _make_loaders(self, source: Source, training: TrainingSet, train: Tensor, val: Tensor) -> None:
+        test = _test_samples(source, self.max_test)
+        self._sizes = {"train": len(train), "val": len(val), "test": len(test.index)}
+        parts = {"val": training.samples.select(val), "test": test, "train": training.samples.select(train)}
+        parts = {name: self._standardised(samples) for name, samples in parts.items()}
+        self._train_loader = BatchLoader(
+            parts["train"], self.batch_size, source.mean, source.std, seed=self.run_seed, augment=self.augment
+        )
+        evaluated = [*(["val"] if len(val) else []), "test", *(["train"] if self.noise_kind != "none" else [])]
+        self.evaluation_loaders = {
+            name: BatchLoader(parts[name], self.eval_batch_size, source.mean, source.std) for name in evaluated
+        }
+
+    def _standardised(self, samples: Batch) -> Batch:
+        if self.num_classes is not None:
+            return samples
+        target, clean = ((y - self.target_center) / self.target_scale for y in (samples.target, samples.target_clean))
+        return samples._replace(target=target, target_clean=clean)
+
+
+def center_and_scale(target: Tensor) -> tuple[float, float]:
+    """Return the median and 1.4826 times the median absolute deviation, which estimates a Gaussian's deviation.
+
+    Where more than half of the values are equal the standard deviation stands in; where all are, 1.
+
+    Examples
+    --------
+    >>> center_and_scale(torch.tensor([1.0, 2.0, 3.0, 4.0, 100.0]))
+    (3.0, 1.4826)
+
+    """
+    values = target.double().numpy()
+    center = np.median(values)
+    scale = 1.4826 * np.median(np.abs(values - center)) or values.std() or 1.0
+    return float(center), float(scale)
+
+
+def _test_samples(source: Source, max_test: int | None) -> Batch:
+    index = torch.arange(len(source.test_target))
+    if max_test is not None:
+        chosen = stratified_subset(strata(source.test_target), max_test, numpy_stream(FIXED, "max_test"))
+        index = torch.from_numpy(chosen)
+    clean = source.test_target if source.test_target_clean is None else source.test_target_clean
+    return Batch(source.test_inputs, source.test_target, clean, torch.arange(len(clean))).select(index)
+
+
+def _hash(*tensors: Tensor) -> str:
+    return hashlib.sha256(b"".join(tensor.contiguous().numpy().tobytes() for tensor in tensors)).hexdigest()

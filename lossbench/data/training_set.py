@@ -1,0 +1,144 @@
+"""From a clean source to the training set of a run: imbalance, subset, corruption, then the validation split."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lossbench.data.corruptions import (
+    Array,
+    Rng,
+    asymmetric_noise,
+    choose_per_class,
+    confused_pairs,
+    contaminate,
+    imbalanced_counts,
+    part_of,
+    stratified_subset,
+    symmetric_noise,
+)
+from lossbench.data.loader import Batch
+from lossbench.data.sources import Source
+from lossbench.errors import ConfigError
+from lossbench.streams import numpy_stream
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The samples that are trained and validated on, with targets in the units of the source.
+
+    Parameters
+    ----------
+    samples : Batch
+        Raw inputs, observed and clean targets, positions in the source.
+    contaminated : Tensor of bool, shape (N,)
+        The samples that differ from the clean source in target or inputs.
+
+    """
+
+    samples: Batch
+    contaminated: Tensor
+
+
+def training_set(
+    name: str,
+    source: Source,
+    imbalance: Settings,
+    noise: Settings,
+    contamination: Settings,
+    max_train: int | None,
+    seed: int,
+) -> TrainingSet:
+    """Make the training set; every draw comes from a stream of (seed, purpose).
+
+    Raises
+    ------
+    ConfigError
+        If the source can't supply what is asked for.
+
+    """
+    index = torch.from_numpy(_imbalanced(source, imbalance, numpy_stream(seed, "imbalance")))
+    if max_train is not None:
+        chosen = stratified_subset(strata(source.train_target[index]), max_train, numpy_stream(seed, "max_train"))
+        index = index[torch.from_numpy(chosen)]
+    inputs, target = source.train_inputs[index], source.train_target[index]
+    known = source.train_target if source.train_target_clean is None else source.train_target_clean
+    contaminated = torch.zeros(len(index), dtype=torch.bool)
+    observed = target
+    if noise["kind"] != "none":
+        labels = _noisy(name, source, target.numpy(), noise, numpy_stream(seed, "noise"))
+        observed = torch.from_numpy(labels)
+        contaminated = observed != target
+    if contamination["kind"] != "none":
+        stream = numpy_stream(seed, "contamination")
+        arrays = contaminate(inputs=inputs.numpy(), target=target.numpy(), rng=stream, **contamination)
+        inputs, observed, contaminated = (torch.from_numpy(array) for array in arrays)
+    return TrainingSet(Batch(inputs, observed, known[index], index), contaminated)
+
+
+def validation_split(target: Tensor, fraction: float, rng: Rng) -> tuple[Tensor, Tensor]:
+    """Split rows into a training and a validation part, stratified by the observed class (not for regression).
+
+    Parameters
+    ----------
+    target : Tensor, shape (N,)
+        Observed targets.
+    fraction : float
+        Of each class floor(fraction * n_c) samples go to validation; 0 means no validation.
+    rng : numpy.random.Generator
+        Draws which ones.
+
+    Returns
+    -------
+    train, val : Tensor
+        Rows in ascending order, int64.
+
+    Raises
+    ------
+    ConfigError
+        If a fraction above 0 gives no validation sample at all.
+
+    """
+    labels = strata(target)
+    counts = np.bincount(labels)
+    val = choose_per_class(labels, [part_of(int(count), fraction) for count in counts], rng)
+    if fraction > 0 and len(val) == 0:
+        raise ConfigError(
+            f"data.val_fraction={fraction:g} leaves no validation sample: the largest class has {counts.max()} "
+            f"training samples. Raise data.val_fraction (or data.max_train), or set data.val_fraction=0 to do without."
+        )
+    train = np.setdiff1d(np.arange(len(labels)), val)
+    return torch.from_numpy(train), torch.from_numpy(val)
+
+
+def strata(target: Tensor) -> Array:
+    """Return the classes as an array; for regression one class for all."""
+    return np.zeros(len(target), dtype=np.int64) if target.is_floating_point() else target.numpy()
+
+
+def _imbalanced(source: Source, imbalance: Settings, rng: Rng) -> Array:
+    """Return the chosen positions. Without imbalance all stay, or `max_count` of each class if it is given."""
+    kind, n_max = imbalance["kind"], imbalance.get("max_count")
+    if kind == "none" and n_max is None:
+        return np.arange(len(source.train_target))
+    labels = source.train_target.numpy()
+    if n_max is None:
+        n_max = int(np.bincount(labels).min())
+    assert source.num_classes is not None
+    counts = imbalanced_counts(kind, imbalance.get("factor", 1.0), n_max, source.num_classes)
+    return choose_per_class(labels, counts, rng)
+
+
+def _noisy(name: str, source: Source, labels: Array, noise: Settings, rng: Rng) -> Array:
+    num_classes = source.num_classes
+    assert num_classes is not None
+    if noise["kind"] == "symmetric":
+        return symmetric_noise(labels, noise["rate"], num_classes, rng, noise["family"])
+    if noise["kind"] == "asymmetric":
+        return asymmetric_noise(labels, noise["rate"], confused_pairs(name, num_classes), rng, noise["family"])
+    raise ConfigError(f"data.noise.kind={noise['kind']} is not known. Allowed: asymmetric, none, symmetric.")

@@ -1,0 +1,30 @@
+"""The error that a user can mend: it is shown as one message, before any training, with exit code 2."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConfigError(Exception):
+    """Something in the command, a config file or the data folder can't work; the message says what to do."""
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Say which choices there are, the nearest one first: "Nearest: focal. Allowed: bce, focal, ...".
+
+    Examples
+    --------
+    >>> nearest("focl", ["bce", "focal"])
+    'Nearest: focal. Allowed: bce, focal.'
+
+    """
+    known = sorted(choices)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return (f"Nearest: {close[0]}. " if close else "") + f"Allowed: {', '.join(known)}."
+
+
+class Killed(BaseException):
+    """Ctrl-C or SIGTERM: the run is recorded as killed and the command ends with the shell's exit code for it."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"signal {signal_number}")
+        self.exit_code = 128 + signal_number

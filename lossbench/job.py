@@ -1,0 +1,44 @@
+"""What Hydra calls for each cell, in this process or in a worker of its launcher."""
+
+import logging
+import os
+import shutil
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from lossbench import CONF, record
+from lossbench.cells import Cell
+from lossbench.checks import check_cell
+from lossbench.errors import ConfigError
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def run_job(config: DictConfig) -> str:
+    """Run one cell; Hydra calls this once for each."""
+    from hydra.core.hydra_config import HydraConfig
+
+    launched = HydraConfig.get()
+    cell = Cell(config, {str(group): str(choice) for group, choice in launched.runtime.choices.items()})
+    try:
+        check_cell(cell)
+        _share_cores(launched.launcher.get("n_jobs"))
+        from lossbench.run import run
+
+        return str(run(cell)["status"])
+    except ConfigError as error:
+        if record.read(cell.path) is None:
+            logging.shutdown()
+            shutil.rmtree(cell.path, ignore_errors=True)
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+def _share_cores(jobs: int | None) -> None:
+    """Give each of several jobs at once its part of the cores: more threads than cores are slower than one."""
+    if jobs is not None and jobs != 1:
+        import torch
+
+        cores = os.cpu_count() or 1
+        torch.set_num_threads(max(1, cores // (jobs if jobs > 0 else cores)))

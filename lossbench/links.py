@@ -1,0 +1,27 @@
+"""Links: how the outputs that a loss trains become probabilities or a point prediction.
+
+A loss declares its link and the metrics use it, so that NLL, Brier score and calibration error are fair to every loss.
+A link may ask for parameters of its loss by name, as keyword-only arguments.
+"""
+
+from torch import Tensor
+
+
+def identity(outputs: Tensor) -> Tensor:
+    """Return the outputs (N,) as the point prediction (N,)."""
+    return outputs
+
+
+def sigmoid(outputs: Tensor) -> Tensor:
+    """Turn one logit per sample, (N,), into the probabilities of both classes, (N, 2)."""
+    return (outputs.unsqueeze(-1) * outputs.new_tensor([-1.0, 1.0])).sigmoid()
+
+
+def softmax(outputs: Tensor) -> Tensor:
+    """Turn logits (N, K) into probabilities (N, K)."""
+    return outputs.softmax(-1)
+
+
+def scaled_softmax(outputs: Tensor, *, s: float) -> Tensor:
+    """Turn cosines (N, K) in [-1, 1] into probabilities (N, K) at the scale `s` at which the loss trained them."""
+    return (s * outputs).softmax(-1)

@@ -1,0 +1,30 @@
+"""The losses: pure, per-sample functions by family, and `load_loss` to use them as a library.
+
+Every loss here is also a YAML file in `conf/loss`, which holds its default parameters. Names are imported on first use,
+so that listing the losses needs no torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from lossbench.catalogue import declared_losses
+
+if TYPE_CHECKING:
+    from lossbench.losses.binding import BoundLoss as BoundLoss
+    from lossbench.losses.binding import bind as bind
+    from lossbench.losses.binding import load_loss as load_loss
+    from lossbench.losses.declaration import loss as loss
+
+_TOOLS = {"BoundLoss": "binding", "bind": "binding", "load_loss": "binding", "loss": "declaration"}
+
+
+def __getattr__(name: str) -> Any:
+    facts = declared_losses().get(name)
+    module = facts.family if facts is not None else _TOOLS.get(name)
+    if module is None:
+        raise AttributeError(f"module 'lossbench.losses' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"lossbench.losses.{module}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*_TOOLS, *declared_losses()])

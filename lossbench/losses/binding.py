@@ -1,0 +1,152 @@
+"""Give a loss what it asks for by name, as pytest does for fixtures.
+
+A keyword-only parameter without a default is context. What holds for the whole run (`RUN_CONTEXT`) is bound once;
+what changes from step to step (`STEP_CONTEXT`) is passed at each call.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from lossbench.catalogue import RUN_CONTEXT, STEP_CONTEXT
+from lossbench.errors import ConfigError
+from lossbench.intervals import contains
+from lossbench.links import identity, sigmoid, softmax
+from lossbench.losses.declaration import Declaration, Task
+
+TASK_LINKS: dict[str, Callable[..., Tensor]] = {"regression": identity, "binary": sigmoid, "multiclass": softmax}
+
+
+@dataclass(frozen=True)
+class BoundLoss:
+    """A loss with all that it needs for a run: a callable `(outputs, target) -> (N,)`.
+
+    Parameters
+    ----------
+    function : callable
+        The loss function, or the `nn.Module` that holds its parameters or memory.
+    declaration : Declaration
+        What the loss says of itself.
+    parameters : mapping
+        Its hyper-parameters and run context, by name.
+    step_context : tuple of str
+        What each call must supply besides outputs and target: `epoch`, `features`, `index`, `inputs`.
+
+    """
+
+    function: Callable[..., Tensor]
+    declaration: Declaration
+    parameters: Mapping[str, Any]
+    step_context: tuple[str, ...] = ()
+
+    def __call__(self, outputs: Tensor, target: Tensor, **context: Any) -> Tensor:
+        """Return the loss of each sample; of `context`, the function gets only what it asks for."""
+        return self.function(outputs, target, **{name: context[name] for name in self.step_context})
+
+    def link(self, outputs: Tensor) -> Tensor:
+        """Turn outputs into probabilities (N, K), or into a point prediction (N,)."""
+        link = self.declaration.link
+        return link(outputs, **{name: self.parameters[name] for name in context_names(link)})
+
+    @property
+    def module(self) -> nn.Module | None:
+        """The loss as a module, if it has parameters or memory."""
+        return self.function if isinstance(self.function, nn.Module) else None
+
+
+def context_names(function: Callable[..., Any]) -> list[str]:
+    """Return the keyword-only parameters without a default."""
+    return [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+    ]
+
+
+def bind(
+    factory: Callable[..., Any], parameters: Mapping[str, Any], context: Mapping[str, Any], task: Task = "multiclass"
+) -> BoundLoss:
+    """Bind a loss to its hyper-parameters and to the run's context.
+
+    Parameters
+    ----------
+    factory : callable
+        A loss function, or an `nn.Module` class whose constructor takes the hyper-parameters and the run's context.
+    parameters : mapping
+        Hyper-parameters by name.
+    context : mapping
+        What the run can supply: `class_counts`, `num_classes`, `max_epochs`, `num_samples`, `num_features`.
+    task : str
+        The task that a loss without a declaration is taken to serve.
+
+    Raises
+    ------
+    ConfigError
+        If the loss asks for something that nobody supplies, or a parameter is outside its range.
+
+    """
+    declaration = getattr(factory, "declaration", None) or Declaration(task, TASK_LINKS[task], source="")
+    for name, value in parameters.items():
+        if name in declaration.ranges and value is not None and not contains(declaration.ranges[name], value):
+            raise ConfigError(f"loss.{name}={value} is out of range: allowed is {declaration.ranges[name]}.")
+    needed = [name for name in context_names(factory) if name not in parameters]
+    unknown = set(needed) - RUN_CONTEXT - STEP_CONTEXT
+    missing = (set(needed) & RUN_CONTEXT) - set(context)
+    name = getattr(factory, "__name__", str(factory))
+    if unknown:
+        raise ConfigError(
+            f"loss {name} has parameters without a value: {', '.join(sorted(unknown))}. "
+            f"Set them (loss.NAME=VALUE); by themselves come only {', '.join(sorted(RUN_CONTEXT | STEP_CONTEXT))}."
+        )
+    if missing:
+        raise ConfigError(f"loss {name} needs {', '.join(sorted(missing))}, which this task or call does not supply.")
+    known = {**parameters, **{name: context[name] for name in needed if name in RUN_CONTEXT}}
+    try:
+        inspect.signature(factory).bind_partial(**known)
+    except TypeError as error:
+        raise ConfigError(f"loss {name}: {error}. Its signature is {inspect.signature(factory)}.") from error
+    if inspect.isclass(factory):
+        module: Any = factory(**known)
+        return BoundLoss(module, declaration, known, tuple(context_names(module.forward)))
+    step_context = tuple(name for name in needed if name in STEP_CONTEXT)
+    return BoundLoss(partial(factory, **known), declaration, known, step_context)
+
+
+def load_loss(name: str, **parameters: Any) -> BoundLoss:
+    """Load a loss of the catalogue by name, with its default parameters, to use it without the rest of lossbench.
+
+    Parameters
+    ----------
+    name : str
+        A file name in `conf/loss`, such as "focal".
+    **parameters
+        Hyper-parameters that differ from the defaults, and the context that the loss asks for (`class_counts`).
+
+    Returns
+    -------
+    BoundLoss
+        A callable `(outputs, target) -> (N,)`; take `.mean()` of what it returns.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such loss, a parameter is unknown or out of range, or context is missing.
+
+    Examples
+    --------
+    >>> import torch
+    >>> focal = load_loss("focal", gamma=1.0)
+    >>> focal(torch.tensor([[2.0, 0.0]]), torch.tensor([1]))
+    tensor([1.8734])
+
+    """
+    from lossbench.catalogue import default_parameters, locate
+
+    defaults = default_parameters(name)
+    factory = locate(defaults.pop("_target_"))
+    context = {key: parameters.pop(key) for key in list(parameters) if key in RUN_CONTEXT}
+    return bind(factory, {**defaults, **parameters}, context)

@@ -1,0 +1,156 @@
+"""Cross-entropy in its plain forms. Outputs are logits; a loss returns a value for each sample.
+
+p is softmax(logits) or sigmoid(logits), y the true class, p_y its probability.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lossbench.links import sigmoid, softmax
+from lossbench.losses.declaration import loss
+
+__all__ = ["bce", "cross_entropy", "label_smoothing"]
+
+
+@loss(task="binary", link=sigmoid, source="Cox 1958, doi:10.1111/j.2517-6161.1958.tb00292.x")
+def bce(logits: Tensor, target: Tensor) -> Tensor:
+    """Binary cross-entropy of one logit per sample.
+
+    Formula: -(y log p + (1 - y) log(1 - p))
+
+    Computed from the logit, without forming p: finite for any finite logit.
+
+    Parameters
+    ----------
+    logits : Tensor (...)
+        Floating point.
+    target : Tensor (...)
+        Class 0 or 1, integer or floating point, or a probability in [0, 1].
+
+    Returns
+    -------
+    Tensor (...)
+        Values from 0 (for targets 0 and 1).
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    References
+    ----------
+    Classical: the negative log-likelihood of logistic regression.
+
+    Examples
+    --------
+    >>> bce(torch.tensor([0.0, 2.0]), torch.tensor([1, 0]))
+    tensor([0.6931, 2.1269])
+
+    """
+    return F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), reduction="none")
+
+
+@loss(task="multiclass", link=softmax, source="Bridle 1990, doi:10.1007/978-3-642-76153-9_28")
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Categorical cross-entropy, for class indices or class probabilities.
+
+    Formula: -log p_y (indices), -sum_k Y_k log p_k (probabilities Y)
+
+    Parameters
+    ----------
+    logits : Tensor (..., K)
+        Floating point; the classes come last, unlike in torch for more than two dimensions.
+    target : Tensor (...) or (..., K)
+        Integer class indices (...), or floating-point class probabilities (..., K), such as one-hot targets.
+
+    Returns
+    -------
+    Tensor (...)
+        Values from 0.
+
+    Raises
+    ------
+    ValueError
+        If the shapes don't fit.
+
+    References
+    ----------
+    Classical: the negative log-likelihood of multinomial logistic regression.
+
+    Examples
+    --------
+    >>> cross_entropy(torch.tensor([[2.0, 0.0]]), torch.tensor([1]))
+    tensor([2.1269])
+    >>> cross_entropy(torch.tensor([[2.0, 0.0]]), torch.tensor([[0.5, 0.5]]))
+    tensor([1.1269])
+
+    """
+    if not target.is_floating_point():
+        return -log_probability(logits, target)
+    if target.shape != logits.shape:
+        raise ValueError(
+            f"target holds {target.dtype} of shape {tuple(target.shape)}, which are class probabilities: they need the "
+            f"shape of the logits, {tuple(logits.shape)}. For class indices pass integers (target.long())."
+        )
+    return -(target.to(logits.dtype) * logits.log_softmax(-1)).sum(-1)
+
+
+@loss(
+    task="multiclass",
+    link=softmax,
+    source="Szegedy et al. 2016, arXiv:1512.00567",
+    problem="calibration",
+    ranges={"smoothing": "[0, 1)"},
+)
+def label_smoothing(logits: Tensor, target: Tensor, *, smoothing: float = 0.1) -> Tensor:
+    """Cross-entropy towards a mixture of the true class and the uniform distribution.
+
+    Formula: -(1 - smoothing) log p_y - (smoothing / K) sum_k log p_k
+
+    The true class is part of the uniform share, so that its target is 1 - smoothing + smoothing / K (torch and timm
+    agree). smoothing = 0 is the cross-entropy. The smallest value is the entropy of the mixture, above 0.
+
+    Parameters
+    ----------
+    logits : Tensor (..., K)
+        Floating point.
+    target : Tensor (...)
+        Integer class indices.
+    smoothing : float in [0, 1)
+        Share of the uniform distribution.
+
+    Returns
+    -------
+    Tensor (...)
+        Values from 0.
+
+    Raises
+    ------
+    ValueError
+        If the target does not hold class indices of the right shape.
+
+    References
+    ----------
+    Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision"; Muller et al. 2019, "When Does
+    Label Smoothing Help?".
+
+    Examples
+    --------
+    >>> label_smoothing(torch.tensor([[2.0, 0.0]]), torch.tensor([0]), smoothing=0.1)
+    tensor([0.2269])
+
+    """
+    log_p_y = log_probability(logits, target)
+    return -(1 - smoothing) * log_p_y - smoothing * logits.log_softmax(-1).mean(-1)
+
+
+def log_probability(logits: Tensor, target: Tensor) -> Tensor:
+    """Return log p_y, shape (...), of logits (..., K) and integer class indices (...)."""
+    # gather would take a shorter index without a word
+    if target.is_floating_point() or target.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"target holds {target.dtype} of shape {tuple(target.shape)}; logits of shape {tuple(logits.shape)} need "
+            f"integer class indices of shape {tuple(logits.shape[:-1])}. Class probabilities: use cross_entropy."
+        )
+    return torch.gather(logits.log_softmax(-1), -1, target.long().unsqueeze(-1)).squeeze(-1)

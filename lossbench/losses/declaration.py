@@ -1,0 +1,65 @@
+"""The one decorator that turns a function into a loss of the catalogue."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from torch import Tensor
+
+Task = Literal["regression", "binary", "multiclass"]
+Declared = TypeVar("Declared", bound=Callable[..., object])
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a loss says of itself.
+
+    Parameters
+    ----------
+    task : str
+        What its outputs predict. A multiclass loss also serves binary data, with two logits.
+    link : callable
+        How its outputs become probabilities or a point prediction (`lossbench.links`).
+    source : str
+        Authors, year and identifier of the paper that defines it.
+    problem : str
+        The difficulty it was made for: "imbalance", "noise", "outliers", "calibration", or "" for none.
+    head : str
+        The last layer it needs: "linear", or "cosine" (features and weights normalised, no bias).
+    reduction : str
+        How the batch is reduced: "mean", or "sum" for the few losses that are defined as sums.
+    ranges : mapping
+        The values that each parameter may take, in interval notation such as "[0, inf)".
+
+    """
+
+    task: Task
+    link: Callable[..., Tensor]
+    source: str
+    problem: str = ""
+    head: Literal["linear", "cosine"] = "linear"
+    reduction: Literal["mean", "sum"] = "mean"
+    ranges: Mapping[str, str] = field(default_factory=dict)
+
+
+def loss(
+    *,
+    task: Task,
+    link: Callable[..., Tensor],
+    source: str,
+    problem: str = "",
+    head: Literal["linear", "cosine"] = "linear",
+    reduction: Literal["mean", "sum"] = "mean",
+    ranges: Mapping[str, str] | None = None,
+) -> Callable[[Declared], Declared]:
+    """Declare a function, or an `nn.Module` class, as a loss; see `Declaration` for the arguments.
+
+    The decorated object is returned as it was, with its `Declaration` as the attribute `declaration`.
+    """
+    declaration = Declaration(task, link, source, problem, head, reduction, dict(ranges or {}))
+
+    def declare(function: Declared) -> Declared:
+        function.declaration = declaration  # type: ignore[attr-defined]
+        return function
+
+    return declare

@@ -1,0 +1,29 @@
+"""Facts about metrics by their names: which way is better, which one decides."""
+
+MONITOR = {
+    "regression": "mae_observed",
+    "binary": "balanced_accuracy",
+    "multiclass": "balanced_accuracy",
+}
+"""The metric of each task that picks the best validation epoch."""
+
+COLUMNS = {
+    "regression": ["mae", "rmse", "median_ae", "r2", "mae_observed"],
+    "binary": ["balanced_accuracy", "accuracy", "macro_f1", "auroc", "nll", "brier", "ece"],
+    "multiclass": ["balanced_accuracy", "accuracy", "macro_f1", "auroc", "nll", "brier", "ece"],
+}
+"""The metrics that a printed table shows, the first one being what it is sorted by."""
+
+_LOWER_IS_BETTER = ("nll", "brier", "ece", "mae", "rmse", "median_ae", "memorised", "loss")
+
+
+def higher_is_better(metric: str) -> bool:
+    """Tell the direction of a metric by its name without `val/` or `test/`.
+
+    Examples
+    --------
+    >>> higher_is_better("accuracy"), higher_is_better("nll"), higher_is_better("mae_observed")
+    (True, False, False)
+
+    """
+    return not metric.startswith(_LOWER_IS_BETTER)

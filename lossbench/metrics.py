@@ -1,0 +1,127 @@
+"""The metrics of each task: the same keys for every loss, on probabilities or point predictions, never on raw outputs.
+
+One rule for classes that are absent: a class with no true sample in what is evaluated is left out of every macro
+average, and an empty few-shot group has no key.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics.functional import classification, regression
+
+SHOTS = {"many": (101, float("inf")), "medium": (20, 100), "few": (0, 19)}
+"""Groups of classes by their number of training samples, bounds included (Liu et al. 2019)."""
+
+
+def classification_metrics(
+    probabilities: Tensor, target: Tensor, class_counts: Sequence[int] | None = None
+) -> dict[str, float]:
+    """Compute the metrics of a classification task.
+
+    Accuracy, balanced accuracy (mean recall), macro F1, NLL, Brier score (sum over classes), expected calibration error
+    with 15 equal bins, macro AUROC (one against the rest) and average precision, recall of each class, and the accuracy
+    over classes with many (> 100), a medium number (20 to 100) and few (< 20) training samples.
+
+    Parameters
+    ----------
+    probabilities : Tensor
+        Shape (N, K), rows sum to one.
+    target : Tensor
+        True classes, int64, shape (N,).
+    class_counts : sequence of int, optional
+        Training samples of each class, for the few-shot groups.
+
+    Returns
+    -------
+    dict of str to float
+
+    Examples
+    --------
+    >>> scores = classification_metrics(torch.tensor([[0.9, 0.1], [0.6, 0.4]]), torch.tensor([0, 1]))
+    >>> scores["accuracy"], round(scores["nll"], 4), round(scores["brier"], 4)
+    (0.5, 0.5108, 0.37)
+
+    """
+    num_classes = probabilities.shape[1]
+    present = torch.bincount(target, minlength=num_classes) > 0
+    true_class = probabilities.gather(1, target.unsqueeze(1)).squeeze(1)
+    per_class: dict[str, Any] = {"num_classes": num_classes, "average": "none", "validate_args": False}
+    recall = classification.multiclass_recall(probabilities, target, **per_class)
+    f1 = classification.multiclass_f1_score(probabilities, target, **per_class)
+    metrics = {
+        "accuracy": (probabilities.argmax(1) == target).double().mean(),
+        "balanced_accuracy": recall[present].double().mean(),
+        "macro_f1": f1[present].double().mean(),
+        "nll": -true_class.clamp_min(torch.finfo(probabilities.dtype).tiny).log().mean(),
+        "brier": (probabilities.square().sum(1) - 2 * true_class + 1).mean(),
+        "ece": classification.multiclass_calibration_error(
+            probabilities, target, num_classes, n_bins=15, validate_args=False
+        ),
+    }
+    if present.sum() > 1:
+        auroc = classification.multiclass_auroc(probabilities, target, **per_class)
+        precision = classification.multiclass_average_precision(probabilities, target, **per_class)
+        metrics |= {"auroc": auroc[present].mean(), "average_precision": precision[present].mean()}
+    metrics |= {f"recall/{label}": recall[label] for label in range(num_classes) if present[label]}
+    if class_counts is not None:
+        counts = torch.as_tensor(class_counts)
+        for group, (low, high) in SHOTS.items():
+            members = (counts >= low) & (counts <= high) & present
+            if members.any():
+                metrics[f"accuracy_{group}"] = recall[members].double().mean()
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def regression_metrics(prediction: Tensor, observed: Tensor, clean: Tensor) -> dict[str, float]:
+    """Compute the metrics of a regression task, in the units of the target.
+
+    Mean and median absolute error, root mean squared error and R2: against the clean truth, and with the suffix
+    `_observed` against the target as it was observed.
+
+    Parameters
+    ----------
+    prediction, observed, clean : Tensor
+        Shape (N,), floating.
+
+    Returns
+    -------
+    dict of str to float
+
+    Examples
+    --------
+    >>> zero, one = torch.zeros(2), torch.tensor([1.0, -1.0])
+    >>> regression_metrics(zero, observed=one, clean=zero)["mae_observed"]
+    1.0
+
+    """
+    metrics = {}
+    for suffix, target in (("", clean), ("_observed", observed)):
+        metrics[f"mae{suffix}"] = regression.mean_absolute_error(prediction, target)
+        metrics[f"rmse{suffix}"] = regression.mean_squared_error(prediction, target, squared=False)
+        metrics[f"median_ae{suffix}"] = (prediction - target).abs().quantile(0.5)
+        if len(target) > 1 and target.var() > 0:
+            metrics[f"r2{suffix}"] = regression.r2_score(prediction, target)
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def noise_metrics(probabilities: Tensor, observed: Tensor, clean: Tensor) -> dict[str, float]:
+    """Compute what label noise does to the training set.
+
+    `clean_accuracy` is the share of training samples whose true label is predicted; `memorised` the share of flipped
+    labels that is reproduced.
+
+    Parameters
+    ----------
+    probabilities : Tensor
+        Shape (N, K).
+    observed, clean : Tensor
+        Labels with and without noise, int64, shape (N,).
+
+    """
+    predicted, flipped = probabilities.argmax(1), observed != clean
+    metrics = {"clean_accuracy": float((predicted == clean).double().mean())}
+    if flipped.any():
+        metrics["memorised"] = float((predicted == observed)[flipped].double().mean())
+    return metrics

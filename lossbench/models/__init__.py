@@ -1,0 +1,6 @@
+"""Models: backbones that map inputs to features, and the network that joins one with a head."""
+
+from lossbench.models.backbones import MLP as MLP
+from lossbench.models.backbones import LeNet as LeNet
+from lossbench.models.network import Network as Network
+from lossbench.models.resnet import ResNet32 as ResNet32

@@ -1,0 +1,66 @@
+"""Small backbones: they map inputs (N, *input_shape) to features (N, num_features)."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lossbench.errors import ConfigError
+
+
+class MLP(nn.Sequential):
+    """Multilayer perceptron on flattened inputs, ReLU after each layer.
+
+    Parameters
+    ----------
+    input_shape : sequence of int
+        Shape of one input.
+    hidden : sequence of int
+        Width of each hidden layer; the last one is the number of features.
+
+    """
+
+    def __init__(self, input_shape: Sequence[int], hidden: Sequence[int] = (128, 128)) -> None:
+        widths = [prod(input_shape), *hidden]
+        layers: list[nn.Module] = [nn.Flatten()]
+        for width_in, width_out in pairwise(widths):
+            layers += [nn.Linear(width_in, width_out), nn.ReLU()]
+        super().__init__(*layers)
+        self.num_features = widths[-1]
+
+
+class LeNet(nn.Module):
+    """LeNet-5 with ReLU and max pooling: 61,706 parameters with a linear head for ten classes on 28x28 grey images.
+
+    References
+    ----------
+    LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document recognition".
+
+    """
+
+    def __init__(self, input_shape: Sequence[int]) -> None:
+        super().__init__()
+        require_images(input_shape, smallest=12, model="lenet")
+        channels, height, width = input_shape
+        self.conv1 = nn.Conv2d(channels, 6, kernel_size=5, padding=2)
+        self.conv2 = nn.Conv2d(6, 16, kernel_size=5)
+        self.fc1 = nn.Linear(16 * ((height // 2 - 4) // 2) * ((width // 2 - 4) // 2), 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.num_features = 84
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (N, C, H, W) to features (N, 84)."""
+        maps = F.max_pool2d(F.relu(self.conv1(images)), 2)
+        maps = F.max_pool2d(F.relu(self.conv2(maps)), 2)
+        return F.relu(self.fc2(F.relu(self.fc1(maps.flatten(1)))))
+
+
+def require_images(input_shape: Sequence[int], smallest: int, model: str) -> None:
+    """Raise a `ConfigError` unless an input is an image (C, H, W) of at least `smallest` pixels a side."""
+    if len(input_shape) != 3 or min(input_shape[1:]) < smallest:
+        raise ConfigError(
+            f"model={model} needs images of at least {smallest}x{smallest} pixels, "
+            f"but this data has inputs of shape {tuple(input_shape)}. Use model=mlp, or other data."
+        )

@@ -1,0 +1,84 @@
+"""The pictures of one run: its learning curves, and what it predicts against what is true."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lossbench.record import Record
+
+WIDTH, HEIGHT = 6.4, 4.2
+COLORS = {"train": "#7f7f7f", "val": "#4c78a8", "test": "#d1495b"}
+
+
+def draw_run(folder: Path, entry: Record, last: dict[str, Any] | None) -> list[Path]:
+    """Draw the pictures of a run into its folder; return their paths.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the run.
+    entry : dict
+        Its record, with `history`.
+    last : dict or None
+        The evaluation of the last epoch, with the predictions on the test set.
+
+    """
+    paths = []
+    if entry["history"]:
+        paths.append(_save(folder / "learning_curves.png", lambda axes: _learning_curves(axes, entry)))
+    if last is not None and "test" in last:
+        if entry["task"] == "regression":
+            paths.append(_save(folder / "predictions.png", lambda axes: _predictions(axes, last["test"])))
+        else:
+            paths.append(_save(folder / "confusion_matrix.png", lambda axes: _confusion(axes, last["test"])))
+    return paths
+
+
+def _learning_curves(axes: Axes, entry: Record) -> None:
+    metric, history = entry["monitor"], entry["history"]
+    for part in ("val", "test"):
+        rows = [row for row in history if f"{part}/{metric}" in row]
+        if rows:
+            epochs, values = [row["epoch"] for row in rows], [row[f"{part}/{metric}"] for row in rows]
+            axes.plot(epochs, values, color=COLORS[part], label=part, marker="." if len(rows) < 30 else None)
+    axes.set(xlabel="epoch", ylabel=metric.replace("_", " "), title=f"{entry['name']} ({entry['status']})")
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.3)
+
+
+def _confusion(axes: Axes, test: dict[str, Any]) -> None:
+    target, predicted = test["target"].numpy(), test["probabilities"].argmax(1).numpy()
+    classes = test["probabilities"].shape[1]
+    counts = np.bincount(target * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    share = counts / np.maximum(1, counts.sum(1, keepdims=True))
+    image = axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
+    axes.set(xlabel="predicted class", ylabel="true class", title="test set, share of each true class")
+    if classes <= 20:
+        axes.set_xticks(range(classes))
+        axes.set_yticks(range(classes))
+    if classes <= 12:
+        for row, column in np.ndindex(classes, classes):
+            if counts[row, column]:
+                shade = "white" if share[row, column] > 0.5 else "black"
+                axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=shade, fontsize=7)
+    axes.figure.colorbar(image, ax=axes)
+
+
+def _predictions(axes: Axes, test: dict[str, Any]) -> None:
+    target, prediction = test["target"].numpy(), test["prediction"].numpy()
+    axes.scatter(target, prediction, s=6, alpha=0.5, color=COLORS["test"])
+    ends = [min(target.min(), prediction.min()), max(target.max(), prediction.max())]
+    axes.plot(ends, ends, color="black", linewidth=0.8)
+    axes.set(xlabel="target", ylabel="prediction", title="test set")
+    axes.grid(alpha=0.3)
+
+
+def _save(path: Path, draw: Callable[[Axes], None]) -> Path:
+    figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+    draw(figure.subplots())
+    figure.savefig(path, dpi=110)
+    return path

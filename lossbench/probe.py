@@ -1,0 +1,78 @@
+"""Call a loss once on made-up outputs, to see that it returns one finite number per sample."""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lossbench.errors import ConfigError
+from lossbench.losses.binding import BoundLoss
+
+_SAMPLES = 6
+
+
+def made_up(loss: BoundLoss, num_classes: int | None, samples: int = _SAMPLES) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """Return outputs, target and step context of the shapes that a loss meets in training.
+
+    Parameters
+    ----------
+    loss : BoundLoss
+        The loss, whose task decides the shapes.
+    num_classes : int or None
+        Number of classes K; None for regression.
+    samples : int
+        Number of samples N.
+
+    """
+    generator = torch.Generator().manual_seed(0)
+    one_output = loss.declaration.task in ("regression", "binary")
+    shape = (samples,) if one_output else (samples, num_classes or 1)
+    outputs = torch.randn(shape, generator=generator)
+    target = torch.arange(samples) % (num_classes or 1)
+    if loss.declaration.task == "regression":
+        target = torch.randn(samples, generator=generator)
+    elif loss.declaration.task == "binary":
+        target = target.float()
+    context = {
+        "epoch": 0,
+        "features": torch.randn(samples, 4, generator=generator),
+        "index": torch.arange(samples),
+        "inputs": torch.randn(samples, 4, generator=generator),
+    }
+    return outputs, target, context
+
+
+def probe(loss: BoundLoss, num_classes: int | None, name: str) -> None:
+    """Raise a `ConfigError` unless the loss returns shape (N,) for N samples.
+
+    Parameters
+    ----------
+    loss : BoundLoss
+        The loss to call.
+    num_classes : int or None
+        Number of classes; None for regression.
+    name : str
+        How the error calls the loss.
+
+    """
+    outputs, target, context = made_up(loss, num_classes)
+    try:
+        value = loss(outputs.requires_grad_(), target, **context)
+    except Exception as error:
+        signature = inspect.signature(loss.function if loss.module is None else loss.module.forward)
+        raise ConfigError(
+            f"loss {name} failed on outputs {tuple(outputs.shape)} and target {tuple(target.shape)}: "
+            f"{type(error).__name__}: {error}. Its signature is {signature}."
+        ) from error
+    check_shape(value, len(target), name)
+
+
+def check_shape(value: object, samples: int, name: str) -> None:
+    """Raise a `ConfigError` unless a loss value is a tensor with one number per sample."""
+    if not isinstance(value, Tensor) or value.shape != (samples,):
+        found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise ConfigError(
+            f"loss {name} returned {found} for {samples} samples; it must return one number per sample, "
+            f"shape ({samples},). Leave out the mean: the benchmark takes it."
+        )

@@ -1,0 +1,118 @@
+"""What a run leaves behind: files that are whole or not there, and the record that says how the run ended."""
+
+import json
+import math
+import os
+import platform
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+FILE = "record.json"
+DONE = ("finished", "diverged")
+"""How a run ends that need not run again."""
+_PACKAGES = (
+    "lossbench", "torch", "torchvision", "torchmetrics", "pytorch-lightning", "hydra-core", "mlflow", "numpy",
+    "scikit-learn",
+)  # fmt: skip
+
+Record = dict[str, Any]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old one or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    half.write_text(text, encoding="utf-8")
+    half.replace(path)
+
+
+def write(folder: Path, record: Record) -> None:
+    """Write the record of a run into its folder; numbers that JSON lacks (nan, inf) become null."""
+    write_text(folder / FILE, json.dumps(_without_nan(record), indent=2, allow_nan=False) + "\n")
+
+
+def read(folder: Path) -> Record | None:
+    """Read the record of a run, or None where there is none."""
+    try:
+        record: Record = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return record
+
+
+def read_all(output_dir: Path) -> Iterator[tuple[Path, Record]]:
+    """Read every record below a folder, in the order of their paths."""
+    for path in sorted(output_dir.glob(f"**/{FILE}")):
+        record = read(path.parent)
+        if record is not None:
+            yield path.parent, record
+
+
+def summary(record: Record) -> str:
+    """Say in one line how a run ended."""
+    seconds = record.get("cost", {}).get("seconds")
+    metric = record["monitor"]
+    value = (record["metrics"]["last"] or {}).get(f"test/{metric}")
+    shown = [f"test/{metric} {value:.4f} at the last epoch"] if value is not None else []
+    return ", ".join([record["status"], *shown, *([f"{seconds:.1f} s"] if seconds is not None else [])])
+
+
+def is_alive(process: Mapping[str, Any] | None) -> bool:
+    """Tell whether the process that a record names still runs; that of another machine is taken to run."""
+    if not process:
+        return False
+    if process.get("host") != socket.gethostname():
+        return True
+    try:
+        return abs(psutil.Process(process["pid"]).create_time() - process["started"]) < 2.0
+    except psutil.NoSuchProcess:
+        return False
+
+
+def this_process() -> dict[str, Any]:
+    """Name this process, so that another one can tell whether it still runs."""
+    process = psutil.Process()
+    return {"pid": process.pid, "host": socket.gethostname(), "started": process.create_time()}
+
+
+def versions() -> dict[str, str]:
+    """Return the version of Python and of each package that can change a number."""
+    installed = {name: metadata.version(name) for name in _PACKAGES if _is_installed(name)}
+    return {"python": platform.python_version(), **installed}
+
+
+def git_state() -> dict[str, Any] | None:
+    """Return the commit of the code that runs and whether it has been changed since; None outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        commit = _git(here, "rev-parse", "HEAD")
+        return {"commit": commit, "changed": bool(_git(here, "status", "--porcelain", "--", "."))}
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _without_nan(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {str(key): _without_nan(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_without_nan(value) for value in node]
+    return None if isinstance(node, float) and not math.isfinite(node) else node

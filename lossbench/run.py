@@ -1,0 +1,199 @@
+"""One run, from its config to its record."""
+
+import logging
+import shutil
+import time
+import traceback
+import warnings
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from lossbench import progress, record
+from lossbench.build import build, build_data, build_loss, build_network, build_trainer, hash_of, head_of
+from lossbench.callbacks import Cost, Tell
+from lossbench.cells import Cell
+from lossbench.errors import ConfigError, Killed
+from lossbench.learners import Diverged, Supervised
+from lossbench.learners.supervised import Problem
+from lossbench.metric_names import MONITOR, higher_is_better
+from lossbench.outcome import write_outcome
+from lossbench.probe import probe
+from lossbench.record import Record
+from lossbench.tracking import RunTracker
+
+log = logging.getLogger(__name__)
+
+
+def run(cell: Cell) -> Record:
+    """Train and evaluate one cell, and leave its record; a cell that is done already is reused.
+
+    Parameters
+    ----------
+    cell : Cell
+        A checked cell.
+
+    Returns
+    -------
+    dict
+        The record, as in `record.json`; its `status` says how the run ended.
+
+    Raises
+    ------
+    ConfigError
+        If the parts do not fit together; nothing has been trained then.
+    Killed
+        After the record of a killed run is written.
+
+    """
+    earlier = record.read(cell.path)
+    if earlier is not None and earlier["status"] in record.DONE and not cell.config.rerun:
+        log.info("%s: %s; reused (rerun=true trains it again)", cell.name, record.summary(earlier))
+        progress.run_done()
+        return earlier
+    _quiet()
+    data = build_data(cell.config.data)
+    learner = build_learner(cell, data)
+    cost, tracker = Cost(), RunTracker(cell)
+    callbacks = [cost, Tell(tracker, learner.problem.monitor), _checkpoints(cell, learner.problem.monitor)]
+    trainer = build_trainer(cell.config.trainer, callbacks, cell.path)
+    entry = {**_describe(cell, data, learner), "mlflow_run_id": tracker.run_id}
+    record.write(cell.path, entry)
+    progress.run_started(cell.name, learner.max_epochs)
+    started = time.time()
+    ending = _fit(cell, trainer, learner, data)
+    entry |= ending | {"ended": time.time(), "cost": {"seconds": round(time.time() - started, 3), **cost.summary()}}
+    files = write_outcome(cell.path, entry, learner)
+    tracker.log(_final_metrics(entry), step=0)
+    tracker.finish(entry, files)
+    progress.run_done()
+    log.info("%s: %s", cell.name, record.summary(entry))
+    if entry["status"] == "killed":
+        raise Killed(entry["signal"])
+    return entry
+
+
+def build_learner(cell: Cell, data: Any) -> Supervised:
+    """Build network, loss, weighting and optimizer for loaded data."""
+    config = cell.config
+    context = {
+        "class_counts": data.train_class_counts,
+        "num_classes": data.num_classes,
+        "max_epochs": config.trainer.max_epochs,
+        "num_samples": data.num_train,
+    }
+    loss = build_loss(config.loss, data.task, {name: value for name, value in context.items() if value is not None})
+    probe(loss, data.num_classes, cell.loss)
+    problem = Problem(
+        task=data.task,
+        num_classes=data.num_classes,
+        class_counts=data.train_class_counts,
+        evaluated=list(data.evaluation_loaders),
+        monitor=config.monitor or MONITOR[data.task],
+        center=data.target_center,
+        scale=data.target_scale,
+    )
+    return Supervised(
+        network=build_network(config.model, loss, data.input_shape, data.num_classes, config.seed),
+        loss=loss,
+        weighting=build(config.weighting),
+        optimizer=build(config.optimizer),
+        scheduler=build(config.scheduler),
+        problem=problem,
+        max_epochs=config.trainer.max_epochs,
+        seed=config.seed,
+    )
+
+
+def _checkpoints(cell: Cell, monitor: str) -> ModelCheckpoint:
+    folder = cell.path / "checkpoints"
+    if cell.config.rerun:
+        shutil.rmtree(folder, ignore_errors=True)
+    has_validation = cell.config.data.get("val_fraction", 1) > 0
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor=f"val/{monitor}" if has_validation else None,
+        mode="max" if higher_is_better(monitor) else "min",
+        save_top_k=1 if has_validation else 0,
+        save_last=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+
+
+def _describe(cell: Cell, data: Any, learner: Supervised) -> Record:
+    """Return the part of the record that is known before training."""
+    network = learner.network
+    return {
+        "key": cell.key,
+        "problem": cell.problem,
+        "name": cell.name,
+        "status": "running",
+        "loss": cell.loss,
+        "weighting": cell.weighting,
+        "head": head_of(cell.config.model, learner.loss),
+        "seed": cell.config.seed,
+        "task": data.task,
+        "monitor": learner.problem.monitor,
+        "choices": {group: choice for group, choice in cell.choices.items() if not group.startswith("hydra")},
+        "config": cell.resolved,
+        "data": data.facts(),
+        "hashes": {
+            "weights": hash_of(network.backbone.state_dict().values()),
+            "head": hash_of(network.head.state_dict().values()),
+            **data.hashes,
+        },
+        "parameters": sum(parameter.numel() for parameter in learner.parameters()),
+        "metrics": {"last": None, "best_val": None},
+        "process": record.this_process(),
+        "versions": record.versions(),
+        "git": record.git_state(),
+        "started": time.time(),
+    }
+
+
+def _fit(cell: Cell, trainer: pl.Trainer, learner: Supervised, data: Any) -> Record:
+    """Train, or go on from the last checkpoint; say how it ended."""
+    last = cell.path / "checkpoints" / "last.ckpt"
+    if last.exists():
+        log.info("%s: goes on from its last checkpoint", cell.name)
+    try:
+        trainer.fit(learner, datamodule=data, ckpt_path=str(last) if last.exists() else None)
+        if learner.last is None or learner.last["epoch"] != learner.history[-1]["epoch"]:
+            trainer.validate(learner, datamodule=data, verbose=False)
+    except Diverged as diverged:
+        log.warning("%s: diverged: %s", cell.name, diverged)
+        return {
+            "status": "diverged",
+            "error": str(diverged),
+            "diverged": {"epoch": diverged.epoch, "step": diverged.step},
+        }
+    except Killed as killed:
+        return {"status": "killed", "error": str(killed), "signal": killed.exit_code - 128}
+    except ConfigError:
+        raise
+    except Exception as error:
+        log.exception("%s: failed", cell.name)
+        return {"status": "failed", "error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+    return {"status": "finished"}
+
+
+def _final_metrics(entry: Record) -> dict[str, float]:
+    """Name the test metrics of both selections for MLflow: single values, apart from the curves."""
+    names = {"last": "final", "best_val": "best_val"}
+    return {
+        f"{prefix}/{name.removeprefix('test/')}": value
+        for selection, prefix in names.items()
+        for name, value in (entry["metrics"][selection] or {}).items()
+        if name.startswith("test/")
+    }
+
+
+def _quiet() -> None:
+    """Leave out what Lightning says of loaders and devices: batches come from memory."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for pattern in (".*does not have many workers.*", ".*logging interval.*", ".*`dirpath` exists and is not empty.*",
+                    ".*lr_scheduler.step.*", ".*isinstance.treespec.*", "No (positive|negative) samples.*"):  # fmt: skip
+        warnings.filterwarnings("ignore", pattern)
