@@ -77,9 +77,14 @@ def facts_of(target: str) -> LossFacts | None:
     return declared_losses().get(name) if package.startswith("lossbench.losses") else None
 
 
+def own_choices(group: str) -> list[str]:
+    """Return the names of the YAML files of a group that lossbench brings."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
 def loss_names() -> list[str]:
-    """Return the names of the YAML files in `conf/loss`."""
-    return sorted(path.stem for path in (CONF / "loss").glob("*.yaml"))
+    """Return the names of the losses that lossbench brings."""
+    return own_choices("loss")
 
 
 def losses_for(task: str) -> list[str]:

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lossbench import CONF
-from lossbench.catalogue import default_parameters, loss_names
+from lossbench.catalogue import default_parameters, own_choices
 from lossbench.errors import ConfigError, nearest
 
 NOT_IN_KEY = (
@@ -51,15 +51,23 @@ class Cell:
 
     @property
     def data(self) -> str:
-        """The name of the problem."""
-        return self.choices["data"]
+        """The name of the problem: its YAML, or the class that `data._target_` names instead."""
+        target = str(self.config.data["_target_"])
+        replaced = self.choices["data"] in own_choices("data") and target != "lossbench.data.DataModule"
+        return target.rpartition(".")[2] if replaced else self.choices["data"]
 
     @property
     def loss(self) -> str:
         """The name of the loss: its YAML, or the function that `loss._target_` names instead."""
-        name, target = self.choices["loss"], self.config.loss["_target_"]
-        replaced = name in loss_names() and default_parameters(name)["_target_"] != target
-        return str(target).rpartition(".")[2] if replaced else name
+        name, target = self.choices["loss"], str(self.config.loss["_target_"])
+        replaced = name in own_choices("loss") and default_parameters(name)["_target_"] != target
+        return target.rpartition(".")[2] if replaced else name
+
+    @property
+    def named_choices(self) -> dict[str, str]:
+        """What was chosen in each group, with the names of the user's own loss and data."""
+        groups = {group: choice for group, choice in self.choices.items() if not group.startswith("hydra/")}
+        return {**groups, "data": self.data, "loss": self.loss}
 
     @property
     def weighting(self) -> str:
@@ -210,9 +218,17 @@ def clear_errors(overrides: list[str], compose_config: Any) -> Iterator[None]:
             raise ConfigError(_first_lines(error)) from error
         if line.startswith(("+", "~")):
             raise ConfigError(f"{line}: {_first_lines(error)}") from error
-        raise ConfigError(f"{line}: {_unknown_key(key[1], compose_config([]))}") from error
+        groups = [other for other in overrides if other != line and "." not in other.partition("=")[0]]
+        raise ConfigError(f"{line}: {_unknown_key(key[1], _compose_what_can_be(groups, compose_config))}") from error
     except HydraException as error:
         raise ConfigError(_first_lines(error)) from error
+
+
+def _compose_what_can_be(overrides: list[str], compose_config: Any) -> DictConfig:
+    try:
+        return compose_config(overrides)
+    except HydraException:
+        return compose_config([])
 
 
 def _unknown_key(key: str, config: DictConfig) -> str:
@@ -222,7 +238,7 @@ def _unknown_key(key: str, config: DictConfig) -> str:
     if not isinstance(node, DictConfig):
         return f"there is no key {key!r}. {nearest(key.partition('.')[0], [str(name) for name in own])}"
     known = [str(name) for name in node if not str(name).startswith("_")]
-    hint = "none" if not known else nearest(name, known)
+    hint = nearest(name, known) if known else "It has no keys to set."
     return f"there is no key {name!r} in {parent or 'the config'}. {hint} (To add a new key, write +{key}=...)"
 
 

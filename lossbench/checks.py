@@ -12,6 +12,8 @@ from lossbench.catalogue import SERVES, facts_of, locate, losses_for
 from lossbench.cells import Cell
 from lossbench.errors import ConfigError, nearest
 from lossbench.intervals import contains
+from lossbench.metric_names import METRICS
+from lossbench.shapes import INPUT_SHAPES, require_fit
 
 RANGES = {
     "seed": "[0, inf)",
@@ -79,6 +81,7 @@ def check_cell(cell: Cell) -> None:
     noise = cell.config.data.get("noise")
     if noise is not None and noise.kind in FAMILIES:
         _check_choice("data.noise.family", noise.family, FAMILIES[noise.kind])
+    _check_targets(cell)
     _check_loss(cell)
     _check_task(cell)
 
@@ -98,6 +101,14 @@ def check_writable(folder: Path) -> None:
 def _check_choice(key: str, value: Any, allowed: list[str]) -> None:
     if value is not None and value not in allowed:
         raise ConfigError(f"{key}={value} is not known. {nearest(str(value), allowed)}")
+
+
+def _check_targets(cell: Cell) -> None:
+    """Import what the user brings in place of our own parts."""
+    for group in ("data", "model", "optimizer", "scheduler", "weighting"):
+        target = str(cell.config[group]["_target_"])
+        if target.partition(".")[0] not in ("lossbench", "torch", "pytorch_lightning"):
+            locate(target)
 
 
 def _check_loss(cell: Cell) -> None:
@@ -139,6 +150,12 @@ def _check_own_loss(node: DictConfig, task: str) -> None:
 
 def _check_task(cell: Cell) -> None:
     data, regression = cell.config.data, cell.config.data.task == "regression"
+    for key in ("monitor", "compare.metric"):
+        metric = OmegaConf.select(cell.config, key)
+        if metric is not None and not str(metric).startswith(("recall/", "clean/")):
+            _check_choice(key, metric, METRICS[data.task])
+    if data.get("source") in INPUT_SHAPES:
+        require_fit(str(cell.config.model["_target_"]).rpartition(".")[2], INPUT_SHAPES[data.source])
     if regression and cell.weighting != "none":
         raise ConfigError(f"weighting={cell.weighting} needs classes, but data={cell.data} is regression. Use none.")
     if regression and cell.config.model.get("head") == "cosine":

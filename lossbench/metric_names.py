@@ -14,6 +14,17 @@ COLUMNS = {
 }
 """The metrics that a printed table shows, the first one being what it is sorted by."""
 
+_CLASSIFICATION = [
+    "accuracy", "accuracy_few", "accuracy_many", "accuracy_medium", "auroc", "average_precision", "balanced_accuracy",
+    "brier", "ece", "macro_f1", "nll",
+]  # fmt: skip
+METRICS = {
+    "regression": [f"{name}{suffix}" for name in ("mae", "median_ae", "r2", "rmse") for suffix in ("", "_observed")],
+    "binary": _CLASSIFICATION,
+    "multiclass": _CLASSIFICATION,
+}
+"""The metrics that a task can be sorted or monitored by; there is also the recall of each class: `recall/0` ..."""
+
 _LOWER_IS_BETTER = ("nll", "brier", "ece", "mae", "rmse", "median_ae", "memorised", "loss")
 
 

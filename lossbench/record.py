@@ -47,8 +47,8 @@ def read(folder: Path) -> Record | None:
 
 
 def read_all(output_dir: Path) -> Iterator[tuple[Path, Record]]:
-    """Read every record below a folder, in the order of their paths."""
-    for path in sorted(output_dir.glob(f"**/{FILE}")):
+    """Read the record of every run of an output folder, in the order of their paths."""
+    for path in sorted(output_dir.glob(f"*/*/{FILE}")):
         record = read(path.parent)
         if record is not None:
             yield path.parent, record

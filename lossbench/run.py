@@ -56,7 +56,7 @@ def run(cell: Cell) -> Record:
     data = build_data(cell.config.data)
     learner = build_learner(cell, data)
     cost, tracker = Cost(), RunTracker(cell)
-    callbacks = [cost, Tell(tracker, learner.problem.monitor), _checkpoints(cell, learner.problem.monitor)]
+    callbacks = [cost, Tell(tracker, learner.problem.monitor), *_checkpoints(cell, learner.problem)]
     trainer = build_trainer(cell.config.trainer, callbacks, cell.path)
     entry = {**_describe(cell, data, learner), "mlflow_run_id": tracker.run_id}
     record.write(cell.path, entry)
@@ -106,21 +106,17 @@ def build_learner(cell: Cell, data: Any) -> Supervised:
     )
 
 
-def _checkpoints(cell: Cell, monitor: str) -> ModelCheckpoint:
+def _checkpoints(cell: Cell, problem: Problem) -> list[ModelCheckpoint]:
+    """Keep the last epoch, to go on from, and the best validation epoch where there is one."""
     folder = cell.path / "checkpoints"
     if cell.config.rerun:
         shutil.rmtree(folder, ignore_errors=True)
-    has_validation = cell.config.data.get("val_fraction", 1) > 0
-    return ModelCheckpoint(
-        dirpath=folder,
-        filename="best",
-        monitor=f"val/{monitor}" if has_validation else None,
-        mode="max" if higher_is_better(monitor) else "min",
-        save_top_k=1 if has_validation else 0,
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    common = {"dirpath": folder, "save_on_train_epoch_end": True, "enable_version_counter": False}
+    last = ModelCheckpoint(filename="last", **common)
+    if "val" not in problem.evaluated:
+        return [last]
+    mode = "max" if higher_is_better(problem.monitor) else "min"
+    return [ModelCheckpoint(filename="best", monitor=f"val/{problem.monitor}", mode=mode, **common), last]
 
 
 def _describe(cell: Cell, data: Any, learner: Supervised) -> Record:
@@ -137,7 +133,7 @@ def _describe(cell: Cell, data: Any, learner: Supervised) -> Record:
         "seed": cell.config.seed,
         "task": data.task,
         "monitor": learner.problem.monitor,
-        "choices": {group: choice for group, choice in cell.choices.items() if not group.startswith("hydra")},
+        "choices": cell.named_choices,
         "config": cell.resolved,
         "data": data.facts(),
         "hashes": {
@@ -194,6 +190,14 @@ def _final_metrics(entry: Record) -> dict[str, float]:
 def _quiet() -> None:
     """Leave out what Lightning says of loaders and devices: batches come from memory."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    for pattern in (".*does not have many workers.*", ".*logging interval.*", ".*`dirpath` exists and is not empty.*",
-                    ".*lr_scheduler.step.*", ".*isinstance.treespec.*", "No (positive|negative) samples.*"):  # fmt: skip
+    patterns = (
+        ".*does not have many workers.*",
+        ".*logging interval.*",
+        ".*could not find the monitored key.*",
+        ".*exists and is not empty.*",
+        ".*lr_scheduler.step.*",
+        ".*isinstance.treespec.*",
+        "No (positive|negative) samples.*",
+    )
+    for pattern in patterns:
         warnings.filterwarnings("ignore", pattern)

@@ -281,8 +281,7 @@ def parameters_of(cell: Cell) -> dict[str, str]:
 
     skipped = ("compare", "rerun", "tracking")
     walk({key: value for key, value in cell.resolved.items() if key not in skipped}, "")
-    groups = {group: choice for group, choice in cell.choices.items() if not group.startswith("hydra/")}
-    return {**{group.replace("/", "."): choice for group, choice in groups.items()}, **flat, "loss": cell.loss}
+    return {**flat, **{group.replace("/", "."): choice for group, choice in cell.named_choices.items()}}
 
 
 def _first_line(error: Exception) -> str:

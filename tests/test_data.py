@@ -1,25 +1,21 @@
-"""Streams, sources, loaders, the data module, and the presets under conf/data."""
+"""Streams, sources, loaders and the data module."""
 
 import hashlib
-import json
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from hydra import compose, initialize_config_dir
 from sklearn.datasets import load_diabetes, load_digits
 from torchvision.transforms import functional as pil
 
-from lossbench import CONF
-from lossbench.data import Batch, BatchLoader, DataModule, load_data
+from lossbench.data import Batch, BatchLoader, DataModule
 from lossbench.data.loader import draw_augmentation
-from lossbench.data.sources import SOURCES, load_source, true_function
+from lossbench.data.sources import load_source, true_function
+from lossbench.data.training_set import validation_split
 from lossbench.errors import ConfigError
 from lossbench.streams import derive_seed, numpy_stream, torch_stream
 
-PRESETS = sorted(path.stem for path in (CONF / "data").glob("*.yaml") if path.stem != "common")
-EMBEDDED = [name for name in PRESETS if name.startswith(("breast", "diabetes", "digits", "outliers"))]
 NOISE = {"kind": "symmetric", "rate": 0.4, "family": "exact"}
 VERTICAL = {"kind": "vertical", "fraction": 0.1, "scale": 5.0, "shift": "one_sided"}
 
@@ -32,11 +28,6 @@ def ready(source="digits", task="multiclass", **settings):
 
 def read(loader):
     return Batch(*(torch.cat(part) for part in zip(*loader, strict=True)))
-
-
-def data_node(*overrides):
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", list(overrides))
 
 
 # ---------------------------------------------------------------------------------------------------------- streams
@@ -226,8 +217,10 @@ def test_index_points_into_the_source(tmp_path):
 
 
 def test_a_class_keeps_its_last_training_sample():
-    module = ready(max_train=10, val_fraction=0.99, imbalance={"kind": "none", "max_count": 5})
-    assert module.class_counts == [1] * 10 or min(module.train_class_counts) >= 1
+    target = torch.tensor([0, 0, 0, 2, 3, 3])
+    train, val = validation_split(target, 1 - 1e-12, numpy_stream(0, "split"))
+    assert sorted(target[train].tolist()) == [0, 2, 3]
+    assert sorted(target[val].tolist()) == [0, 0, 3]
 
 
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
@@ -269,10 +262,10 @@ def test_contamination_is_in_training_and_validation_but_not_in_the_test_part():
     module = ready("diabetes", "regression", contamination=VERTICAL, val_fraction=0.3)
     test = read(module.test_dataloader())
     assert torch.equal(test.target, test.target_clean)
-    differ = {name: (lambda b: int((b.target != b.target_clean).sum()))(read(loader)) for name, loader in
-              (("train", module.train_dataloader()), ("val", module.evaluation_loaders["val"]))}  # fmt: skip
-    assert min(differ.values()) > 0
-    assert sum(differ.values()) == module.facts()["contamination"]["contaminated"] == 31
+    parts = read(module.train_dataloader()), read(module.evaluation_loaders["val"])
+    differ = [int((part.target != part.target_clean).sum()) for part in parts]
+    assert min(differ) > 0
+    assert sum(differ) == module.facts()["contamination"]["contaminated"] == 31
 
 
 def test_regression_targets_are_standardised_by_median_and_mad():
@@ -343,88 +336,3 @@ def test_lightning_sets_the_epoch():
         loader.set_epoch(epoch)
         assert torch.equal(torch.cat(seen), loader.samples.index[loader.order()])
     assert sorted(listener.seen) == [0, 1, 2]
-
-
-# ------------------------------------------------------------------------------------------------------------ presets
-
-
-@pytest.mark.parametrize("name", EMBEDDED)
-def test_embedded_presets_load(name):
-    module = load_data(data_node(f"data={name}").data)
-    json.dumps(module.facts())
-    batch = next(iter(module.train_dataloader()))
-    assert list(batch.inputs.shape[1:]) == module.input_shape
-    assert (module.noise_kind != "none") == name.endswith("_noisy")
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_compose_with_any_optimizer_and_scheduler(name):
-    plain, mixed = data_node(f"data={name}"), data_node(f"data={name}", "optimizer=adam", "scheduler=step")
-    assert plain.data.source in SOURCES
-    assert mixed.optimizer == data_node("data=digits", "optimizer=adam").optimizer
-    assert mixed.scheduler == data_node("data=digits", "scheduler=step").scheduler
-
-
-def test_groups_and_keys_override_a_preset():
-    node = data_node(
-        "data=digits_imb",
-        "data/imbalance=step",
-        "data.imbalance.factor=3",
-        "model=mlp",
-        "trainer.max_epochs=3",
-        "seed=7",
-    )
-    assert node.trainer.max_epochs == 3
-    module = load_data(node.data)
-    assert module.class_counts == [124] * 5 + [41] * 5
-    assert (module.seed, module.run_seed) == (7, 7)
-
-
-def test_every_choice_of_every_corruption_loads():
-    for group, preset in (("imbalance", "digits"), ("noise", "digits"), ("contamination", "diabetes")):
-        for path in sorted((CONF / "data" / group).glob("*.yaml")):
-            overrides = [f"data={preset}", f"data/{group}={path.stem}"]
-            if group == "imbalance" and path.stem != "none":
-                overrides.append("data.imbalance.factor=10")
-            module = load_data(data_node(*overrides).data)
-            assert module.facts()[group]["kind"] == path.stem
-
-
-def test_a_published_protocol_is_composed():
-    node = data_node("data=cifar_imb")
-    assert (node.data.source, node.data.imbalance.kind, node.data.imbalance.factor) == ("cifar10", "exp", 100)
-    assert (node.optimizer.lr, node.optimizer.momentum, node.optimizer.weight_decay) == (0.1, 0.9, 0.0002)
-    scheduler = node.scheduler
-    assert (scheduler.warmup_epochs, list(scheduler.milestones), scheduler.gamma) == (5, [160, 180], 0.01)
-    assert (node.trainer.max_epochs, node.data.batch_size, node.data.augment) == (200, 128, True)
-
-
-# ---------------------------------------------------------------------------------------------------------- real data
-
-
-@pytest.mark.real_data
-def test_long_tailed_cifar(real_data_root):
-    module = load_data(data_node("data=cifar_imb", f"data.root={real_data_root}").data)
-    assert module.class_counts == [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
-    assert sum(module.class_counts) == 12406
-    assert module.facts()["sizes"] == {"train": 11170, "val": 1236, "test": 10000}
-    batch = next(iter(module.train_dataloader()))
-    assert batch.inputs.shape == (128, 3, 32, 32)
-
-
-@pytest.mark.real_data
-def test_long_tailed_mnist(real_data_root):
-    module = load_data(data_node("data=mnist_imb", f"data.root={real_data_root}").data)
-    assert module.class_counts == [1000, 599, 359, 215, 129, 77, 46, 27, 16, 10]
-    assert sum(module.class_counts) == 2478
-    inputs = read(load_data(data_node("data=mnist", f"data.root={real_data_root}").data).train_dataloader()).inputs
-    assert float(inputs.mean()) == pytest.approx(0, abs=0.01)
-    assert float(inputs.std()) == pytest.approx(1, abs=0.01)
-
-
-@pytest.mark.real_data
-def test_noisy_cifar_has_exactly_its_rate(real_data_root):
-    node = data_node("data=cifar_noisy", "data/noise=asymmetric", f"data.root={real_data_root}")
-    facts = load_data(node.data).facts()["noise"]
-    assert facts["confusion"][3][5] == facts["confusion"][5][3] == 2000
-    assert facts["realised_rate"] == 0.2

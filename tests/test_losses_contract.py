@@ -1,169 +1,169 @@
 """What every loss of the catalogue must keep: a YAML file in conf/loss is all that puts a loss under these tests."""
 
-import inspect
 import math
 
 import pytest
 import torch
 from omegaconf import OmegaConf
+from torch.nn import functional as F
 
-from lossbench import CONF
-from lossbench.catalogue import RUN_CONTEXT, STEP_CONTEXT, declared_losses, facts_of, loss_names
+from lossbench import CONF, contract
+from lossbench.catalogue import declared_losses, locate, loss_names
+from lossbench.contract import Subject, examine, points_for
 from lossbench.errors import ConfigError
 from lossbench.intervals import contains
-from lossbench.losses import load_loss
-from lossbench.losses.binding import BoundLoss, context_names
-from lossbench.probe import made_up
+from lossbench.losses import bind, links, load_loss, loss
+from lossbench.losses.binding import context_names
 
 LOSSES = loss_names()
-COUNTS = [100, 30, 10, 3]
-N, K = 12, len(COUNTS)
 
 
-def loaded(name: str) -> BoundLoss:
-    facts = facts_of(OmegaConf.load(CONF / "loss" / f"{name}.yaml")["_target_"])
-    context = {"class_counts": COUNTS, "num_classes": K, "max_epochs": 10, "num_samples": 100, "num_features": 4}
-    return load_loss(name, **{key: context[key] for key in facts.needs if key in context})
+def subject_of(name: str) -> Subject:
+    node = OmegaConf.to_container(OmegaConf.load(CONF / "loss" / f"{name}.yaml"))
+    parameters = {key: value for key, value in node.items() if key not in ("_target_", "_partial_", "search")}
+    return Subject(name, locate(node["_target_"]), parameters, node.get("search", {}), in_catalogue=True)
 
 
-def batch(loss: BoundLoss, samples: int = N):
-    return made_up(loss, K, samples)
-
-
-def value_and_gradient(loss: BoundLoss, outputs, target, context):
-    outputs = outputs.detach().clone().requires_grad_()
-    value = loss(outputs, target, **context)
-    value.sum().backward()
-    return value.detach(), outputs.grad
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_returns_one_number_per_sample(name):
-    loss = loaded(name)
-    outputs, target, context = batch(loss)
-    value, gradient = value_and_gradient(loss, outputs, target, context)
-    assert value.shape == (N,)
-    assert value.isfinite().all() and gradient.isfinite().all()
-    assert gradient.abs().sum() > 0
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("name", LOSSES)
-def test_is_finite_at_extreme_outputs(name, dtype):
-    loss = loaded(name)
-    outputs, target, context = batch(loss)
-    signs = outputs.sign()
-    for magnitude in (1e4, 1e2, 30.0, 0.0):
-        for extreme in (signs * magnitude, -signs * magnitude):
-            target_of = target if target.dtype == torch.int64 else target.to(dtype)
-            value, gradient = value_and_gradient(loss, extreme.to(dtype), target_of, context)
-            assert value.isfinite().all(), f"value at {magnitude}"
-            assert gradient.isfinite().all(), f"gradient at {magnitude}"
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_gradcheck(name):
-    loss = loaded(name)
-    outputs, target, context = batch(loss)
-    outputs = (outputs.double() + 0.05).requires_grad_()  # off the kinks at a residual of zero
-    target = target if target.dtype == torch.int64 else target.double()
-    assert torch.autograd.gradcheck(lambda free: loss(free, target, **context), outputs)
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_a_batch_is_its_single_rows(name):
-    loss = loaded(name)
-    outputs, target, context = batch(loss)
-    together = loss(outputs, target, **context)
-    for row in range(N):
-        part = slice(row, row + 1)
-        own = {key: value[part] if torch.is_tensor(value) else value for key, value in context.items()}
-        assert torch.allclose(loss(outputs[part], target[part], **own), together[part], atol=1e-6)
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_permuted_samples_give_permuted_values(name):
-    loss = loaded(name)
-    outputs, target, context = batch(loss)
-    order = torch.randperm(N, generator=torch.Generator().manual_seed(1))
-    own = {key: value[order] if torch.is_tensor(value) else value for key, value in context.items()}
-    assert torch.allclose(
-        loss(outputs[order], target[order], **own), loss(outputs, target, **context)[order], atol=1e-6
-    )
-
-
-@pytest.mark.parametrize("name", [name for name in LOSSES if declared_losses()[name].task == "multiclass"])
-def test_permuted_classes_change_nothing(name):
-    loss = loaded(name)
-    outputs, target, context = batch(loss)
-    order = torch.randperm(K, generator=torch.Generator().manual_seed(2))
-    counts = {"class_counts": [COUNTS[label] for label in order]} if "class_counts" in loss.parameters else {}
-    permuted = load_loss(name, **counts)
-    new_target = order.argsort()[target]
-    assert torch.allclose(
-        permuted(outputs[:, order], new_target, **context), loss(outputs, target, **context), atol=1e-5
-    )
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_link_gives_probabilities_or_predictions(name):
-    loss = loaded(name)
-    outputs, _, _ = batch(loss)
-    linked = loss.link(outputs)
-    if loss.declaration.task == "regression":
-        assert linked.shape == (N,)
-    else:
-        assert linked.shape == (N, K if loss.declaration.task == "multiclass" else 2)
-        assert torch.allclose(linked.sum(1), torch.ones(N))
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_yaml_has_the_parameters_of_the_signature(name):
-    node = OmegaConf.load(CONF / "loss" / f"{name}.yaml")
-    function = loaded(name).function
-    function = getattr(function, "func", function)
-    keys = {key for key in node if key not in ("_target_", "_partial_", "search")}
-    signature = inspect.signature(function).parameters
-    free = {key for key, parameter in signature.items() if parameter.kind is parameter.KEYWORD_ONLY}
-    assert keys == free - RUN_CONTEXT - STEP_CONTEXT
-    for key in keys:
-        assert signature[key].default == node[key], f"{key}: the YAML and the signature have different defaults"
-    assert set(node.get("search", {})) <= keys
-    for key, search in node.get("search", {}).items():
-        ends = search.get("choices") or [search.low, search.high]
-        assert contains(loaded(name).declaration.ranges[key], list(ends)), f"{key}: searched outside its range"
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_says_what_it_is(name):
-    facts = declared_losses()[name]
-    assert facts.summary.endswith(".") and facts.formula and facts.source
-    for section in ("Parameters", "Returns", "References", "Examples"):
-        assert f"\n{section}\n---" in facts.docstring, f"the docstring has no section {section}"
-    assert any(character.isdigit() for character in facts.source), "the source has no year"
+@pytest.mark.parametrize(
+    ("name", "point"),
+    [
+        pytest.param(name, point, id=f"{name}-{point.__name__}")
+        for name in LOSSES
+        for point in points_for(subject_of(name))
+    ],
+)
+def test_keeps_the_contract(name, point):
+    point(subject_of(name))
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_facts_read_from_the_source_are_those_of_the_loss(name):
-    facts, declaration = declared_losses()[name], loaded(name).declaration
-    assert (facts.task, facts.head, facts.reduction, facts.problem) == (
-        declaration.task, declaration.head, declaration.reduction, declaration.problem
-    )  # fmt: skip
-    assert facts.ranges == declaration.ranges
-    assert facts.link == declaration.link.__name__
+    assert declared_losses()[name] == subject_of(name).facts
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_parameters_outside_their_range_are_refused(name):
-    facts = declared_losses()[name]
-    known = {"class_counts": COUNTS} if "class_counts" in facts.needs else {}
-    for parameter in facts.ranges:
-        with pytest.raises(ConfigError, match=rf"loss\.{parameter}=-1\.5 is out of range: allowed is [\[(]"):
-            load_loss(name, **{parameter: -1.5}, **known)
+def test_every_point_applies_to_some_loss_of_the_catalogue():
+    assert {point for name in LOSSES for point in points_for(subject_of(name))} == set(contract.POINTS)
+
+
+def test_every_multiclass_loss_of_the_catalogue_is_tested_with_permuted_classes():
+    tested = {name for name in LOSSES if contract.treat_all_classes_alike in points_for(subject_of(name))}
+    assert tested == {name for name in LOSSES if declared_losses()[name].task == "multiclass"}
 
 
 def test_every_declared_loss_has_its_yaml():
     assert set(declared_losses()) == set(LOSSES)
+
+
+def mean_of_the_batch(logits, target):
+    return F.cross_entropy(logits, target)
+
+
+def log_of_softmax(logits, target):
+    return -logits.softmax(-1).gather(1, target[:, None]).squeeze(1).log()
+
+
+def detached_focal(logits, target):
+    value = F.cross_entropy(logits, target, reduction="none")
+    return (1 - (-value).exp()).detach() * value
+
+
+def normalised_by_the_batch(logits, target):
+    value = F.cross_entropy(logits, target, reduction="none")
+    return value / value.mean()
+
+
+def weighted_by_position(logits, target):
+    return torch.arange(1, len(target) + 1) * F.cross_entropy(logits, target, reduction="none")
+
+
+def fond_of_class_0(logits, target):
+    return F.cross_entropy(logits, target, reduction="none") * (1 + (target == 0))
+
+
+def constant(logits, target):
+    return 0 * F.cross_entropy(logits, target, reduction="none")
+
+
+@loss(task="multiclass", link=links.identity, source="nobody")
+def without_probabilities(logits, target):
+    return F.cross_entropy(logits, target, reduction="none")
+
+
+@loss(task="multiclass", link=links.softmax, source="A 2020", ranges={"q": "[0, 1]"})
+def ranged(logits, target, *, q=0.5):
+    return q * F.cross_entropy(logits, target, reduction="none")
+
+
+@pytest.mark.parametrize(
+    ("factory", "point", "said"),
+    [
+        (mean_of_the_batch, contract.return_one_number_per_sample, "Leave out the mean"),
+        (constant, contract.return_one_number_per_sample, "gradient is 0 everywhere"),
+        (log_of_softmax, contract.stay_finite_in_float32, "log_softmax"),
+        (log_of_softmax, contract.stay_finite_in_bfloat16, "log_softmax"),
+        (detached_focal, contract.have_the_gradient_of_the_value, "detach"),
+        (normalised_by_the_batch, contract.give_a_sample_the_same_alone, "first dimension"),
+        (weighted_by_position, contract.let_values_follow_their_samples, "position in the batch"),
+        (fond_of_class_0, contract.treat_all_classes_alike, "taken by its number"),
+        (without_probabilities, contract.link_to_probabilities_or_predictions, "Declare the link"),
+        (without_probabilities, contract.declare_task_link_and_source, "no year"),
+        (constant, contract.declare_task_link_and_source, "no @loss"),
+        (constant, contract.say_what_it_is, "one-line summary"),
+    ],
+)
+def test_each_point_catches_its_fault_and_says_how_to_mend_it(factory, point, said):
+    with pytest.raises(AssertionError, match=said):
+        point(Subject("mine", factory, {}))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "search", "point", "said"),
+    [
+        ({}, {}, contract.have_the_parameters_of_the_signature, r"parameters .* are \['q'\]"),
+        ({"q": 0.5, "r": 1}, {}, contract.have_the_parameters_of_the_signature, r"\['q', 'r'\]"),
+        ({"q": 0.7}, {}, contract.have_the_parameters_of_the_signature, "0.7 in the YAML and 0.5"),
+        ({"q": 0.5}, {"q": {"low": 0, "high": 2}}, contract.search_within_the_ranges, "outside its range"),
+        ({"q": 0.5}, {"q": {"choices": [0.1, 3]}}, contract.search_within_the_ranges, "outside its range"),
+        ({"q": 0.5}, {"p": {"low": 0, "high": 1}}, contract.search_within_the_ranges, "names no parameter"),
+    ],
+)
+def test_a_yaml_that_does_not_fit_is_told(parameters, search, point, said):
+    with pytest.raises(AssertionError, match=said):
+        point(Subject("mine", ranged, parameters, search))
+
+
+def test_a_range_that_is_not_kept_is_told(monkeypatch):
+    contract.refuse_what_is_out_of_range(Subject("mine", ranged, {"q": 0.5}))
+    monkeypatch.setattr("lossbench.losses.binding.contains", lambda interval, value: True)
+    with pytest.raises(AssertionError, match=r"q=-1.5 is taken, although its range is \[0, 1\]"):
+        contract.refuse_what_is_out_of_range(Subject("mine", ranged, {"q": 0.5}))
+
+
+def test_what_only_documents_is_advice_for_a_loss_outside_the_catalogue():
+    def mine(logits, target):
+        return F.cross_entropy(logits, target, reduction="none")
+
+    assert {finding.status for finding in examine(Subject("mine", mine))} == {"holds", "advice"}
+    assert {finding.status for finding in examine(Subject("mine", mine, in_catalogue=True))} == {"holds", "fails"}
+
+
+def test_nothing_else_is_said_of_the_behaviour_when_the_first_point_fails():
+    findings = examine(Subject("mine", mean_of_the_batch))
+    assert [finding.status for finding in findings].count("fails") == 1 and findings[0].status == "fails"
+
+
+def test_a_module_with_memory_is_examined_on_copies():
+    class Remembers(torch.nn.Module):
+        def __init__(self, *, num_samples):
+            super().__init__()
+            self.register_buffer("memory", torch.zeros(num_samples))
+
+        def forward(self, logits, target, *, index):
+            value = F.cross_entropy(logits, target, reduction="none") + self.memory[index].to(logits)
+            self.memory[index] = value.detach().to(self.memory)
+            return value
+
+    assert "fails" not in {finding.status for finding in examine(Subject("mine", Remembers))}
 
 
 def test_a_loss_asks_for_context_by_name():
@@ -174,8 +174,6 @@ def test_a_loss_asks_for_context_by_name():
 
 
 def test_unknown_context_is_named():
-    from lossbench.losses import bind
-
     def strange(outputs, target, *, moon_phase):
         return outputs
 
@@ -189,8 +187,6 @@ def test_an_unknown_loss_names_the_nearest():
 
 
 def test_a_module_loss_has_parameters_and_is_called_alike():
-    from lossbench.losses import bind
-
     class Scaled(torch.nn.Module):
         def __init__(self, *, num_classes, start=2.0):
             super().__init__()

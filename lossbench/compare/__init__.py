@@ -28,6 +28,7 @@ def write_tables(found: Iterable[Comparison], output_dir: Path, metric: str | No
         record.write_text(folder / "table.md", to_markdown(table))
         record.write_text(folder / "table.csv", to_csv(table))
         console.print(to_rich(table, console.width))
+        console.print(f"{table.caption}.", highlight=False)
         for line in table.missing:
             console.print(f"  not in the numbers: {line}", highlight=False)
         console.print(f"All metrics: {folder}/table.md and table.csv", highlight=False, soft_wrap=True)

@@ -103,7 +103,7 @@ def to_rich(table: Table, width: int) -> RichTable:
     """Make the table for a terminal, with as many metrics as fit its width."""
     room = width - max(len(label) for label in table.rows) - 10
     columns = table.shown[: max(1, room // 18)]
-    shown = RichTable(box=box.SIMPLE_HEAD, caption=table.caption, caption_justify="left", title_justify="left")
+    shown = RichTable(box=box.SIMPLE_HEAD)
     for heading in ("loss", "n"):
         shown.add_column(heading, no_wrap=True)
     for name in columns:

@@ -89,7 +89,7 @@ def validation_split(target: Tensor, fraction: float, rng: Rng) -> tuple[Tensor,
     target : Tensor, shape (N,)
         Observed targets.
     fraction : float
-        Of each class floor(fraction * n_c) samples go to validation; 0 means no validation.
+        Of each class floor(fraction * n_c) samples go to validation, but never all; 0 means no validation.
     rng : numpy.random.Generator
         Draws which ones.
 
@@ -106,7 +106,8 @@ def validation_split(target: Tensor, fraction: float, rng: Rng) -> tuple[Tensor,
     """
     labels = strata(target)
     counts = np.bincount(labels)
-    val = choose_per_class(labels, [part_of(int(count), fraction) for count in counts], rng)
+    sizes = [max(0, min(part_of(int(count), fraction), int(count) - 1)) for count in counts]
+    val = choose_per_class(labels, sizes, rng)
     if fraction > 0 and len(val) == 0:
         raise ConfigError(
             f"data.val_fraction={fraction:g} leaves no validation sample: the largest class has {counts.max()} "

@@ -146,7 +146,7 @@ class Supervised(pl.LightningModule):
         per_sample = self.per_sample_loss(batch)
         mean = per_sample.mean()
         if not torch.isfinite(mean):
-            raise Diverged(self.current_epoch, self.global_step, float(mean))
+            raise Diverged(self.current_epoch, self.global_step, float(mean.detach()))
         self._loss_sum += per_sample.detach().sum()
         self._samples += len(per_sample)
         return per_sample.sum() if self.loss.declaration.reduction == "sum" else mean
@@ -183,7 +183,11 @@ class Supervised(pl.LightningModule):
         # Lightning takes a millisecond for each name; no callback waits for the recall of a class.
         self.log_dict({name: value for name, value in metrics.items() if "/recall/" not in name})
         kept = {name: predictions for name, predictions in parts.items() if name != "train"}
-        self.last = {"epoch": self.current_epoch, "metrics": metrics, **kept}
+        epoch = self.current_epoch
+        if self.trainer.state.fn == "validate":  # an evaluation after training is that of its last epoch
+            epoch = int(self.history[-1]["epoch"])
+            self.history[-1] |= metrics
+        self.last = {"epoch": epoch, "metrics": metrics, **kept}
         if self._is_best(metrics):
             self.best = self.last
 

@@ -7,7 +7,7 @@ from math import prod
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lossbench.errors import ConfigError
+from lossbench.shapes import require_fit
 
 
 class MLP(nn.Sequential):
@@ -42,7 +42,7 @@ class LeNet(nn.Module):
 
     def __init__(self, input_shape: Sequence[int]) -> None:
         super().__init__()
-        require_images(input_shape, smallest=12, model="lenet")
+        require_fit("LeNet", input_shape)
         channels, height, width = input_shape
         self.conv1 = nn.Conv2d(channels, 6, kernel_size=5, padding=2)
         self.conv2 = nn.Conv2d(6, 16, kernel_size=5)
@@ -55,12 +55,3 @@ class LeNet(nn.Module):
         maps = F.max_pool2d(F.relu(self.conv1(images)), 2)
         maps = F.max_pool2d(F.relu(self.conv2(maps)), 2)
         return F.relu(self.fc2(F.relu(self.fc1(maps.flatten(1)))))
-
-
-def require_images(input_shape: Sequence[int], smallest: int, model: str) -> None:
-    """Raise a `ConfigError` unless an input is an image (C, H, W) of at least `smallest` pixels a side."""
-    if len(input_shape) != 3 or min(input_shape[1:]) < smallest:
-        raise ConfigError(
-            f"model={model} needs images of at least {smallest}x{smallest} pixels, "
-            f"but this data has inputs of shape {tuple(input_shape)}. Use model=mlp, or other data."
-        )

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lossbench.models.backbones import require_images
+from lossbench.shapes import require_fit
 
 
 class ResNet32(nn.Module):
@@ -25,7 +25,7 @@ class ResNet32(nn.Module):
 
     def __init__(self, input_shape: Sequence[int]) -> None:
         super().__init__()
-        require_images(input_shape, smallest=4, model="resnet32")
+        require_fit("ResNet32", input_shape)
         self.conv = nn.Conv2d(input_shape[0], 16, kernel_size=3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(16)
         widths = [(16, 16)] * 5 + [(16, 32)] + [(32, 32)] * 4 + [(32, 64)] + [(64, 64)] * 4

@@ -1,0 +1,375 @@
+"""What every loss must keep, point by point: `tests/test_losses_contract.py` and `python -m lossbench.losses check=`.
+
+A point is a function that raises `AssertionError` with what was found and how to mend it. The first line of its
+docstring is the rule itself. A new rule is a new function in `POINTS`.
+"""
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lossbench.catalogue import RUN_CONTEXT, STEP_CONTEXT, LossFacts
+from lossbench.errors import ConfigError
+from lossbench.intervals import contains
+from lossbench.losses.binding import BoundLoss, bind, context_names
+from lossbench.losses.declaration import Declaration, Task
+from lossbench.probe import check_shape, made_up
+
+CLASS_COUNTS = (100, 30, 10, 3)
+SAMPLES = 12
+SECTIONS = ("Parameters", "Returns", "References", "Examples")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A loss under examination.
+
+    Parameters
+    ----------
+    name : str
+        Its YAML's name, or the name of its function.
+    factory : callable
+        The loss function, or the `nn.Module` class.
+    parameters : mapping or None
+        The hyper-parameters of its YAML; None for a loss without one.
+    search : mapping
+        The search ranges of its YAML.
+    task : str
+        The task that a loss without a declaration is taken to serve.
+    in_catalogue : bool
+        Whether it is a loss of lossbench, for which all points count.
+
+    """
+
+    name: str
+    factory: Callable[..., Any]
+    parameters: Mapping[str, Any] | None = None
+    search: Mapping[str, Any] = field(default_factory=dict)
+    task: Task = "multiclass"
+    in_catalogue: bool = False
+
+    @property
+    def declaration(self) -> Declaration | None:
+        """What its decorator says, if it has one."""
+        declaration: Declaration | None = getattr(self.factory, "declaration", None)
+        return declaration
+
+    @property
+    def facts(self) -> LossFacts:
+        """What it says of itself, read from the imported object; empty where it says nothing."""
+        said: dict[str, Any] = {"task": "", "link": "", "source": ""}
+        if self.declaration is not None:
+            said = {**vars(self.declaration), "link": getattr(self.declaration.link, "__name__", "")}
+        forward = getattr(self.factory, "forward", None)
+        calls = [self.factory] if forward is None else [self.factory, forward]
+        needs = [name for call in calls for name in context_names(call) if name not in (self.parameters or {})]
+        return LossFacts(
+            name=self.name,
+            family=self.factory.__module__.rpartition(".")[2],
+            needs=tuple(needs),
+            docstring=inspect.cleandoc(self.factory.__doc__ or ""),
+            **said,
+        )
+
+    @property
+    def bound_task(self) -> Task:
+        """The task it declares, or else the one it is taken to serve."""
+        return self.task if self.declaration is None else self.declaration.task
+
+    def bind(self, **changes: Any) -> BoundLoss:
+        """Bind it to its hyper-parameters and to a made-up run, both with changes; always with the same seed."""
+        counts = list(CLASS_COUNTS[:2] if self.bound_task == "binary" else CLASS_COUNTS)
+        context: dict[str, Any] = {"max_epochs": 10, "num_samples": sum(counts), "num_features": 4}
+        if self.bound_task != "regression":
+            context |= {"class_counts": counts, "num_classes": len(counts)}
+        own = {key: value for key, value in changes.items() if key not in RUN_CONTEXT}
+        context |= {key: value for key, value in changes.items() if key in RUN_CONTEXT}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return bind(self.factory, {**(self.parameters or {}), **own}, context, self.task)
+
+
+Point = Callable[[Subject], None]
+
+
+class Finding(NamedTuple):
+    """What came out at one point: "holds", "fails" or "advice"; for the last two, why and what to do."""
+
+    status: Literal["holds", "fails", "advice"]
+    rule: str
+    explanation: str = ""
+
+
+def return_one_number_per_sample(subject: Subject) -> None:
+    """Return one finite number per sample, with a finite gradient."""
+    loss = subject.bind()
+    outputs, target, context = _batch(loss)
+    value = loss(outputs.requires_grad_(), target, **context)
+    try:
+        check_shape(value, SAMPLES, subject.name)
+    except ConfigError as error:
+        raise AssertionError(str(error)) from error
+    assert value.requires_grad, "the value has no gradient: something cut it, such as detach, item, argmax or no_grad."
+    value, gradient = _value_and_gradient(loss, outputs, target, context)
+    assert value.isfinite().all() and gradient.isfinite().all(), (
+        f"outputs drawn from a standard normal give values {value.tolist()} and gradients {gradient.tolist()}."
+    )
+    assert gradient.abs().sum() > 0, "the gradient is 0 everywhere: nothing can be learned from this loss."
+
+
+def stay_finite_in_float32(subject: Subject) -> None:
+    """Stay finite in float32 at outputs of ±10,000, and its gradient."""
+    _stay_finite(subject, torch.float32)
+
+
+def stay_finite_in_bfloat16(subject: Subject) -> None:
+    """Stay finite in bfloat16 at outputs of ±10,000, and its gradient."""
+    _stay_finite(subject, torch.bfloat16)
+
+
+def have_the_gradient_of_the_value(subject: Subject) -> None:
+    """Have the gradient of the value (gradcheck in float64)."""
+    loss = _as_type(subject.bind(), torch.float64)
+    outputs, target, context = _batch(loss, torch.float64)
+    outputs = (outputs + 0.05).requires_grad_()  # off the kinks at a residual of zero
+    try:
+        agrees = torch.autograd.gradcheck(lambda free: _fresh(loss)(free, target, **context), outputs)
+    except RuntimeError as error:
+        first = str(error).strip().partition("\n")[0]
+        raise AssertionError(
+            f"{first} Look for detach(), data, no_grad, a cast to another dtype, or a wrong backward of your own. A "
+            "factor that is detached on purpose fails here too: say so in the docstring."
+        ) from error
+    assert agrees
+
+
+def give_a_sample_the_same_alone(subject: Subject) -> None:
+    """Give each sample the same value alone and in a batch."""
+    loss = subject.bind()
+    outputs, target, context = _batch(loss)
+    together = _fresh(loss)(outputs, target, **context)
+    for row in range(SAMPLES):
+        part = slice(row, row + 1)
+        alone = _fresh(loss)(outputs[part], target[part], **_rows(context, part))
+        assert torch.allclose(alone, together[part], atol=1e-6), (
+            f"sample {row} has {together[row].item():.6g} in a batch of {SAMPLES} and {alone[0].item():.6g} alone. The "
+            "loss reads other samples: look for mean, sum, max or a normalisation over the first dimension."
+        )
+
+
+def let_values_follow_their_samples(subject: Subject) -> None:
+    """Let the values follow their samples when these change places."""
+    loss = subject.bind()
+    outputs, target, context = _batch(loss)
+    order = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(1))
+    moved = _fresh(loss)(outputs[order], target[order], **_rows(context, order))
+    assert torch.allclose(moved, _fresh(loss)(outputs, target, **context)[order], atol=1e-6), (
+        "in another order the same samples get other values. The loss reads the position in the batch: use `index` "
+        "to know a sample."
+    )
+
+
+def treat_all_classes_alike(subject: Subject) -> None:
+    """Keep the values when the classes change places."""
+    loss = subject.bind()
+    outputs, target, context = _batch(loss)
+    order = torch.randperm(len(CLASS_COUNTS), generator=torch.Generator().manual_seed(2))
+    per_class = {
+        key: [value[label] for label in order]
+        for key, value in loss.parameters.items()
+        if isinstance(value, list | tuple) and len(value) == len(CLASS_COUNTS)
+    }
+    moved = subject.bind(**per_class)(outputs[:, order], order.argsort()[target], **context)
+    assert torch.allclose(moved, loss(outputs, target, **context), atol=1e-5), (
+        "with the classes renumbered the same samples get other values. Look for a class taken by its number, or a "
+        "buffer by class that does not come from class_counts."
+    )
+
+
+def link_to_probabilities_or_predictions(subject: Subject) -> None:
+    """Turn outputs by the link into probabilities or one prediction."""
+    loss = subject.bind()
+    linked = loss.link(_batch(loss)[0])
+    task, classes = loss.declaration.task, 2 if loss.declaration.task == "binary" else len(CLASS_COUNTS)
+    shape = (SAMPLES,) if task == "regression" else (SAMPLES, classes)
+    assert linked.shape == shape, f"the link returns shape {tuple(linked.shape)}; for {task} it must be {shape}."
+    assert linked.isfinite().all(), "the link returns numbers that are not finite."
+    if task != "regression":
+        assert (linked >= 0).all() and torch.allclose(linked.sum(1), torch.ones(SAMPLES)), (
+            f"the probabilities of a sample sum to {linked.sum(1)[0].item():.6g}, the smallest is "
+            f"{linked.min().item():.6g}. Declare the link that fits the outputs (lossbench.links)."
+        )
+
+
+def have_the_parameters_of_the_signature(subject: Subject) -> None:
+    """Have the parameters of the signature in the YAML, defaults too."""
+    signature = inspect.signature(subject.factory).parameters
+    keyword_only = {key for key, parameter in signature.items() if parameter.kind is parameter.KEYWORD_ONLY}
+    free, given = keyword_only - RUN_CONTEXT - STEP_CONTEXT, dict(subject.parameters or {})
+    assert given.keys() == free, (
+        f"the YAML has {sorted(given)}, the keyword-only parameters (after the *) are {sorted(free)}. Write each with "
+        "its default in both."
+    )
+    for key, value in given.items():
+        default = signature[key].default
+        assert default == value, f"{key} is {value} in the YAML and {default} in the signature. Make them the same."
+
+
+def search_within_the_ranges(subject: Subject) -> None:
+    """Search hyper-parameters only within their ranges."""
+    ranges = {} if subject.declaration is None else subject.declaration.ranges
+    for key, search in subject.search.items():
+        assert key in (subject.parameters or {}), f"search.{key} names no parameter of the YAML."
+        assert key in ranges, f"{key} is searched and has no range. Declare it: @loss(ranges={{'{key}': '[0, inf)'}})."
+        ends = list(search.get("choices") or [search["low"], search["high"]])
+        assert contains(ranges[key], ends), f"{key} is searched at {ends}, outside its range {ranges[key]}."
+
+
+def declare_task_link_and_source(subject: Subject) -> None:
+    """Declare task, link and a dated source with @loss."""
+    declaration = subject.declaration
+    assert declaration is not None, (
+        f"there is no @loss(task=..., link=..., source=...) from lossbench.losses: it is taken as {subject.task}, with "
+        "the usual link of that task, and the catalogue can't say where it comes from."
+    )
+    assert any(character.isdigit() for character in declaration.source), (
+        f"source={declaration.source!r} has no year. Write authors, year and identifier."
+    )
+
+
+def say_what_it_is(subject: Subject) -> None:
+    """Say in the docstring what it is: formula, source, example."""
+    facts = subject.facts
+    assert facts.summary.endswith("."), "the docstring must start with a one-line summary that ends with a full stop."
+    assert facts.formula, "the docstring has no line 'Formula: ...'."
+    missing = [section for section in SECTIONS if f"\n{section}\n---" not in facts.docstring]
+    assert not missing, f"the docstring lacks the NumPy-style sections {', '.join(missing)}."
+
+
+def refuse_what_is_out_of_range(subject: Subject) -> None:
+    """Refuse hyper-parameters outside their ranges."""
+    numbers = [key for key, value in (subject.parameters or {}).items() if isinstance(value, float)]
+    assert subject.declaration is not None or not numbers, (
+        f"any value of {', '.join(numbers)} is taken. Declare what is allowed: @loss(ranges={{...}})."
+    )
+    for parameter, interval in ({} if subject.declaration is None else subject.declaration.ranges).items():
+        low, high = (float(bound) for bound in interval.strip(" []()").split(","))
+        for outside in (low - 1.5, high + 1.5):
+            if abs(outside) < float("inf"):
+                _is_refused(subject, parameter, outside, interval)
+
+
+BEHAVIOUR: tuple[Point, ...] = (
+    stay_finite_in_float32,
+    stay_finite_in_bfloat16,
+    have_the_gradient_of_the_value,
+    give_a_sample_the_same_alone,
+    let_values_follow_their_samples,
+    treat_all_classes_alike,
+    link_to_probabilities_or_predictions,
+)
+ADVICE: tuple[Point, ...] = (
+    have_the_parameters_of_the_signature,
+    search_within_the_ranges,
+    declare_task_link_and_source,
+    say_what_it_is,
+    refuse_what_is_out_of_range,
+)
+"""The points that are no more than advice for a loss outside the catalogue."""
+POINTS: tuple[Point, ...] = (return_one_number_per_sample, *BEHAVIOUR, *ADVICE)
+
+
+def points_for(subject: Subject) -> list[Point]:
+    """Return the points that apply to a loss."""
+    left_out: set[Point] = set()
+    if subject.bound_task != "multiclass" or inspect.isclass(subject.factory):
+        left_out.add(treat_all_classes_alike)  # one output has no classes; a module may hold parameters for each
+    if subject.parameters is None:
+        left_out |= {have_the_parameters_of_the_signature, search_within_the_ranges}
+    return [point for point in POINTS if point not in left_out]
+
+
+def examine(subject: Subject) -> list[Finding]:
+    """Examine a loss at every point that applies; where the first fails, the rest of its behaviour is left out."""
+    if not __debug__:
+        raise ConfigError("python -O leaves out the assertions that examine a loss. Run it without -O.")
+    findings: list[Finding] = []
+    for point in points_for(subject):
+        if point in BEHAVIOUR and findings[0].status == "fails":
+            continue
+        findings.append(_finding(point, subject))
+    return findings
+
+
+def _finding(point: Point, subject: Subject) -> Finding:
+    rule = (point.__doc__ or "").partition("\n")[0]
+    try:
+        point(subject)
+    except Exception as error:
+        told = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+        return Finding("advice" if point in ADVICE and not subject.in_catalogue else "fails", rule, told)
+    return Finding("holds", rule)
+
+
+def _stay_finite(subject: Subject, dtype: torch.dtype) -> None:
+    loss = _as_type(subject.bind(), dtype)
+    outputs, target, context = _batch(loss, dtype)
+    for magnitude in (1e4, 1e2, 30.0, 0.0):
+        for extreme in (outputs.sign() * magnitude, -outputs.sign() * magnitude):
+            value, gradient = _value_and_gradient(loss, extreme, target, context)
+            for what, tensor in (("value", value), ("gradient", gradient)):
+                assert tensor.isfinite().all(), (
+                    f"the {what} at outputs of ±{magnitude:g} is {tensor[~tensor.isfinite()][0].item()}. Compute from "
+                    "the outputs: log_softmax, logsigmoid, softplus or logaddexp instead of log, exp or a division of "
+                    "what they give; clamp before a root or power, not after it."
+                )
+
+
+def _is_refused(subject: Subject, parameter: str, value: float, interval: str) -> None:
+    expected = f"loss.{parameter}={value} is out of range: allowed is {interval}."
+    try:
+        subject.bind(**{parameter: value})
+    except ConfigError as error:
+        assert str(error) == expected, f"{parameter}={value} is refused with {str(error)!r}, not with {expected!r}."
+        return
+    raise AssertionError(f"{parameter}={value} is taken, although its range is {interval}.")
+
+
+def _batch(loss: BoundLoss, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    outputs, target, context = made_up(loss, 2 if loss.declaration.task == "binary" else len(CLASS_COUNTS), SAMPLES)
+    return (
+        outputs.to(dtype),
+        target.to(dtype) if target.is_floating_point() else target,
+        {key: value.to(dtype) if _is_floating(value) else value for key, value in context.items()},
+    )
+
+
+def _value_and_gradient(
+    loss: BoundLoss, outputs: Tensor, target: Tensor, context: dict[str, Any]
+) -> tuple[Tensor, Tensor]:
+    outputs = outputs.detach().clone().requires_grad_()
+    value = _fresh(loss)(outputs, target, **context)
+    (gradient,) = torch.autograd.grad(value.sum(), outputs)
+    return value.detach(), gradient
+
+
+def _fresh(loss: BoundLoss) -> BoundLoss:
+    # A loss with memory may write to it at each call: the next call must not see that.
+    return loss if loss.module is None else replace(loss, function=copy.deepcopy(loss.module))
+
+
+def _as_type(loss: BoundLoss, dtype: torch.dtype) -> BoundLoss:
+    return loss if loss.module is None else replace(loss, function=copy.deepcopy(loss.module).to(dtype))
+
+
+def _rows(context: dict[str, Any], rows: slice | Tensor) -> dict[str, Any]:
+    return {key: value[rows] if torch.is_tensor(value) else value for key, value in context.items()}
+
+
+def _is_floating(value: Any) -> bool:
+    return torch.is_tensor(value) and value.is_floating_point()

@@ -1,0 +1,39 @@
+"""Which models can see which data, known before either is loaded."""
+
+from collections.abc import Sequence
+
+from lossbench.errors import ConfigError
+
+INPUT_SHAPES = {
+    "breast_cancer": (30,),
+    "cifar10": (3, 32, 32),
+    "cifar100": (3, 32, 32),
+    "diabetes": (10,),
+    "digits": (1, 8, 8),
+    "fashion_mnist": (1, 28, 28),
+    "mnist": (1, 28, 28),
+    "outliers": (1,),
+}
+"""The shape of one input of each source."""
+
+SMALLEST_IMAGE = {"LeNet": 12, "ResNet32": 4}
+"""The pixels a side that a convolutional model needs."""
+
+
+def require_fit(model: str, input_shape: Sequence[int]) -> None:
+    """Raise a `ConfigError` if a model of lossbench can't see inputs of a shape.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model's class; others than those of `SMALLEST_IMAGE` take any shape.
+    input_shape : sequence of int
+        Shape of one input.
+
+    """
+    smallest = SMALLEST_IMAGE.get(model, 0)
+    if smallest and (len(input_shape) != 3 or min(input_shape[1:]) < smallest):
+        raise ConfigError(
+            f"model={model.lower()} needs images of at least {smallest}x{smallest} pixels, "
+            f"but this data has inputs of shape {tuple(input_shape)}. Use model=mlp, or other data."
+        )

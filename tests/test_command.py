@@ -1,0 +1,197 @@
+"""The command as users type it, each in a process of its own: errors, endings, exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+MISTAKES = {
+    "loss=focl": ["loss=focl", "Nearest: focal", "cross_entropy"],
+    "loss.gama=1 loss=focal": ["loss.gama=1", "Nearest: gamma"],
+    "los=focal": ["los=focal", "Nearest: loss"],
+    "trainer.max_epoch=3": ["trainer.max_epoch=3", "Nearest: max_epochs"],
+    "loss=focal data=outliers": ["loss=focal", "data=outliers is regression", "huber", "mse"],
+    "loss=focal loss.gamma=-1": ["loss.gamma=-1", "[0, inf)"],
+    "data/noise=symmetric data.noise.rate=1.5": ["data.noise.rate=1.5", "[0, 1]"],
+    "data/noise=symmetric data.noise.family=exat": ["data.noise.family=exat", "Nearest: exact"],
+    "data.imbalance.factor=0.5": ["data.imbalance.factor=0.5", "[1, inf)"],
+    "trainer.max_epochs=abc": ["trainer.max_epochs=abc", "[1, inf)"],
+    "model=lenet": ["model=lenet", "(1, 8, 8)", "model=mlp"],
+    "weighting=drw data=outliers": ["weighting=drw", "needs classes"],
+    "data/contamination=vertical": ["data/contamination=vertical", "regression"],
+    "monitor=accurcy": ["monitor=accurcy", "Nearest: accuracy"],
+    "compare.select=lst": ["compare.select=lst", "Nearest: last"],
+    "loss=focal,ldam": ["loss=focal,ldam", "-m"],
+    "-m loss=focal,mse seed=0,1": ["loss=mse", "multiclass"],
+    "output_dir=/proc/nowhere": ["output_dir=/proc/nowhere", "output_dir=DIR"],
+    "tracking.uri=./mlruns": ["tracking.uri=./mlruns", "sqlite:///FILE"],
+    "tracking.uri=http://127.0.0.1:9": ["no server answers", "tracking.uri=http://127.0.0.1:9"],
+    "model._target_=nowhere.Model": ["nowhere", "current folder"],
+    "--config-dir nowhere": ["--config-dir nowhere", "no such folder"],
+}
+
+NO_TORCH = "import sys, runpy; sys.modules['torch'] = None; sys.argv = ['lossbench', *sys.argv[1:]]; "
+NO_TORCH += "runpy.run_module('lossbench', run_name='__main__', alter_sys=True)"
+
+
+def without_torch(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a Python in which importing torch fails."""
+    return subprocess.run(
+        [sys.executable, "-c", NO_TORCH, *arguments],
+        cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", MISTAKES)
+def test_mistakes_are_told_before_anything_starts(tmp_path, command):
+    result = without_torch(tmp_path, *command.split())
+    message = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert result.returncode == 2, result.stderr
+    assert len(message) == 1
+    for part in MISTAKES[command]:
+        assert part in message[0]
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["--info", "searchpath"], ["--hydra-help"]])
+def test_looking_needs_no_torch(tmp_path, arguments):
+    result = without_torch(tmp_path, *arguments)
+    assert result.returncode == 0, result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_data_files_are_told_in_one_paragraph(lossbench, tmp_path):
+    started = time.monotonic()
+    result = lossbench("data=cifar_imb", f"data.root={tmp_path / 'nowhere'}")
+    assert time.monotonic() - started < 10
+    assert result.returncode == 2 and str(tmp_path / "nowhere") in result.stderr
+    assert "data=digits" in result.stderr and "data_batch_1" in result.stderr
+
+
+LOSSES = """
+import torch.nn.functional as F
+def scalar(logits, target): return F.cross_entropy(logits, target)
+def to_the_power(logits, target, *, power=1.0): return F.cross_entropy(logits, target, reduction="none") ** power
+def breaks_down(logits, target, *, epoch):
+    value = F.cross_entropy(logits, target, reduction="none")
+    return value * (float("nan") if epoch >= 1 else 1.0)
+"""
+
+
+@pytest.fixture
+def own_losses(tmp_path):
+    (tmp_path / "conf" / "loss").mkdir(parents=True)
+    (tmp_path / "own_losses.py").write_text(LOSSES)
+    (tmp_path / "conf" / "loss" / "mine.yaml").write_text(
+        "_target_: own_losses.to_the_power\n_partial_: true\npower: 1.5\n"
+    )
+
+
+@pytest.mark.usefixtures("own_losses")
+def test_a_loss_of_the_user_that_takes_the_mean_is_told(lossbench, tmp_path):
+    result = lossbench("loss._target_=own_losses.scalar")
+    assert result.returncode == 2 and "one number per sample" in result.stderr
+    assert not (tmp_path / "outputs" / "digits_imb").exists()
+
+
+@pytest.mark.usefixtures("own_losses")
+def test_a_sweep_with_a_diverging_loss_goes_on_and_is_recorded(lossbench, tmp_path):
+    sweep = ["-m", "--config-dir", "conf", "loss=mine,cross_entropy", "seed=0,1", "trainer.max_epochs=2"]
+    first = lossbench(*sweep)
+    assert first.returncode == 0, first.stderr
+    diverging = lossbench("-m", "loss._target_=own_losses.breaks_down", "seed=0,1", "trainer.max_epochs=2")
+    assert diverging.returncode == 1
+    assert diverging.stderr.count("diverged") >= 2 and "breaks_down-s1" in diverging.stderr
+    again = lossbench(*sweep)
+    assert again.returncode == 0 and (again.stdout + again.stderr).count("reused") == 4
+    table = lossbench(module="lossbench.compare")
+    assert table.returncode == 0 and "mine" in table.stdout and "breaks_down seed 0: diverged" in table.stdout
+    (written,) = (tmp_path / "outputs" / "comparisons").glob("*/table.md")
+    assert "| mine" in written.read_text()
+    _check_mlflow(tmp_path)
+
+
+def _check_mlflow(folder: Path) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder}/outputs/mlflow.db")
+    experiment = client.get_experiment_by_name("digits_imb")
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    child, parent = runs["mine-s1"], runs["mine, cross_entropy x 2 seeds"]
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert child.data.params["loss.power"] == "1.5" and child.data.params["loss"] == "mine"
+    assert child.info.status == parent.info.status == "FINISHED"
+    assert runs["breaks_down-s0"].data.tags["lossbench.status"] == "diverged"
+    steps = [metric.step for metric in client.get_metric_history(child.info.run_id, "test/accuracy")]
+    assert steps == [0, 1]
+    record = json.loads(next(folder.glob("outputs/digits_imb/mine-s1-*/record.json")).read_text())
+    assert child.data.metrics["final/accuracy"] == pytest.approx(record["metrics"]["last"]["test/accuracy"])
+    names = {file.path for file in client.list_artifacts(child.info.run_id)}
+    assert {"config.yaml", "record.json", "predictions.npz", "confusion_matrix.png", "learning_curves.png"} <= names
+
+
+LONG = ["trainer.max_epochs=5000", "data=digits_imb"]
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start a long run and wait until it has trained some epochs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lossbench", *arguments],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for _ in range(600):
+        if list(folder.glob("outputs/*/*/checkpoints/last.ckpt")):
+            return process
+        time.sleep(0.1)
+    process.kill()
+    raise AssertionError("no checkpoint within a minute")
+
+
+def mlflow_statuses(folder: Path) -> list[tuple[str, str]]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder}/outputs/mlflow.db")
+    experiment = client.get_experiment_by_name("digits_imb")
+    runs = client.search_runs([experiment.experiment_id])
+    return sorted((run.info.run_name, run.info.status) for run in runs)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_is_recorded_as_killed(tmp_path, number, code):
+    process = start(tmp_path, *LONG)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert "0 of 1 runs are done" in errors and "same command again" in errors
+    (path,) = tmp_path.glob("outputs/*/*/record.json")
+    assert json.loads(path.read_text())["status"] == "killed"
+    assert mlflow_statuses(tmp_path) == [("cross_entropy-s0", "KILLED")]
+
+
+def test_a_run_left_by_sigkill_is_closed_by_the_next_start(lossbench, tmp_path):
+    process = start(tmp_path, "-m", *LONG, "seed=0,1")
+    process.kill()
+    process.communicate(timeout=60)
+    assert {status for _, status in mlflow_statuses(tmp_path)} == {"RUNNING"}
+    assert lossbench("trainer.max_epochs=1").returncode == 0
+    assert mlflow_statuses(tmp_path) == [
+        ("cross_entropy x 2 seeds", "KILLED"),
+        ("cross_entropy-s0", "FINISHED"),
+        ("cross_entropy-s0", "KILLED"),
+    ]
+
+
+def test_the_command_works_with_workers(lossbench, tmp_path):
+    pytest.importorskip("joblib")
+    arguments = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1", "trainer.max_epochs=1"]
+    result = lossbench(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert [status for _, status in mlflow_statuses(tmp_path)] == ["FINISHED"] * 3

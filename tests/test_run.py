@@ -1,0 +1,237 @@
+"""Runs in this process, on embedded data: pairing, reproducibility, resuming, records."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from lossbench import CONF, record
+from lossbench.catalogue import declared_losses, losses_for, own_choices
+from lossbench.cells import Cell, cell_of
+from lossbench.checks import check_cell
+from lossbench.errors import ConfigError, Killed
+from lossbench.learners import Supervised
+from lossbench.run import run
+
+DATA = {"multiclass": "digits_imb", "binary": "breast_cancer", "regression": "outliers"}
+
+
+@pytest.fixture
+def cell(tmp_path: Path):
+    def make(*overrides: str, output_dir: Path = tmp_path) -> Cell:
+        lines = ["tracking=none", f"output_dir={output_dir}", *overrides]
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            made = cell_of(compose("config", lines, return_hydra_config=True))
+        check_cell(made)
+        return made
+
+    return make
+
+
+def paired(entry: record.Record) -> dict[str, str]:
+    return {name: entry["hashes"][name] for name in ("weights", "targets", "split", "order")}
+
+
+@pytest.mark.parametrize("name", sorted(declared_losses()))
+def test_every_loss_trains_two_steps_on_its_task(cell, name):
+    data = DATA[declared_losses()[name].task]
+    entry = run(cell(f"data={data}", f"loss={name}", "trainer.max_epochs=1", "trainer.limit_train_batches=2"))
+    assert entry["status"] == "finished", entry.get("traceback")
+    metrics = entry["metrics"]["last"]
+    assert np.isfinite([metrics[key] for key in metrics]).all()
+
+
+@pytest.mark.parametrize("name", losses_for("binary"))
+def test_losses_of_two_logits_serve_binary_data(cell, name):
+    entry = run(cell("data=breast_cancer", f"loss={name}", "trainer.max_epochs=1", "trainer.limit_train_batches=2"))
+    assert entry["status"] == "finished", entry.get("traceback")
+    with np.load(cell("data=breast_cancer", f"loss={name}", "trainer.max_epochs=1",
+                      "trainer.limit_train_batches=2").path / "predictions.npz") as predictions:  # fmt: skip
+        assert predictions["probabilities"].shape == (len(predictions["target"]), 2)
+
+
+@pytest.mark.parametrize("group", ["model", "optimizer", "scheduler", "weighting", "trainer"])
+def test_every_choice_composes(cell, group):
+    for choice in own_choices(group):
+        data = "mnist" if group == "model" else "digits_imb"
+        assert cell(f"data={data}", f"{group}={choice}").choices[group] == choice
+
+
+@pytest.mark.parametrize("data", [name for name in own_choices("data") if name != "common"])
+def test_every_data_preset_composes(cell, data):
+    made = cell(f"data={data}")
+    assert made.config.data._target_ == "lossbench.data.DataModule"
+    assert made.config.trainer.max_epochs >= 1
+
+
+@pytest.mark.parametrize("weighting", ["inverse", "effective_number", "drw"])
+def test_weightings_train(cell, weighting):
+    entry = run(cell(f"weighting={weighting}", "trainer.max_epochs=2"))
+    assert entry["status"] == "finished" and entry["weighting"] == weighting
+
+
+def test_losses_under_one_seed_are_paired(cell):
+    entries = [run(cell(f"loss={loss}", "trainer.max_epochs=1")) for loss in ("cross_entropy", "focal", "ldam")]
+    assert paired(entries[0]) == paired(entries[1]) == paired(entries[2])
+    assert [entry["head"] for entry in entries] == ["linear", "linear", "cosine"]
+    assert entries[0]["hashes"]["head"] == entries[1]["hashes"]["head"]
+    other = run(cell("seed=1", "trainer.max_epochs=1"))
+    assert not set(paired(other).values()) & set(paired(entries[0]).values())
+
+
+def test_one_subset_with_many_training_seeds(cell):
+    first, second = (run(cell("data.seed=7", f"seed={seed}", "trainer.max_epochs=1")) for seed in (0, 1))
+    assert first["hashes"]["targets"] == second["hashes"]["targets"]
+    assert first["hashes"]["split"] != second["hashes"]["split"]
+    assert first["problem"] == second["problem"]
+
+
+def test_the_same_seed_twice_gives_equal_records(cell, tmp_path):
+    first = run(cell("trainer.max_epochs=3"))
+    second = run(cell("trainer.max_epochs=3", output_dir=tmp_path / "again"))
+    for key in ("key", "metrics", "history", "hashes", "data"):
+        assert first[key] == second[key]
+
+
+def test_a_finished_run_is_reused_until_told_otherwise(cell):
+    first = run(cell("trainer.max_epochs=1"))
+    assert run(cell("trainer.max_epochs=1"))["ended"] == pytest.approx(first["ended"])
+    assert run(cell("trainer.max_epochs=1", "rerun=true"))["ended"] > first["ended"]
+
+
+@pytest.mark.parametrize(
+    "overrides", [["data=digits_noisy", "weighting=drw"], ["data=outliers", "optimizer=sgd", "optimizer.lr=0.01"]]
+)
+def test_a_stopped_run_goes_on_to_the_same_numbers(cell, tmp_path, monkeypatch, overrides):
+    lines = [*overrides, "trainer.max_epochs=6", "scheduler=cosine"]
+    undisturbed = run(cell(*lines, output_dir=tmp_path / "undisturbed"))
+
+    learn = Supervised.training_step
+
+    def stopped(self, batch, batch_idx):
+        if self.current_epoch == 3 and batch_idx == 2:
+            raise Killed(15)
+        return learn(self, batch, batch_idx)
+
+    monkeypatch.setattr(Supervised, "training_step", stopped)
+    with pytest.raises(Killed):
+        run(cell(*lines))
+    assert record.read(cell(*lines).path)["status"] == "killed"
+    monkeypatch.undo()
+    resumed = run(cell(*lines))
+    for key in ("metrics", "history", "epochs"):
+        assert resumed[key] == undisturbed[key]
+    for name in ("predictions.npz", "predictions_best.npz"):
+        with (
+            np.load(cell(*lines).path / name) as ours,
+            np.load(cell(*lines, output_dir=tmp_path / "undisturbed").path / name) as theirs,
+        ):
+            assert all(np.array_equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_what_a_run_leaves(cell):
+    made = cell("trainer.max_epochs=2", "data.val_fraction=0.2")
+    entry = run(made)
+    assert json.loads((made.path / "record.json").read_text())["key"] == made.key
+    names = {path.name for path in made.path.iterdir()}
+    assert {"config.yaml", "record.json", "predictions.npz", "predictions_best.npz", "validation.npz",
+            "learning_curves.png", "confusion_matrix.png", "checkpoints"} <= names  # fmt: skip
+    with np.load(made.path / "predictions.npz") as predictions:
+        assert set(predictions) >= {"logits", "probabilities", "target", "index"}
+        accuracy = (predictions["probabilities"].argmax(1) == predictions["target"]).mean()
+    assert accuracy == pytest.approx(entry["metrics"]["last"]["test/accuracy"])
+    assert entry["data"]["class_counts"] == [124, 88, 63, 45, 32, 23, 16, 12, 8, 6]
+    best = max(entry["history"], key=lambda row: row["val/balanced_accuracy"])
+    assert entry["epochs"]["best_val"] == best["epoch"]
+    checkpoint = torch.load(made.path / "checkpoints" / "last.ckpt", weights_only=False)
+    assert checkpoint["epoch"] == 1
+
+
+def test_regression_predictions_are_in_the_units_of_the_target(cell):
+    made = cell("data=diabetes_outliers", "trainer.max_epochs=2")
+    entry = run(made)
+    with np.load(made.path / "predictions.npz") as predictions:
+        assert set(predictions) >= {"prediction", "target", "target_clean", "index"}
+        assert predictions["target"].mean() > 100
+        mae = np.abs(predictions["prediction"] - predictions["target_clean"]).mean()
+    assert mae == pytest.approx(entry["metrics"]["last"]["test/mae"], rel=1e-5)
+
+
+def test_without_validation_there_is_no_best_epoch(cell):
+    entry = run(cell("data.val_fraction=0", "trainer.max_epochs=1"))
+    assert entry["metrics"]["best_val"] is None and entry["epochs"]["best_val"] is None
+    assert not any(key.startswith("val/") for key in entry["metrics"]["last"])
+
+
+def test_evaluation_may_be_rarer_than_every_epoch(cell):
+    entry = run(cell("trainer.max_epochs=3", "trainer.check_val_every_n_epoch=2"))
+    assert entry["epochs"]["last"] == 2 and "test/accuracy" in entry["metrics"]["last"]
+
+
+def test_label_noise_is_measured_on_the_training_part(cell):
+    entry = run(cell("data=digits_noisy", "trainer.max_epochs=1"))
+    metrics = entry["metrics"]["last"]
+    assert 0 <= metrics["train/memorised"] <= 1 and 0 <= metrics["train/clean_accuracy"] <= 1
+    assert metrics["val/accuracy"] != metrics["val/clean/accuracy"]
+    assert "test/clean/accuracy" not in metrics
+
+
+def test_a_diverged_run_is_a_result(cell):
+    entry = run(cell("data=outliers", "optimizer=sgd", "optimizer.lr=1e6", "trainer.max_epochs=5"))
+    assert entry["status"] == "diverged" and entry["diverged"]["step"] > 0
+    assert record.read(cell("data=outliers", "optimizer=sgd", "optimizer.lr=1e6", "trainer.max_epochs=5").path)
+
+
+def test_a_failed_run_keeps_its_traceback(cell, monkeypatch):
+    def broken(self, batch, batch_idx):
+        raise RuntimeError("the roof is on fire")
+
+    monkeypatch.setattr(Supervised, "training_step", broken)
+    entry = run(cell("trainer.max_epochs=1"))
+    assert entry["status"] == "failed" and "the roof is on fire" in entry["traceback"]
+
+
+def test_a_sum_is_the_mean_times_the_batch(cell):
+    lines = ["data=diabetes", "data.val_fraction=0", "optimizer=sgd", "optimizer.weight_decay=0", "data.batch_size=1000",
+             "trainer.max_epochs=3"]  # fmt: skip
+    samples = 1000
+    mean = run(cell(*lines, "loss=mse", "optimizer.lr=1e-3"))
+    samples = mean["data"]["sizes"]["train"]
+    total = run(cell(*lines, "loss=l2", f"optimizer.lr={1e-3 / samples}"))
+    assert total["metrics"]["last"]["test/mae"] == pytest.approx(mean["metrics"]["last"]["test/mae"], rel=1e-4)
+
+
+def test_the_key_ignores_what_can_not_change_a_number(cell, tmp_path):
+    base = cell("loss=focal")
+    for same in (["output_dir=elsewhere"], ["tracking=mlflow"], ["data.root=/data"], ["rerun=true"], ["loss.gamma=2"]):
+        other = (
+            cell("loss=focal", *same)
+            if same != ["output_dir=elsewhere"]
+            else cell("loss=focal", output_dir=tmp_path / "b")
+        )
+        assert other.key == base.key, same
+    for different in (
+        "loss.gamma=1",
+        "seed=1",
+        "trainer.max_epochs=7",
+        "data.seed=3",
+        "model.hidden=[8]",
+        "weighting=drw",
+    ):
+        assert cell("loss=focal", different).key != base.key, different
+
+
+def test_a_comparison_shares_its_problem(cell):
+    base = cell("loss=focal").problem
+    for same in ("seed=1", "loss=ldam", "weighting=drw", "loss.gamma=1"):
+        assert cell("loss=focal" if same.startswith("loss.") else "seed=0", same).problem == base, same
+    for different in ("data.seed=0", "optimizer.lr=0.1", "data=digits_noisy"):
+        assert cell(different).problem != base, different
+
+
+def test_a_class_without_samples_is_told_before_training(cell):
+    with pytest.raises(ConfigError, match="class"):
+        run(cell("loss=ldam", "data.max_train=12", "data.val_fraction=0", "data.imbalance.factor=1000"))
