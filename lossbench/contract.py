@@ -178,7 +178,7 @@ def treat_all_classes_alike(subject: Subject) -> None:
     """Keep the values when the classes change places."""
     loss = subject.bind()
     outputs, target, context = _batch(loss)
-    order = torch.randperm(len(CLASS_COUNTS), generator=torch.Generator().manual_seed(2))
+    order = torch.arange(len(CLASS_COUNTS)).roll(1)  # no class keeps its place
     per_class = {
         key: [value[label] for label in order]
         for key, value in loss.parameters.items()

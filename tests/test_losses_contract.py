@@ -7,12 +7,12 @@ import torch
 from omegaconf import OmegaConf
 from torch.nn import functional as F
 
-from lossbench import CONF, contract
+from lossbench import CONF, contract, links
 from lossbench.catalogue import declared_losses, locate, loss_names
 from lossbench.contract import Subject, examine, points_for
 from lossbench.errors import ConfigError
 from lossbench.intervals import contains
-from lossbench.losses import bind, links, load_loss, loss
+from lossbench.losses import bind, load_loss, loss
 from lossbench.losses.binding import context_names
 
 LOSSES = loss_names()

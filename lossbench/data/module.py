@@ -89,7 +89,7 @@ class DataModule(pl.LightningDataModule):
         max_test: int | None = None,
         val_fraction: float = 0.1,
         batch_size: int = 128,
-        eval_batch_size: int = 1000,
+        eval_batch_size: int = 250,
         augment: bool = False,
         root: str | None = None,
         seed: int = 0,

@@ -24,21 +24,25 @@ if TYPE_CHECKING:
     from lossbench.contract import Subject
 
 USAGE = """\
-python -m lossbench.losses                               list every loss
-python -m lossbench.losses task=multiclass problem=noise   only those (several: task=binary,multiclass)
-python -m lossbench.losses focal                         show one whole
-python -m lossbench.losses plot=focal,gce                draw value, slope and curvature side by side
-python -m lossbench.losses check=focal                   run the contract on a loss; exit code 1 if it fails
+python -m lossbench.losses                         list every loss
+python -m lossbench.losses task=binary,multiclass  only those of some tasks
+python -m lossbench.losses problem=noise           only those for a problem
+python -m lossbench.losses focal                   show one loss whole
+python -m lossbench.losses plot=focal,gce          draw value, slope, curvature
+python -m lossbench.losses check=focal             run the contract on a loss;
+                                                   exit code 1 if it fails
 
-A loss is a name of the list, a YAML of yours in DIR/loss, or a dotted path: check=my_module.my_loss
+A loss is a name of the list, a YAML of yours in DIR/loss, or a dotted path like
+my_module.my_loss.
 
-  --config-dir DIR   also the losses in DIR/loss; modules in DIR and in the current folder can be imported
-  output=PATH        where plot= writes PATH.png and PATH.svg (default: outputs/loss_curves)
-  task=TASK          with plot=, check= or a name: what a loss without @loss is for (default: multiclass)
-  --help             this text"""
+--config-dir DIR  add the losses in DIR/loss; modules are imported from DIR and
+                  from the current folder
+output=PATH       plot= writes PATH.png and PATH.svg (outputs/loss_curves)
+task=TASK         plot=, check= or a name: the task of a loss without @loss
+                  (multiclass)
+--help            this text"""
 
 OPTIONS = {"list": ("task", "problem"), "show": ("task",), "plot": ("task", "output"), "check": ("task",)}
-PROBLEMS = ("calibration", "imbalance", "noise", "outliers")
 
 
 @dataclass
@@ -108,8 +112,8 @@ def answer(request: Request) -> int:
     _check_options(request.options, verb)
     if verb == "list":
         return list_losses(request)
-    names = request.names or request.options[verb].split(",")
-    entries = [find(name, request.config_dir) for name in dict.fromkeys(names)]
+    names = request.names or [name.strip() for name in request.options[verb].split(",")]
+    entries = [find(name, request.config_dir) for name in dict.fromkeys(names) if name]
     return {"show": show, "plot": plot, "check": check}[verb](entries, request.options)
 
 
@@ -142,10 +146,13 @@ def find(name: str, config_dir: str | None) -> Entry:
 
 def list_losses(request: Request) -> int:
     """Print the table of the losses that pass the filters, the user's own last."""
-    catalogue = [find(name, None) for name in loss_names()]
-    rows = [(entry, _facts(entry)) for entry in catalogue]
+    rows = [(entry, _facts(entry)) for entry in (find(name, None) for name in loss_names())]
     rows.sort(key=lambda row: (row[1].family, row[0].name))
     own, notes = _own_rows(request.config_dir)
+    allowed = {"task": set(SERVES), "problem": {facts.problem for _, facts in [*rows, *own]} - {""}}
+    for key, values in request.options.items():
+        for value in values.split(","):
+            _check_value(key, value, allowed[key])
     shown = [row for row in [*rows, *own] if _passes(row[1], request.options)]
     console = Console(highlight=False)
     if shown:
@@ -156,7 +163,7 @@ def list_losses(request: Request) -> int:
         console.print("With two logits, task=multiclass serves two classes as well.", markup=False)
     console.print("One whole: python -m lossbench.losses NAME. More: --help", markup=False)
     for note in notes:
-        console.print(note, style="yellow", markup=False)
+        console.print(note, style="yellow", markup=False, soft_wrap=True)
     return 0
 
 
@@ -228,12 +235,13 @@ def _check_options(options: dict[str, str], verb: str) -> None:
         if key not in OPTIONS[verb]:
             hint = f"Allowed: {', '.join(OPTIONS[verb])}."
             raise ConfigError(f"{key}={options[key]} does not go with {verb}. {hint}")
-    for key, allowed in (("task", SERVES), ("problem", PROBLEMS)):
-        if key in options:
-            values = options[key].split(",") if verb == "list" else [options[key]]
-            for value in values:
-                if value not in allowed:
-                    raise ConfigError(f"{key}={value} is not known. {nearest(value, allowed)}")
+    if verb != "list" and "task" in options:
+        _check_value("task", options["task"], SERVES)
+
+
+def _check_value(key: str, value: str, allowed: Iterable[str]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{key}={value} is not known. {nearest(value, allowed)}")
 
 
 def _check_folder(config_dir: str) -> None:
@@ -262,7 +270,7 @@ def _own_rows(config_dir: str | None) -> tuple[list[tuple[Entry, LossFacts]], li
             continue
         try:
             entry = find(name, config_dir)
-            rows.append((entry, replace(_facts(entry), family=f"yours, in {config_dir}/loss")))
+            rows.append((entry, replace(_facts(entry), family="yours")))
         except ConfigError as error:
             notes.append(f"{path} is not in the list: {error}")
     if config_dir is not None and not rows and not notes:
