@@ -8,7 +8,7 @@ import torch
 
 from lossbench import progress
 from lossbench.learners import Supervised
-from lossbench.tracking import RunTracker
+from lossbench.tracking.run import RunTracker
 
 
 class Cost(pl.Callback):

@@ -26,7 +26,8 @@ from lossbench.catalogue import default_parameters, own_choices
 from lossbench.errors import ConfigError, nearest
 
 NOT_IN_KEY = (
-    "compare", "data.root", "loss.search", "output_dir", "rerun", "tracking", "trainer.profiler",
+    "compare", "data.root", "loss.search", "output_dir", "protocol.searched", "protocol.study", "rerun", "tracking",
+    "trainer.profiler",
 )  # fmt: skip
 """What can't change the numbers of a run."""
 NOT_IN_PROBLEM = ("data.run_seed", "data.seed", "loss", "model.head", "seed", "weighting")
@@ -88,15 +89,16 @@ class Cell:
 
     @cached_property
     def key(self) -> str:
-        """The hash of everything that can change the numbers of the run."""
+        """The hash of everything that can change the numbers of the run, and of the protocol that chose its values."""
         return digest(self.resolved, leaving_out=NOT_IN_KEY)
 
     @cached_property
     def problem(self) -> str:
-        """The hash of what the runs of one comparison share: all but loss, weighting, head and seed."""
+        """The hash of what the runs of one comparison share: all but loss, weighting, head, seed and what was tuned."""
         own_seed = "seed" in self.config.data and not OmegaConf.is_interpolation(self.config.data, "seed")
         data_seed = self.config.data.seed if own_seed else "the run's"
-        return digest({**self.resolved, "data_seed": data_seed}, leaving_out=NOT_IN_KEY + NOT_IN_PROBLEM)
+        tuned = tuple(self.resolved.get("protocol", {}).get("searched", ()))
+        return digest({**self.resolved, "data_seed": data_seed}, leaving_out=NOT_IN_KEY + NOT_IN_PROBLEM + tuned)
 
     @property
     def folder(self) -> Path:

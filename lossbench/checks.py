@@ -45,6 +45,7 @@ ALLOWED = {
     "data.contamination.kind": ["heavy_tail", "heteroscedastic", "leverage", "none", "vertical"],
     "data.contamination.shift": ["one_sided", "symmetric"],
     "model.head": ["auto", "cosine", "linear"],
+    "optimizer.calibrate": ["gradient", "none"],
 }
 FAMILIES = {"symmetric": ["exact", "iid", "uniform"], "asymmetric": ["exact", "iid"]}
 

@@ -41,7 +41,7 @@ def run_job(config: DictConfig) -> str:
 
 
 def _keep_freed_memory() -> None:
-    """Tell glibc not to give big blocks back to the system at each step: that costs convolutions up to half their time."""
+    """Tell glibc to keep big blocks: giving them back at each step costs convolutions up to half their time."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):

@@ -7,11 +7,14 @@ import platform
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import psutil
+from filelock import FileLock, Timeout
 
 FILE = "record.json"
 DONE = ("finished", "diverged")
@@ -44,6 +47,38 @@ def read(folder: Path) -> Record | None:
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     return record
+
+
+def is_done(folder: Path) -> bool:
+    """Tell whether a run has ended in a way that need not be repeated."""
+    entry = read(folder)
+    return entry is not None and entry["status"] in DONE
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[bool]:
+    """Claim a run for this process; False if another process has it. A claim ends with its process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".claim")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def changes(record: Record) -> list[str]:
+    """Say which packages have another version now than when a run was made, e.g. "torch 2.13.0, now 2.14.1"."""
+    now = versions()
+    return [
+        f"{name} {then}, now {now.get(name)}"
+        for name, then in record.get("versions", {}).items()
+        if then != now.get(name)
+    ]
 
 
 def read_all(output_dir: Path) -> Iterator[tuple[Path, Record]]:
@@ -81,12 +116,14 @@ def this_process() -> dict[str, Any]:
     return {"pid": process.pid, "host": socket.gethostname(), "started": process.create_time()}
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the version of Python and of each package that can change a number."""
     installed = {name: metadata.version(name) for name in _PACKAGES if _is_installed(name)}
     return {"python": platform.python_version(), **installed}
 
 
+@cache
 def git_state() -> dict[str, Any] | None:
     """Return the commit of the code that runs and whether it has been changed since; None outside a checkout."""
     here = Path(__file__).parent

@@ -5,6 +5,7 @@ import shutil
 import time
 import traceback
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,8 +13,9 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lossbench import progress, record
 from lossbench.build import build, build_data, build_loss, build_network, build_trainer, hash_of, head_of
+from lossbench.calibration import calibrate
 from lossbench.callbacks import Cost, Tell
-from lossbench.cells import Cell
+from lossbench.cells import Cell, without
 from lossbench.errors import ConfigError, Killed
 from lossbench.learners import Diverged, Supervised
 from lossbench.learners.supervised import Problem
@@ -21,7 +23,7 @@ from lossbench.metric_names import MONITOR, higher_is_better
 from lossbench.outcome import write_outcome
 from lossbench.probe import probe
 from lossbench.record import Record
-from lossbench.tracking import RunTracker
+from lossbench.tracking.run import RunTracker
 
 log = logging.getLogger(__name__)
 
@@ -47,19 +49,39 @@ def run(cell: Cell) -> Record:
         After the record of a killed run is written.
 
     """
-    earlier = record.read(cell.path)
-    if earlier is not None and earlier["status"] in record.DONE and not cell.config.rerun:
-        log.info("%s: %s; reused (rerun=true trains it again)", cell.name, record.summary(earlier))
-        progress.run_done()
-        return earlier
-    _quiet()
+    with record.claimed(cell.path) as claimed:
+        if not claimed:
+            log.info("%s: another process is at it, skipped", cell.name)
+            return record.read(cell.path) or {"status": "running"}
+        earlier = record.read(cell.path)
+        if earlier is not None and not cell.config.rerun:
+            changes = record.changes(earlier)
+            if earlier["status"] in record.DONE:
+                log.info("%s: %s; reused (rerun=true trains it again)", cell.name, record.summary(earlier))
+                if changes:
+                    log.warning("%s was made with another version: %s", cell.name, "; ".join(changes))
+                progress.run_done()
+                return earlier
+            if changes:
+                log.warning("%s starts again, since versions have changed: %s", cell.name, "; ".join(changes))
+                _forget_checkpoints(cell)
+        return _train(cell)
+
+
+def _train(cell: Cell) -> Record:
+    """Train and evaluate a claimed cell, from its last checkpoint if there is one."""
+    quiet()
+    if cell.config.rerun:
+        _forget_checkpoints(cell)
     data = build_data(cell.config.data)
     learner = build_learner(cell, data)
+    calibration = calibrate(learner, data) if cell.config.optimizer.get("calibrate") == "gradient" else None
     cost, tracker = Cost(), RunTracker(cell)
     callbacks = [cost, Tell(tracker, learner.problem.monitor), *_checkpoints(cell, learner.problem)]
     trainer = build_trainer(cell.config.trainer, callbacks, cell.path)
-    entry = {**_describe(cell, data, learner), "mlflow_run_id": tracker.run_id}
+    entry = {**_describe(cell, data, learner), "calibration": calibration, "mlflow_run_id": tracker.run_id}
     record.write(cell.path, entry)
+    tracker.describe_data(cell.data, data.hashes.get("targets", "unknown")[:16], entry["data"])
     progress.run_started(cell.name, learner.max_epochs)
     started = time.time()
     ending = _fit(cell, trainer, learner, data)
@@ -98,7 +120,7 @@ def build_learner(cell: Cell, data: Any) -> Supervised:
         network=build_network(config.model, loss, data.input_shape, data.num_classes, config.seed),
         loss=loss,
         weighting=build(config.weighting),
-        optimizer=build(config.optimizer),
+        optimizer=build(without(config.optimizer, "calibrate")),
         scheduler=build(config.scheduler),
         problem=problem,
         max_epochs=config.trainer.max_epochs,
@@ -109,14 +131,16 @@ def build_learner(cell: Cell, data: Any) -> Supervised:
 def _checkpoints(cell: Cell, problem: Problem) -> list[ModelCheckpoint]:
     """Keep the last epoch, to go on from, and the best validation epoch where there is one."""
     folder = cell.path / "checkpoints"
-    if cell.config.rerun:
-        shutil.rmtree(folder, ignore_errors=True)
     common = {"dirpath": folder, "save_on_train_epoch_end": True, "enable_version_counter": False}
     last = ModelCheckpoint(filename="last", **common)
     if "val" not in problem.evaluated:
         return [last]
     mode = "max" if higher_is_better(problem.monitor) else "min"
     return [ModelCheckpoint(filename="best", monitor=f"val/{problem.monitor}", mode=mode, **common), last]
+
+
+def _forget_checkpoints(cell: Cell) -> None:
+    shutil.rmtree(cell.path / "checkpoints", ignore_errors=True)
 
 
 def _describe(cell: Cell, data: Any, learner: Supervised) -> Record:
@@ -135,6 +159,7 @@ def _describe(cell: Cell, data: Any, learner: Supervised) -> Record:
         "monitor": learner.problem.monitor,
         "choices": cell.named_choices,
         "config": cell.resolved,
+        "protocol": cell.resolved.get("protocol", {"name": "default"}),
         "data": data.facts(),
         "hashes": {
             "weights": hash_of(network.backbone.state_dict().values()),
@@ -156,9 +181,7 @@ def _fit(cell: Cell, trainer: pl.Trainer, learner: Supervised, data: Any) -> Rec
     if last.exists():
         log.info("%s: goes on from its last checkpoint", cell.name)
     try:
-        trainer.fit(learner, datamodule=data, ckpt_path=str(last) if last.exists() else None)
-        if learner.last is None or learner.last["epoch"] != learner.history[-1]["epoch"]:
-            trainer.validate(learner, datamodule=data, verbose=False)
+        train(trainer, learner, data, last if last.exists() else None)
     except Diverged as diverged:
         log.warning("%s: diverged: %s", cell.name, diverged)
         return {
@@ -176,6 +199,13 @@ def _fit(cell: Cell, trainer: pl.Trainer, learner: Supervised, data: Any) -> Rec
     return {"status": "finished"}
 
 
+def train(trainer: pl.Trainer, learner: Supervised, data: Any, checkpoint: Path | None = None) -> None:
+    """Train, from a checkpoint if there is one, and see to it that the last epoch is evaluated."""
+    trainer.fit(learner, datamodule=data, ckpt_path=checkpoint and str(checkpoint))
+    if learner.last is None or learner.last["epoch"] != learner.history[-1]["epoch"]:
+        trainer.validate(learner, datamodule=data, verbose=False)
+
+
 def _final_metrics(entry: Record) -> dict[str, float]:
     """Name the test metrics of both selections for MLflow: single values, apart from the curves."""
     names = {"last": "final", "best_val": "best_val"}
@@ -187,7 +217,7 @@ def _final_metrics(entry: Record) -> dict[str, float]:
     }
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Leave out what Lightning says of loaders and devices: batches come from memory."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     patterns = (

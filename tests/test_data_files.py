@@ -103,7 +103,12 @@ def test_a_failed_download_says_why(tmp_path, tiny, monkeypatch):
 
 
 def test_the_probe_ends_even_if_the_name_look_up_hangs(monkeypatch):
-    monkeypatch.setattr(urllib.request, "urlopen", lambda *arguments, **options: time.sleep(30))
+
+    def hang(*arguments, **options):
+        time.sleep(30)
+        raise TimeoutError
+
+    monkeypatch.setattr(urllib.request, "urlopen", hang)
     started = time.monotonic()
     assert not can_reach("https://example.invalid", seconds=0.2)
     assert time.monotonic() - started < 2

@@ -195,9 +195,8 @@ def test_a_failed_run_keeps_its_traceback(cell, monkeypatch):
 
 
 def test_a_sum_is_the_mean_times_the_batch(cell):
-    lines = ["data=diabetes", "data.val_fraction=0", "optimizer=sgd", "optimizer.weight_decay=0", "data.batch_size=1000",
-             "trainer.max_epochs=3"]  # fmt: skip
-    samples = 1000
+    lines = ["data=diabetes", "data.val_fraction=0", "data.batch_size=1000", "trainer.max_epochs=3"]
+    lines += ["optimizer=sgd", "optimizer.weight_decay=0"]
     mean = run(cell(*lines, "loss=mse", "optimizer.lr=1e-3"))
     samples = mean["data"]["sizes"]["train"]
     total = run(cell(*lines, "loss=l2", f"optimizer.lr={1e-3 / samples}"))

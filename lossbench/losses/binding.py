@@ -35,6 +35,8 @@ class BoundLoss:
         Its hyper-parameters and run context, by name.
     step_context : tuple of str
         What each call must supply besides outputs and target: `epoch`, `features`, `index`, `inputs`.
+    factor : float
+        What its values are multiplied by, where `optimizer.calibrate` says so.
 
     """
 
@@ -42,10 +44,12 @@ class BoundLoss:
     declaration: Declaration
     parameters: Mapping[str, Any]
     step_context: tuple[str, ...] = ()
+    factor: float = 1.0
 
     def __call__(self, outputs: Tensor, target: Tensor, **context: Any) -> Tensor:
         """Return the loss of each sample; of `context`, the function gets only what it asks for."""
-        return self.function(outputs, target, **{name: context[name] for name in self.step_context})
+        value = self.function(outputs, target, **{name: context[name] for name in self.step_context})
+        return value if self.factor == 1.0 else self.factor * value
 
     def link(self, outputs: Tensor) -> Tensor:
         """Turn outputs into probabilities (N, K), or into a point prediction (N,)."""

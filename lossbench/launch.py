@@ -1,0 +1,131 @@
+"""Launch the checked cells of a command and tell how they ended."""
+
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lossbench import progress, record
+from lossbench.cells import Cell
+from lossbench.errors import Killed
+from lossbench.job import run_job
+
+POLL_SECONDS = 1.0
+
+
+def launch(cells: list[Cell]) -> int:
+    """Run what is missing of some cells through Hydra's launcher; return the exit code.
+
+    Raises
+    ------
+    ConfigError
+        If the tracking store can't be used.
+    Killed
+        After telling what is done, if the command is stopped.
+
+    """
+    print(f"lossbench: {_counted(cells)}; results go to {cells[0].config.output_dir}/", file=sys.stderr)
+    if all(record.is_done(cell.path) for cell in cells) and not cells[0].config.rerun:
+        _say_reused(cells)
+        conclude(cells)
+        return _exit_code(cells)
+    from lossbench.tracking.store import prepare
+
+    prepare(cells)
+    from lossbench.tracking.sweep import close_parents, links, open_parents
+
+    with _signals():
+        parents = open_parents(cells) if len(cells) > 1 else {}
+        ended, folders = "failed", {}
+        try:
+            with progress.showing(len(cells)):
+                run_job()
+                _finish_what_others_began(cells)
+            ended = "finished"
+        except Killed:
+            ended = "killed"
+            raise
+        finally:
+            if ended != "failed":
+                folders = conclude(cells)
+            close_parents(parents, ended, folders)
+    if cells[0].config.tracking.uri is not None:
+        print("\n".join(links(parents, cells[0].config.tracking.uri)))
+    return _exit_code(cells)
+
+
+def conclude(cells: list[Cell]) -> dict[str, Path]:
+    """Print how the cells ended, and for a sweep the verdict on each problem; return the folders of its reports."""
+    for cell in cells:
+        entry = record.read(cell.path) or {"status": "missing", "error": "not started"}
+        if entry["status"] != "finished":
+            shown = entry.get("error", "")
+            print(f"{entry['status']}: {cell.data} {cell.name}: {shown}  ({cell.path})", file=sys.stderr)
+    done = sum(record.is_done(cell.path) for cell in cells)
+    if done < len(cells):
+        print(f"{done} of {len(cells)} runs are done. The same command again runs only the others.", file=sys.stderr)
+    if len(cells) == 1:
+        print(f"The record is in {cells[0].path}/")
+        return {}
+    from lossbench.compare import compare_cells
+
+    return compare_cells(cells)
+
+
+def _finish_what_others_began(cells: list[Cell]) -> None:
+    """Wait for cells that other processes run, and take over those whose process dies."""
+    while elsewhere := [cell for cell in cells if _is_elsewhere(cell)]:
+        print(f"waiting for {len(elsewhere)} runs of other processes, such as {elsewhere[0].name}", file=sys.stderr)
+        while any(_is_elsewhere(cell) for cell in elsewhere):
+            time.sleep(POLL_SECONDS)
+        if not all(record.is_done(cell.path) for cell in elsewhere):
+            run_job()
+
+
+def _is_elsewhere(cell: Cell) -> bool:
+    entry = record.read(cell.path)
+    return entry is not None and entry["status"] == "running" and record.is_alive(entry["process"])
+
+
+def _say_reused(cells: list[Cell]) -> None:
+    runs = "the run was" if len(cells) == 1 else f"all {len(cells)} runs were"
+    print(f"{runs} made before: reused (rerun=true trains again)", file=sys.stderr)
+    changes = Counter(change for cell in cells for change in record.changes(record.read(cell.path) or {}))
+    for change, count in changes.items():
+        print(f"warning: {count} of them with another version: {change}", file=sys.stderr)
+
+
+def _exit_code(cells: list[Cell]) -> int:
+    statuses = {(record.read(cell.path) or {}).get("status") for cell in cells}
+    return 0 if statuses == {"finished"} else 1
+
+
+def _counted(cells: list[Cell]) -> str:
+    counts: dict[str, set[Any]] = {
+        "problem": {cell.data for cell in cells},
+        "loss": {(cell.loss, cell.weighting) for cell in cells},
+        "seed": {cell.config.seed for cell in cells},
+    }
+    plural = {"problem": "problems", "loss": "losses", "seed": "seeds"}
+    shown = [f"{len(values)} {plural[word] if len(values) > 1 else word}" for word, values in counts.items()]
+    return f"{len(cells)} run{'s' if len(cells) > 1 else ''} ({', '.join(shown)})"
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Raise `Killed` on Ctrl-C and SIGTERM while runs are going on."""
+
+    def kill(number: int, _frame: FrameType | None) -> None:
+        raise Killed(number)
+
+    before = {number: signal.signal(number, kill) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

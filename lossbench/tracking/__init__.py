@@ -1,0 +1,5 @@
+"""All that knows MLflow: one experiment for each problem, a parent run for each sweep, a child for each cell.
+
+The folders under `output_dir` are the record; MLflow shows it. So a tracking server that goes away in the middle of a
+run costs a warning and not the run.
+"""

@@ -1,0 +1,94 @@
+"""Ready-made views of an MLflow experiment, since its own first page shows no metric.
+
+A view is a tag of the experiment, `mlflow.sharedViewState.KEY`: the state of the page of runs as JSON, opened by an
+address with `viewStateShareKey=KEY`. It was made with MLflow 3.17; the format is not documented, so a test with a
+browser looks at the page.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from lossbench.catalogue import loss_names
+from lossbench.metric_names import COLUMNS
+
+RUNS = "tags.`lossbench.kind` = 'run' and tags.`lossbench.status` = 'finished'"
+PALETTE = (
+    "#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#9d755d", "#eeca3b", "#ff9da6", "#2f4b7c",
+    "#8c6d31", "#17becf", "#bcbd22", "#637939", "#843c39", "#7b4173", "#3182bd", "#e6550d", "#31a354", "#756bb1",
+)  # fmt: skip
+
+
+def color_of(loss: str) -> str:
+    """Return the colour of a loss, the same for all its seeds and in every experiment.
+
+    Examples
+    --------
+    >>> color_of("focal") == color_of("focal") != color_of("ldam")
+    True
+
+    """
+    names = loss_names()
+    place = names.index(loss) if loss in names else int(hashlib.sha256(loss.encode()).hexdigest(), 16)
+    return PALETTE[place % len(PALETTE)]
+
+
+def view_tags(task: str) -> dict[str, str]:
+    """Return the experiment tags that hold the views of a task.
+
+    Parameters
+    ----------
+    task : str
+        "regression", "binary" or "multiclass".
+
+    """
+    metric = COLUMNS[task][0]
+    shown = ["balanced_accuracy", "accuracy", "nll", "ece"] if task != "regression" else COLUMNS[task][:4]
+    columns = [f"metrics.`final/{name}`" for name in shown]
+    state: dict[str, Any] = {
+        "searchFilter": RUNS,
+        "orderByKey": f"metrics.`final/{metric}`",
+        "orderByAsc": task == "regression",
+        "selectedColumns": ["params.`loss`", "params.`weighting`", "params.`seed`", *columns],
+        "runsHiddenMode": "SHOW_ALL",
+        "runsExpanded": {},
+        "groupBy": None,
+    }
+    by_loss = {
+        **state,
+        "selectedColumns": ["params.`loss`", *columns],
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "loss"}]},
+        "useGroupedValuesInCharts": True,
+    }
+    sums = {
+        **state,
+        "searchFilter": "tags.`lossbench.kind` = 'aggregate'",
+        "orderByKey": f"metrics.`mean/{metric}`",
+        "selectedColumns": ["metrics.`seeds`", *(f"metrics.`{part}/{metric}`" for part in ("low95", "mean", "high95"))],
+    }
+    views = {"runs": state, "losses": by_loss, "intervals": sums}
+    return {f"mlflow.sharedViewState.lossbench-{name}": json.dumps(view) for name, view in views.items()}
+
+
+def view_links(address: str, experiment_id: str, parent_id: str) -> dict[str, str]:
+    """Return the addresses of the views, by what they show.
+
+    Parameters
+    ----------
+    address : str
+        Where MLflow's pages are served, e.g. "http://127.0.0.1:5000".
+    experiment_id : str
+        MLflow's number of the experiment.
+    parent_id : str
+        MLflow's id of the parent run, which holds the report.
+
+    """
+    runs = f"{address.rstrip('/')}/#/experiments/{experiment_id}/runs"
+    page = f"{runs}?workflowType=machine_learning&viewStateShareKey="
+    return {
+        "report": f"{runs}/{parent_id}/artifacts/comparison/report.html?workflowType=machine_learning",
+        "losses, mean over seeds": f"{page}lossbench-losses",
+        "losses, with 95 % intervals": f"{page}lossbench-intervals",
+        "learning curves, one line for each loss": f"{page}lossbench-losses&compareRunsMode=CHART",
+        "all runs, best first": f"{page}lossbench-runs",
+    }

@@ -1,0 +1,96 @@
+"""MLflow's own pages on a small sweep, in a real browser where there is one."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.conftest import ROOT
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--virtual-time-budget=30000", "--window-size=1600,1000",
+]  # fmt: skip
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install the system's package chromium")
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    arguments = ["-m", "loss=cross_entropy,focal", "seed=0,1", "trainer.max_epochs=2"]
+    result = subprocess.run(
+        [sys.executable, "-m", "lossbench", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    (folder / "said.txt").write_text(result.stdout)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(sweep) -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["-m", "mlflow", "ui", "--backend-store-uri", "sqlite:///outputs/mlflow.db", "--port", str(port)]
+    server = subprocess.Popen(
+        [sys.executable, *command, "--workers", "1"],
+        cwd=sweep,
+        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(120):
+            try:
+                urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def links(sweep, address) -> dict[str, str]:
+    """The links that the sweep printed, at the address of this test's server."""
+    lines = (sweep / "said.txt").read_text().splitlines()
+    pairs = [line.strip().split(": ", 1) for line in lines if "/#/" in line]
+    return {shown: link.replace("http://127.0.0.1:5000", address) for shown, link in pairs}
+
+
+def page(folder: Path, link: str) -> str:
+    command = [CHROMIUM, *QUIET, f"--user-data-dir={folder}", "--dump-dom", link]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        ("losses, mean over seeds", ["Group: focal", "Group: cross_entropy", "final/balanced_accuracy", "focal-s1"]),
+        ("losses, with 95 % intervals", ["focal, all seeds", "mean/balanced_accuracy", "low95/balanced_accuracy"]),
+        ("all runs, best first", ["cross_entropy-s0", "final/nll"]),
+        ("report", ["report.html", "comparison"]),
+    ],
+)
+def test_the_printed_links_show_the_losses(links, tmp_path, shown, expected):
+    html = page(tmp_path, links[shown])
+    for text in expected:
+        assert text in html, f"{text!r} is not on the page {links[shown]}"

@@ -1,0 +1,80 @@
+"""The wheel: all of conf/ travels in it, and it works away from the checkout."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    pytest.importorskip("setuptools", minversion="77")
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode != 0:
+        pytest.skip("this is not a git checkout: nothing says which files are the project's")
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-q", "-w"]
+    subprocess.run([*command, str(folder), str(source)], check=True, timeout=120)
+    return next(folder.glob("*.whl"))
+
+
+def test_every_yaml_and_module_is_in_the_wheel(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for path in (ROOT / "conf").rglob("*.yaml"):
+        assert f"lossbench/{path.relative_to(ROOT).as_posix()}" in names
+    for path in (ROOT / "lossbench").rglob("*.py"):
+        assert path.relative_to(ROOT).as_posix() in names
+
+
+def test_it_works_in_a_clean_environment(wheel, tmp_path):
+    venv.create(tmp_path / "env", with_pip=False)
+    python = tmp_path / "env" / "bin" / "python"
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(python),
+        "install",
+        "--no-deps",
+        "--no-index",
+        "-q",
+        str(wheel),
+    ]
+    subprocess.run(install, check=True, timeout=120)
+    site = next((tmp_path / "env").glob("lib/python*/site-packages"))
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    located = run(str(python), "-c", "import lossbench; print(lossbench.CONF)")
+    assert str(site) in located.stdout, located.stderr
+    script = str(python.parent / "lossbench")
+    composed, module = run(script, "--cfg", "job"), run(str(python), "-m", "lossbench", "--cfg", "job")
+    assert composed.returncode == module.returncode == 0, composed.stderr + module.stderr
+    assert composed.stdout == module.stdout
+    trained = run(script, "trainer.max_epochs=1", "tracking=none")
+    assert trained.returncode == 0, trained.stderr
+    assert list(tmp_path.glob("outputs/digits_imb/*/record.json"))
