@@ -20,7 +20,7 @@ check: $(READY)
 
 $(READY): pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install $(PIP_OPTIONS) -e '.[dev,parallel]'
+	$(VENV)/bin/python -m pip install $(PIP_OPTIONS) -e '.[dev,parallel,tune]'
 	touch $(READY)
 
 clean:

@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from lossbench.catalogue import locate
+from lossbench.catalogue import hyperparameters, locate
 from lossbench.cells import without
 from lossbench.data.foreign import wrap
 from lossbench.errors import ConfigError
@@ -62,8 +62,7 @@ def build_trainer(node: DictConfig, callbacks: list[pl.Callback], folder: Path) 
 def build_loss(node: DictConfig, task: Any, context: dict[str, Any]) -> BoundLoss:
     """Bind the loss of a config node to the run's context."""
     parameters: Any = OmegaConf.to_container(node, resolve=True)
-    own = {key: value for key, value in parameters.items() if key not in ("_target_", "_partial_", "search")}
-    return bind(locate(node["_target_"]), own, context, task)
+    return bind(locate(node["_target_"]), hyperparameters(parameters), context, task)
 
 
 def build_network(

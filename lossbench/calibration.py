@@ -65,7 +65,7 @@ def calibrate(learner: Supervised, data: Any) -> dict[str, Any]:
     factor = baseline_norm / own_norm if own_norm > 0 else math.nan
     if not 0 < factor < math.inf:
         raise ConfigError(
-            f"optimizer.calibrate=gradient: the first gradient of the loss has norm {own_norm:g} and that of {baseline} "
+            f"optimizer.calibrate=gradient: the first gradient has norm {own_norm:g}, that of {baseline} has "
             f"{baseline_norm:g}, so no factor makes them equal. Use optimizer.calibrate=none."
         )
     learner.loss = replace(learner.loss, factor=factor)

@@ -7,6 +7,7 @@ so that checks, errors and listings answer at once; a test compares them with th
 import ast
 import importlib
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -109,6 +110,11 @@ def default_parameters(name: str) -> dict[str, Any]:
         raise ConfigError(f"loss={name}: no such loss. {nearest(name, loss_names())}")
     node: Any = OmegaConf.to_container(OmegaConf.load(path))
     return {key: value for key, value in node.items() if key not in ("_partial_", "search")}
+
+
+def hyperparameters(node: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the hyper-parameters of a loss's config node: all but what Hydra and the tuning read."""
+    return {str(key): node[key] for key in node if key not in ("_target_", "_partial_", "search")}
 
 
 def locate(target: str) -> Any:

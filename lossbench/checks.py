@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lossbench.catalogue import SERVES, facts_of, locate, losses_for
+from lossbench.catalogue import SERVES, facts_of, hyperparameters, locate, losses_for
 from lossbench.cells import Cell
 from lossbench.errors import ConfigError, nearest
 from lossbench.intervals import contains
@@ -16,6 +16,7 @@ from lossbench.metric_names import METRICS
 from lossbench.shapes import INPUT_SHAPES, require_fit
 
 RANGES = {
+    "compare.confidence": "(0, 1)",
     "seed": "[0, inf)",
     "data.seed": "[0, inf)",
     "data.imbalance.factor": "[1, inf)",
@@ -34,18 +35,25 @@ RANGES = {
     "optimizer.momentum": "[0, 1)",
     "optimizer.weight_decay": "[0, inf)",
     "scheduler.gamma": "(0, inf)",
+    "threads": "[1, inf)",
     "trainer.max_epochs": "[1, inf)",
+    "tune.lr.high": "(1, inf)",
+    "tune.lr.low": "(0, 1)",
+    "tune.seed": "[0, inf)",
+    "tune.trials": "[1, inf)",
     "weighting.beta": "[0, 1)",
     "weighting.start_epoch": "[0, inf)",
 }
 ALLOWED = {
-    "compare.select": ["best_val", "last"],
+    "compare.interval": ["bca", "t"],
+    "compare.select": ["best_clean_val", "best_val", "last", "oracle"],
     "data.imbalance.kind": ["exp", "none", "step"],
     "data.noise.kind": ["asymmetric", "none", "symmetric"],
     "data.contamination.kind": ["heavy_tail", "heteroscedastic", "leverage", "none", "vertical"],
     "data.contamination.shift": ["one_sided", "symmetric"],
     "model.head": ["auto", "cosine", "linear"],
     "optimizer.calibrate": ["gradient", "none"],
+    "tune.pruner": ["median", "none"],
 }
 FAMILIES = {"symmetric": ["exact", "iid", "uniform"], "asymmetric": ["exact", "iid"]}
 
@@ -137,7 +145,6 @@ def _check_own_loss(node: DictConfig, task: str) -> None:
     from lossbench.losses.binding import bind
     from lossbench.probe import probe
 
-    parameters = {str(key): value for key, value in node.items() if key not in ("_target_", "_partial_", "search")}
     num_classes = None if task == "regression" else 10 if task == "multiclass" else 2
     context = {
         "class_counts": list(range(num_classes or 0, 0, -1)),
@@ -146,7 +153,7 @@ def _check_own_loss(node: DictConfig, task: str) -> None:
         "num_samples": 100,
         "num_features": 4,
     }
-    probe(bind(target, parameters, context, task), num_classes, name=str(node["_target_"]))  # type: ignore[arg-type]
+    probe(bind(target, hyperparameters(node), context, task), num_classes, name=str(node["_target_"]))  # type: ignore[arg-type]
 
 
 def _check_task(cell: Cell) -> None:

@@ -27,7 +27,7 @@ def run_job(config: DictConfig) -> str:
     cell = Cell(config, {str(group): str(choice) for group, choice in launched.runtime.choices.items()})
     try:
         check_cell(cell)
-        _keep_freed_memory()
+        keep_freed_memory()
         _share_cores(launched.launcher.get("n_jobs"))
         from lossbench.run import run
 
@@ -40,7 +40,7 @@ def run_job(config: DictConfig) -> str:
         raise SystemExit(2) from error
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Tell glibc to keep big blocks: giving them back at each step costs convolutions up to half their time."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)

@@ -4,7 +4,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -18,8 +18,15 @@ from lossbench.job import run_job
 POLL_SECONDS = 1.0
 
 
-def launch(cells: list[Cell]) -> int:
-    """Run what is missing of some cells through Hydra's launcher; return the exit code.
+def launch(cells: list[Cell], start: Callable[[], object] = run_job) -> int:
+    """Run what is missing of some cells; return the exit code.
+
+    Parameters
+    ----------
+    cells : list of Cell
+        Checked cells.
+    start : callable
+        Runs them; by default, Hydra's launcher runs those of the command line.
 
     Raises
     ------
@@ -39,27 +46,29 @@ def launch(cells: list[Cell]) -> int:
     prepare(cells)
     from lossbench.tracking.sweep import close_parents, links, open_parents
 
-    with _signals():
+    with stop_signals():
         parents = open_parents(cells) if len(cells) > 1 else {}
-        ended, folders = "failed", {}
+        ended, folders = "failed", dict[str, list[Path]]()
         try:
             with progress.showing(len(cells)):
-                run_job()
-                _finish_what_others_began(cells)
+                start()
+                _finish_what_others_began(cells, start)
             ended = "finished"
         except Killed:
             ended = "killed"
             raise
         finally:
-            if ended != "failed":
-                folders = conclude(cells)
-            close_parents(parents, ended, folders)
+            try:
+                if ended != "failed":
+                    folders = conclude(cells)
+            finally:
+                close_parents(parents, ended, folders)
     if cells[0].config.tracking.uri is not None:
         print("\n".join(links(parents, cells[0].config.tracking.uri)))
     return _exit_code(cells)
 
 
-def conclude(cells: list[Cell]) -> dict[str, Path]:
+def conclude(cells: list[Cell]) -> dict[str, list[Path]]:
     """Print how the cells ended, and for a sweep the verdict on each problem; return the folders of its reports."""
     for cell in cells:
         entry = record.read(cell.path) or {"status": "missing", "error": "not started"}
@@ -77,14 +86,14 @@ def conclude(cells: list[Cell]) -> dict[str, Path]:
     return compare_cells(cells)
 
 
-def _finish_what_others_began(cells: list[Cell]) -> None:
+def _finish_what_others_began(cells: list[Cell], start: Callable[[], object]) -> None:
     """Wait for cells that other processes run, and take over those whose process dies."""
     while elsewhere := [cell for cell in cells if _is_elsewhere(cell)]:
         print(f"waiting for {len(elsewhere)} runs of other processes, such as {elsewhere[0].name}", file=sys.stderr)
         while any(_is_elsewhere(cell) for cell in elsewhere):
             time.sleep(POLL_SECONDS)
         if not all(record.is_done(cell.path) for cell in elsewhere):
-            run_job()
+            start()
 
 
 def _is_elsewhere(cell: Cell) -> bool:
@@ -117,7 +126,7 @@ def _counted(cells: list[Cell]) -> str:
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
+def stop_signals() -> Iterator[None]:
     """Raise `Killed` on Ctrl-C and SIGTERM while runs are going on."""
 
     def kill(number: int, _frame: FrameType | None) -> None:

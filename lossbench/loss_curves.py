@@ -1,6 +1,7 @@
 """Losses side by side: value, slope and curvature over the margin of the true class, or over the residual."""
 
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,9 @@ def curves(loss: BoundLoss, x: Tensor) -> Curves:
     return value.detach(), slope.detach(), _derivative(slope, free).detach()
 
 
-def draw_loss_curves(losses: dict[str, BoundLoss], path_stem: Path) -> list[Path]:
+def draw_loss_curves(
+    losses: dict[str, BoundLoss], path_stem: Path, colors: Mapping[str, Any] | None = None
+) -> list[Path]:
     """Draw value, slope and curvature of losses in three panels; return the paths of the PNG and the SVG.
 
     Parameters
@@ -85,6 +88,8 @@ def draw_loss_curves(losses: dict[str, BoundLoss], path_stem: Path) -> list[Path
         Up to 20 bound losses by their label: all of regression, or all of classification.
     path_stem : Path
         Where to write, without the ending.
+    colors : mapping, optional
+        The colour of each loss by its label.
 
     Raises
     ------
@@ -97,9 +102,10 @@ def draw_loss_curves(losses: dict[str, BoundLoss], path_stem: Path) -> list[Path
     labels = _labels_with_twins(drawn)
     figure = Figure(figsize=(13, 4.8 + 0.1 * len(losses)), layout="constrained")
     for axes, title, order in zip(figure.subplots(1, 3), _PANELS, (1, 2, 3), strict=True):
-        for index, (label, entry) in enumerate(zip(labels, drawn.values(), strict=True)):
+        for index, (label, (name, entry)) in enumerate(zip(labels, drawn.items(), strict=True)):
             style = index % len(_STYLES)  # solid lines lie at the bottom, where broken ones let them through
-            look = {"color": _COLORS[index % len(_COLORS)], "linestyle": _STYLES[style], "zorder": 2 + 0.1 * style}
+            color = _COLORS[index % len(_COLORS)] if colors is None else colors[name]
+            look = {"color": color, "linestyle": _STYLES[style], "zorder": 2 + 0.1 * style}
             axes.plot(entry[0], entry[order], linewidth=1.7, label=label, **look)
         beyond = _limit(axes, {label: entry[order] for label, entry in drawn.items()})
         axes.set_title("\n".join([title, *textwrap.wrap(beyond, 60)]), fontsize=10)

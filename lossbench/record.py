@@ -16,6 +16,8 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
+from lossbench.metric_names import COLUMNS
+
 FILE = "record.json"
 DONE = ("finished", "diverged")
 """How a run ends that need not run again."""
@@ -92,7 +94,7 @@ def read_all(output_dir: Path) -> Iterator[tuple[Path, Record]]:
 def summary(record: Record) -> str:
     """Say in one line how a run ended."""
     seconds = record.get("cost", {}).get("seconds")
-    metric = record["monitor"]
+    metric = COLUMNS[record["task"]][0]
     value = (record["metrics"]["last"] or {}).get(f"test/{metric}")
     shown = [f"test/{metric} {value:.4f} at the last epoch"] if value is not None else []
     return ", ".join([record["status"], *shown, *([f"{seconds:.1f} s"] if seconds is not None else [])])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lossbench import progress, record
@@ -26,6 +27,8 @@ from lossbench.record import Record
 from lossbench.tracking.run import RunTracker
 
 log = logging.getLogger(__name__)
+TORCH_THREADS = torch.get_num_threads()
+"""What torch, or `job.run_job` for several jobs at once, has chosen."""
 
 
 def run(cell: Cell) -> Record:
@@ -71,6 +74,7 @@ def run(cell: Cell) -> Record:
 def _train(cell: Cell) -> Record:
     """Train and evaluate a claimed cell, from its last checkpoint if there is one."""
     quiet()
+    torch.set_num_threads(threads_of(cell))
     if cell.config.rerun:
         _forget_checkpoints(cell)
     data = build_data(cell.config.data)
@@ -94,6 +98,12 @@ def _train(cell: Cell) -> Record:
     if entry["status"] == "killed":
         raise Killed(entry["signal"])
     return entry
+
+
+def threads_of(cell: Cell) -> int:
+    """Return the number of torch's threads: a small model is slower with several, and far slower on a busy machine."""
+    small = str(cell.config.model["_target_"]) in ("lossbench.models.MLP", "lossbench.models.LeNet")
+    return int(cell.config.get("threads") or (1 if small else TORCH_THREADS))
 
 
 def build_learner(cell: Cell, data: Any) -> Supervised:
@@ -169,6 +179,7 @@ def _describe(cell: Cell, data: Any, learner: Supervised) -> Record:
         "parameters": sum(parameter.numel() for parameter in learner.parameters()),
         "metrics": {"last": None, "best_val": None},
         "process": record.this_process(),
+        "threads": torch.get_num_threads(),
         "versions": record.versions(),
         "git": record.git_state(),
         "started": time.time(),

@@ -17,7 +17,7 @@ from lossbench import CONF
 from lossbench.build import build_data, build_trainer
 from lossbench.callbacks import Cost
 from lossbench.cells import Cell, cell_of
-from lossbench.run import build_learner
+from lossbench.run import build_learner, quiet
 
 
 def one_cell(max_train: int) -> Cell:
@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--max-train", type=int, default=60_000, help="training samples")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
     arguments = parser.parse_args()
+    quiet()
     torch.set_num_threads(arguments.threads)
     cell = one_cell(arguments.max_train)
     pairs = [(bare_epoch(cell), lossbench_epoch(cell)) for _ in range(arguments.epochs)]

@@ -1,5 +1,6 @@
-"""Comparisons: from the records of runs to tables. Nothing here imports the training side."""
+"""Comparisons: from the records of runs to a report. Nothing here imports the training side."""
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -7,30 +8,81 @@ from rich.console import Console
 
 from lossbench import record
 from lossbench.cells import Cell
-from lossbench.compare.records import Comparison, comparisons
-from lossbench.compare.table import tabulate, to_csv, to_markdown, to_rich
+from lossbench.compare.across import Across, rank_across, told
+from lossbench.compare.analysis import Analysis, Options, analyse
+from lossbench.compare.records import Comparison, comparisons, read_cells
+from lossbench.compare.report import write_report
+from lossbench.compare.selections import gap_lines
+from lossbench.compare.verdict import verdict
+from lossbench.compare.wording import missing_lines
+from lossbench.compare.writers import to_csv, to_latex, to_markdown, to_rich
+from lossbench.errors import ConfigError
 
 
-def compare_cells(cells: list[Cell]) -> dict[str, Path]:
-    """Print and write the tables of the cells of a sweep; return the folder of each problem's table."""
-    records = [entry for cell in cells if (entry := record.read(cell.path)) is not None]
+def compare_cells(cells: list[Cell]) -> dict[str, list[Path]]:
+    """Print and write the comparisons of the cells of a sweep; return their folders by the name of the data."""
     config = cells[0].config
-    return write_tables(comparisons(records), Path(config.output_dir), config.compare.metric, config.compare.select)
-
-
-def write_tables(found: Iterable[Comparison], output_dir: Path, metric: str | None, select: str) -> dict[str, Path]:
-    """Print each comparison and write it as Markdown and CSV; return the folders by the name of the data."""
-    folders = {}
-    console = Console()
-    for comparison in found:
-        table = tabulate(comparison, metric, select)
-        folder = output_dir / "comparisons" / comparison.name
-        record.write_text(folder / "table.md", to_markdown(table))
-        record.write_text(folder / "table.csv", to_csv(table))
-        console.print(to_rich(table, console.width))
-        console.print(f"{table.caption}.", highlight=False)
-        for line in table.missing:
-            console.print(f"  not in the numbers: {line}", highlight=False)
-        console.print(f"All metrics: {folder}/table.md and table.csv", highlight=False, soft_wrap=True)
-        folders[comparison.data] = folder
+    found = comparisons(read_cells(cells))
+    folders, errors = compare_records(found, Path(config.output_dir), Options(**config.compare))
+    for error in errors:
+        print(f"error: {error}", file=sys.stderr)
     return folders
+
+
+def compare_records(
+    found: Iterable[Comparison], output_dir: Path, options: Options
+) -> tuple[dict[str, list[Path]], list[ConfigError]]:
+    """Print each comparison and write its folder.
+
+    Parameters
+    ----------
+    found : iterable of Comparison
+        The runs of each problem.
+    output_dir : Path
+        The folders are `comparisons/<data>-<problem>` in it.
+    options : Options
+        How to compare.
+
+    Returns
+    -------
+    dict of str to list of Path, list of ConfigError
+        The folders by the name of the data, and what could not be compared.
+
+    """
+    analyses, errors = [], []
+    for comparison in found:
+        try:
+            analyses.append(analyse(comparison, options))
+        except ConfigError as error:
+            errors.append(error)
+    ranked = rank_across(analyses)
+    console = Console()
+    folders: dict[str, list[Path]] = {}
+    for analysis in analyses:
+        folder = output_dir / "comparisons" / analysis.comparison.name
+        tell(analysis, console)
+        write_comparison(analysis, folder, [each for each in ranked if analysis in each.analyses])
+        console.print(f"Report: {folder / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
+        folders.setdefault(analysis.comparison.data, []).append(folder)
+    for each in ranked:
+        console.print(f"\n{told(each)}", highlight=False, markup=False)
+    return folders, errors
+
+
+def write_comparison(analysis: Analysis, folder: Path, across: list[Across]) -> None:
+    """Write tables, pictures and report of a comparison."""
+    record.write_text(folder / "table.md", to_markdown(analysis))
+    record.write_text(folder / "table.tex", to_latex(analysis))
+    record.write_text(folder / "table.csv", to_csv(analysis))
+    write_report(analysis, folder, across)
+
+
+def tell(analysis: Analysis, console: Console) -> None:
+    """Print verdict, table and missing cells."""
+    console.print(f"\n[bold]{analysis.comparison.name}[/bold]", highlight=False)
+    console.print(verdict(analysis), highlight=False, markup=False)
+    console.print(to_rich(analysis, console.width))
+    for line in gap_lines(analysis):
+        console.print(f"  {line}", highlight=False, markup=False)
+    for line in missing_lines(analysis):
+        console.print(f"  not in the numbers: {line}", highlight=False, markup=False)

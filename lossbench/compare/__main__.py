@@ -1,40 +1,61 @@
-"""`python -m lossbench.compare`: print and write the tables of the runs under `output_dir`.
+"""`python -m lossbench.compare`: compare the runs under `output_dir`, or those of an MLflow store, in a report.
 
 An option may be given with or without `compare.`: `select=best_val` is `compare.select=best_val`.
 """
 
 import sys
+import tempfile
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from lossbench import CONF, record
-from lossbench.compare import write_tables
-from lossbench.compare.records import comparisons
-from lossbench.errors import ConfigError
+from lossbench import CONF
+from lossbench.compare import compare_records
+from lossbench.compare.analysis import Options
+from lossbench.compare.from_mlflow import read_mlflow
+from lossbench.compare.records import comparisons, read_outputs
+from lossbench.errors import ConfigError, nearest
+
+READ = ("data", "source")
+"""What is read; the other options under `compare` say how it is compared."""
+SOURCES = ("outputs", "mlflow")
 
 
 def main() -> None:
     """Run the command; exit with 2 and one message if it can't work."""
-    options = OmegaConf.load(CONF / "compare" / "default.yaml")
+    options = [*OmegaConf.load(CONF / "compare" / "default.yaml"), *READ]
     sys.argv[1:] = [f"compare.{word}" if word.partition("=")[0] in options else word for word in sys.argv[1:]]
+    run()
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="comparison")
+def run(config: DictConfig) -> None:
+    """Compare what the config names; Hydra calls this, and would show a traceback for an error of the user."""
     try:
-        compare()
+        compare(config)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="comparison")
 def compare(config: DictConfig) -> None:
-    """Print and write the tables."""
-    output_dir = Path(config.output_dir)
-    found = comparisons((entry for _, entry in record.read_all(output_dir)), config.data)
-    if not found:
-        print(f"error: no runs{f' of data={config.data}' if config.data else ''} under {output_dir}/.", file=sys.stderr)
-        sys.exit(2)
-    write_tables(found, output_dir, config.compare.metric, config.compare.select)
+    """Print and write the comparisons."""
+    options = Options(**{name: value for name, value in config.compare.items() if name not in READ})
+    output_dir, data, source = Path(config.output_dir), config.compare.data, config.compare.source
+    if source not in SOURCES:
+        raise ConfigError(f"compare.source={source} is not known. {nearest(str(source), SOURCES)}")
+    with tempfile.TemporaryDirectory() as downloads:
+        if source == "mlflow":
+            records, place = read_mlflow(config.tracking, data, Path(downloads)), f"in {config.tracking.uri}"
+        else:
+            records, place = read_outputs(output_dir), f"under {output_dir}/"
+        found = comparisons(records, data)
+        if not found:
+            raise ConfigError(f"no runs{f' of data={data}' if data else ''} {place}.")
+        _, errors = compare_records(found, output_dir, options)
+    if errors:
+        raise ConfigError("\nerror: ".join(map(str, errors)))
 
 
 if __name__ == "__main__":

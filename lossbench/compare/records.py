@@ -1,13 +1,22 @@
 """From the records of runs to comparisons: the runs of one problem, by loss and seed."""
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
+import numpy as np
+from numpy.typing import NDArray
+
+from lossbench import record
+from lossbench.catalogue import hyperparameters
+from lossbench.cells import Cell
 from lossbench.record import Record
 
 Entries = dict[int, Record]
+Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,10 @@ class Comparison:
     task : str
         "regression", "binary" or "multiclass".
     entries : dict
-        Records by label (the loss, with what tells it from its neighbours) and seed.
+        Records by label (the loss, with what tells it from its neighbours) and seed. Each has the key `folder`: where
+        the files of the run are.
+    superseded : list of str
+        Runs that were left out because a newer one has the same label and seed, in words.
 
     """
 
@@ -31,6 +43,7 @@ class Comparison:
     problem: str
     task: str
     entries: dict[str, Entries]
+    superseded: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -42,26 +55,15 @@ class Comparison:
         """All seeds of the comparison."""
         return sorted({seed for entries in self.entries.values() for seed in entries})
 
-    def values(self, metric: str, select: str) -> dict[str, dict[int, float]]:
-        """Return a test metric of the finished runs by label and seed, at the last or the best validation epoch."""
-        values: dict[str, dict[int, float]] = {}
-        for label, entries in self.entries.items():
-            found = {
-                seed: (entry["metrics"][select] or {}).get(f"test/{metric}")
-                for seed, entry in entries.items()
-                if entry["status"] == "finished"
-            }
-            values[label] = {seed: value for seed, value in found.items() if value is not None}
-        return values
+    @property
+    def any_entry(self) -> Record:
+        """A record of this problem; one of a finished run where there is one."""
+        found = [entry for entries in self.entries.values() for entry in entries.values()]
+        return next((entry for entry in found if entry["status"] == "finished"), found[0])
 
-    def metrics(self, select: str) -> list[str]:
-        """Return the names of the test metrics that any finished run has."""
-        names: dict[str, None] = {}
-        for entries in self.entries.values():
-            for entry in entries.values():
-                if entry["status"] == "finished":
-                    names |= dict.fromkeys(entry["metrics"][select] or {})
-        return [name.removeprefix("test/") for name in names if name.startswith("test/")]
+    def finished(self, label: str) -> list[Record]:
+        """Return the records of the finished runs of a loss, by seed."""
+        return [entry for _, entry in sorted(self.entries[label].items()) if entry["status"] == "finished"]
 
 
 def comparisons(records: Iterable[Record], data: str | None = None) -> list[Comparison]:
@@ -84,13 +86,52 @@ def comparisons(records: Iterable[Record], data: str | None = None) -> list[Comp
 
 def _comparison(problem: str, records: list[Record]) -> Comparison:
     entries: dict[str, Entries] = defaultdict(dict)
-    for entry, label in zip(records, labels(records), strict=True):
-        entries[label][entry["seed"]] = entry
-    return Comparison(records[0]["choices"]["data"], problem, records[0]["task"], dict(entries))
+    superseded = []
+    by_age = sorted(records, key=lambda entry: entry.get("started") or 0.0)
+    named = {id(entry): label for entry, label in zip(by_age, labels(by_age), strict=True)}
+    for entry in records:
+        entries[named[id(entry)]] = {}  # losses in the order of the records, which is that of the command
+    for entry in by_age:
+        label, seed = named[id(entry)], entry["seed"]
+        older = entries[label].get(seed)
+        if older is not None and older["key"] != entry["key"]:
+            superseded.append(f"{label} seed {seed}: {older.get('folder')}, a newer run has the same loss and seed")
+        entries[label][seed] = entry
+    return Comparison(records[0]["choices"]["data"], problem, records[0]["task"], dict(entries), superseded)
+
+
+def read_outputs(output_dir: Path) -> Iterator[Record]:
+    """Read the record of every run of an output folder."""
+    for folder, entry in record.read_all(output_dir):
+        yield {**entry, "folder": str(folder)}
+
+
+def read_cells(cells: Iterable[Cell]) -> Iterator[Record]:
+    """Read the records of the cells of a sweep; a cell that left none has the status "missing"."""
+    for cell in cells:
+        yield {**(record.read(cell.path) or _never_started(cell)), "folder": str(cell.path)}
+
+
+def _never_started(cell: Cell) -> Record:
+    return {
+        "key": cell.key, "problem": cell.problem, "name": cell.name, "status": "missing", "loss": cell.loss,
+        "weighting": cell.weighting, "seed": cell.config.seed, "task": cell.config.data.task,
+        "choices": cell.named_choices, "config": cell.resolved, "metrics": {"last": None, "best_val": None},
+        "monitor": None,
+    }  # fmt: skip
+
+
+def load_arrays(entry: Record, name: str, keys: Iterable[str]) -> Arrays | None:
+    """Load arrays of a file of a run, such as "predictions.npz"; None where file or arrays are not there."""
+    try:
+        with np.load(Path(entry["folder"]) / name) as arrays:
+            return {key: arrays[key] for key in keys}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
 
 
 def labels(records: list[Record]) -> list[str]:
-    """Name each run by its loss, and by weighting, head and parameters where these tell runs of that loss apart.
+    """Name each run by its loss and weighting, and by head and parameters where these tell runs of that loss apart.
 
     Examples
     --------
@@ -105,18 +146,19 @@ def labels(records: list[Record]) -> list[str]:
             settings[entry["loss"]][name].add(_shown(value))
     names = []
     for entry in records:
-        differing = [name for name, values in settings[entry["loss"]].items() if len(values) > 1]
-        shown = ", ".join(f"{name}={_shown(_parameters(entry).get(name))}" for name in differing)
+        own = _parameters(entry)
+        differing = [name for name, values in settings[entry["loss"]].items() if len(values) > 1 and name in own]
+        shown = ", ".join(f"{name}={_shown(own[name])}" for name in differing)
         weighting = "" if entry["weighting"] == "none" else f"+{entry['weighting']}"
-        head = "" if entry["head"] == "linear" else f" [{entry['head']} head]"
-        names.append(entry["loss"] + weighting + (f"({shown})" if shown else "") + head)
+        names.append(entry["loss"] + weighting + (f"({shown})" if shown else ""))
     return names
 
 
 def _parameters(entry: Record) -> dict[str, Any]:
-    loss = {name: value for name, value in entry["config"]["loss"].items() if name[0] != "_" and name != "search"}
+    loss = hyperparameters(entry["config"]["loss"])
     weighting = {f"weighting.{name}": value for name, value in entry["config"].get("weighting", {}).items()}
-    return {**loss, **{name: value for name, value in weighting.items() if "._" not in name}}
+    head = {"head": entry["head"]} if "head" in entry else {}
+    return {**loss, **{name: value for name, value in weighting.items() if "._" not in name}, **head}
 
 
 def _shown(value: Any) -> str:

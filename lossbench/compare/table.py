@@ -1,169 +1,154 @@
-"""The table of a comparison: loss by metric, each number with its interval, as text, Markdown and CSV."""
+"""The tables of a comparison: each loss's mean and interval, and its difference to the baseline."""
 
-import csv
-import io
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rich import box
-from rich.table import Table as RichTable
-
-from lossbench.compare.records import Comparison
-from lossbench.compare.statistics import Interval, mean_interval
-from lossbench.metric_names import COLUMNS, higher_is_better
+from lossbench.compare.analysis import Against, Analysis, span
+from lossbench.compare.verdict import power
+from lossbench.compare.wording import (
+    better_is,
+    bounds,
+    counted,
+    decimals,
+    missing_lines,
+    p_value,
+    with_interval,
+    words,
+)
 
 
 @dataclass(frozen=True)
 class Table:
-    """The numbers of a comparison.
+    """A table as text.
 
     Parameters
     ----------
-    comparison : Comparison
-        The runs.
-    metric : str
-        What the rows are sorted by, best first.
-    select : str
-        The epoch whose test metrics count: "last" or "best_val".
-    columns : list of str
-        All metrics.
-    rows : dict
-        Intervals by label and metric.
+    caption : str
+        What the numbers are, and over what.
+    heading : list of str
+        One for each column; the first column names the loss.
+    rows : list of list of str
+        The cells.
+    bold : set of (int, int)
+        The cells to set off, by row and column: the best mean of each metric.
 
     """
 
-    comparison: Comparison
-    metric: str
-    select: str
-    columns: list[str]
-    rows: Mapping[str, Mapping[str, Interval]]
+    caption: str
+    heading: list[str]
+    rows: list[list[str]]
+    bold: set[tuple[int, int]]
 
-    @property
-    def shown(self) -> list[str]:
-        """The metrics of the written table."""
-        return [name for name in dict.fromkeys([self.metric, *COLUMNS[self.comparison.task]]) if name in self.columns]
 
-    def best(self, metric: str) -> float:
-        """Return the best mean of a column."""
-        means = [row[metric].mean for row in self.rows.values() if metric in row]
-        return max(means) if higher_is_better(metric) else min(means)
+def tables(analysis: Analysis) -> list[Table]:
+    """Return the table of means and, where there is something to compare, that of differences to the baseline."""
+    differences = differences_table(analysis, analysis.metric)
+    return [means_table(analysis), *([differences] if differences.rows else [])]
 
-    @property
-    def caption(self) -> str:
-        """What the numbers are."""
-        epoch = {"last": "last epoch", "best_val": "best validation epoch"}[self.select]
-        seeds = self.comparison.seeds
-        return (
-            f"{self.comparison.data}: test set, {epoch}; mean ± half-width of the 95 % Student-t interval "
-            f"over n seeds (of {len(seeds)}: {_span(seeds)}); sorted by {self.metric}; best mean in bold"
+
+def means_table(analysis: Analysis) -> Table:
+    """Make the table of the mean of each loss on each shown metric."""
+    digits = {name: decimals(analysis.columns[name].intervals.values()) for name in analysis.shown}
+    rows: list[list[str]] = []
+    bold = set()
+    for label in analysis.order:
+        row = [label, _runs(analysis, label), analysis.main.letters.get(label, "–")]
+        for name in analysis.shown:
+            interval = analysis.columns[name].intervals.get(label)
+            if interval is not None and interval.mean == analysis.best_mean(name):
+                bold.add((len(rows), len(row)))
+            row.append("–" if interval is None else with_interval(interval, digits[name]))
+        rows.append(row)
+    heading = ["loss", "n", "group", *(words(name) for name in analysis.shown)]
+    return Table(caption(analysis), heading, rows, bold)
+
+
+def differences_table(analysis: Analysis, metric: str) -> Table:
+    """Make the table of the differences to the baseline on one metric."""
+    column, kind = analysis.columns[metric], ""
+    digits = decimals([each.difference for each in column.against.values()])
+    rows = []
+    for label in analysis.order:
+        against = column.against.get(label)
+        if against is not None:
+            rows.append([label, *_difference_cells(against, digits)])
+            kind = against.difference.kind.replace("%", " %")
+    heading = [
+        "loss", "pairs", "difference", "interval", "p (t)", "p (Wilcoxon)", "effect size", "P(better)", "seeds needed",
+    ]  # fmt: skip
+    alpha, count = analysis.options.alpha, len(rows)
+    text = (
+        f"Loss minus {analysis.baseline} on {words(metric)} ({better_is(metric)}), test set, {analysis.epoch}. "
+        f"Interval: {kind} over pairs of runs with the same seed. p: paired t test and exact signed-rank test, both "
+        f"after Holm over {counted(count, 'loss', 'losses')}. Effect size: mean over standard deviation of the "
+        "differences (d_z). P(better): share of the pairs in which the loss is better, ties half. Seeds needed: "
+        f"estimate for a power of 0.8 at level {alpha:g}/{max(1, count)}, taking the difference seen for the true one"
+    )
+    if any(not each.paired for each in column.against.values()):
+        text += (
+            ". Rows marked “runs” are not paired: Welch's t test, Mann-Whitney's test, Cohen's d, and n of the "
+            "smaller side"
         )
-
-    @property
-    def missing(self) -> list[str]:
-        """The cells that are not in the numbers, and why."""
-        lines = []
-        for label, entries in self.comparison.entries.items():
-            for seed in self.comparison.seeds:
-                status = entries[seed]["status"] if seed in entries else "missing"
-                if status != "finished":
-                    lines.append(f"{label} seed {seed}: {status}")
-        return lines
+    return Table(text + ".", heading, rows, set())
 
 
-def tabulate(comparison: Comparison, metric: str | None = None, select: str = "last") -> Table:
-    """Compute the table of a comparison.
+def _difference_cells(against: Against, digits: int) -> list[str]:
+    difference = against.difference
+    known = difference.low == difference.low
+    return [
+        str(difference.n) if against.paired else f"{difference.n} runs",
+        f"{difference.mean:+.{digits}f}",
+        bounds(difference, digits, "+") if known else "–",
+        p_value(against.p_t),
+        p_value(against.p_wilcoxon),
+        f"{difference.effect_size:+.2f}" if difference.effect_size == difference.effect_size else "–",
+        f"{difference.improvement:.2f}",
+        "–" if against.seeds is None else str(against.seeds),
+    ]
 
-    Parameters
-    ----------
-    comparison : Comparison
-        The runs.
-    metric : str, optional
-        What the rows are sorted by; by default the first of the task.
-    select : str
-        "last" or "best_val".
 
-    """
-    metric = metric or COLUMNS[comparison.task][0]
-    columns = comparison.metrics(select)
-    values = {name: comparison.values(name, select) for name in columns}
-    rows = {
-        label: {name: mean_interval(list(values[name][label].values())) for name in columns if values[name][label]}
-        for label in comparison.entries
+def caption(analysis: Analysis) -> str:
+    """Say what the numbers of the table of means are."""
+    comparison, options = analysis.comparison, analysis.options
+    confidence = f"{100 * options.confidence:g} %"
+    kind = (
+        f"half-width of the {confidence} Student-t interval"
+        if options.interval == "t"
+        else f"{confidence} BCa interval"
+    )
+    text = (
+        f"{comparison.data}: test set, {analysis.epoch}; mean and {kind} over n runs that differ in the seed "
+        f"(of {counted(len(comparison.seeds), 'seed')}: {span(comparison.seeds)}); sorted by {words(analysis.metric)}, "
+        "best mean of each metric in bold"
+    )
+    if analysis.main.letters:
+        pairs = len(analysis.counted) * (len(analysis.counted) - 1) // 2
+        text += (
+            f"; losses that share a letter can't be told apart on {words(analysis.metric)} "
+            f"(paired t tests at {options.alpha:g} after Holm over {counted(pairs, 'pair')})"
+        )
+    return text + "."
+
+
+def notes(analysis: Analysis) -> list[str]:
+    """Return what must be said beside the tables: power, heads, cells that are not in the numbers."""
+    lines = [power(analysis)]
+    heads = {
+        label: entry["head"]
+        for label in analysis.comparison.entries
+        for entry in analysis.comparison.finished(label)[:1]
+        if entry["head"] != "linear"
     }
-    sign = -1 if higher_is_better(metric) else 1
-
-    def rank(label: str) -> float:
-        return sign * rows[label][metric].mean if metric in rows[label] else math.inf
-
-    return Table(comparison, metric, select, columns, {label: rows[label] for label in sorted(rows, key=rank)})
-
-
-def to_rich(table: Table, width: int) -> RichTable:
-    """Make the table for a terminal, with as many metrics as fit its width."""
-    room = width - max(len(label) for label in table.rows) - 10
-    columns = table.shown[: max(1, room // 18)]
-    shown = RichTable(box=box.SIMPLE_HEAD)
-    for heading in ("loss", "n"):
-        shown.add_column(heading, no_wrap=True)
-    for name in columns:
-        shown.add_column(name.replace("_", " "), justify="right")
-    for label, row in table.rows.items():
-        cells = [_emphasised(table, row, name, "[bold]{}[/bold]") for name in columns]
-        shown.add_row(label.replace("[", "\\["), str(_count(row)), *cells)
-    return shown
+    lines += [f"{label} has a {head} head, as its definition asks for." for label, head in heads.items()]
+    smallest = min((interval.n for interval in analysis.main.intervals.values()), default=0)
+    if analysis.options.interval == "bca" and smallest < 20:
+        lines.append(
+            f"The bootstrap interval is too narrow for {smallest} runs: it covers less than it says below some 20."
+        )
+    missing = missing_lines(analysis)
+    return [line for line in lines if line] + ([f"Not in the numbers: {'; '.join(missing)}."] if missing else [])
 
 
-def to_markdown(table: Table) -> str:
-    """Write the table as Markdown."""
-    lines = [table.caption + ".", "", "| loss | n | " + " | ".join(table.shown) + " |"]
-    lines.append("|---|---|" + "---:|" * len(table.shown))
-    for label, row in table.rows.items():
-        cells = [_emphasised(table, row, name, "**{}**") for name in table.shown]
-        lines.append(f"| {label} | {_count(row)} | " + " | ".join(cells) + " |")
-    if table.missing:
-        lines += ["", "Not in the numbers: " + "; ".join(table.missing) + "."]
-    return "\n".join(lines) + "\n"
-
-
-def to_csv(table: Table) -> str:
-    """Write every metric as CSV: one line for each loss and metric."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["data", "loss", "metric", "select", "n", "mean", "sd", "low", "high", "interval"])
-    for label, row in table.rows.items():
-        for name, value in row.items():
-            numbers = [value.n, value.mean, value.sd, value.low, value.high, value.kind]
-            writer.writerow([table.comparison.data, label, name, table.select, *numbers])
-    return text.getvalue()
-
-
-def _emphasised(table: Table, row: Mapping[str, Interval], name: str, bold: str) -> str:
-    if name not in row:
-        return "-"
-    text = format_interval(row[name])
-    return bold.format(text) if row[name].mean == table.best(name) else text
-
-
-def format_interval(interval: Interval) -> str:
-    """Write a mean and the half-width of its interval with digits that fit it.
-
-    Examples
-    --------
-    >>> format_interval(Interval(3, 0.91234, 0.01, 0.9, 0.925, "95% Student t"))
-    '0.912 ± 0.013'
-
-    """
-    half = (interval.high - interval.low) / 2
-    digits = 3 if abs(interval.mean) < 100 else 1
-    mean = f"{interval.mean:.{digits}f}"
-    return mean if math.isnan(half) else f"{mean} ± {half:.{digits}f}"
-
-
-def _count(row: Mapping[str, Interval]) -> int:
-    return max((interval.n for interval in row.values()), default=0)
-
-
-def _span(seeds: list[int]) -> str:
-    consecutive = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[0] + len(seeds)))
-    return f"{seeds[0]} to {seeds[-1]}" if consecutive else ", ".join(map(str, seeds))
+def _runs(analysis: Analysis, label: str) -> str:
+    interval = analysis.main.intervals.get(label)
+    n, asked = interval.n if interval else 0, len(analysis.comparison.seeds)
+    return str(n) if n == asked or analysis.options.unpaired else f"{n} of {asked}"

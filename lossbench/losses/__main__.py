@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lossbench import CONF
-from lossbench.catalogue import SERVES, LossFacts, facts_of, locate, loss_names
+from lossbench.catalogue import SERVES, LossFacts, facts_of, hyperparameters, locate, loss_names
 from lossbench.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -252,8 +252,7 @@ def _check_folder(config_dir: str) -> None:
 def _entry(name: str, node: Any, in_catalogue: bool) -> Entry:
     if "_target_" not in node:
         raise ConfigError(f"{name}.yaml has no _target_. Write _target_: my_module.my_loss")
-    parameters = {str(key): node[key] for key in node if key not in ("_target_", "_partial_", "search")}
-    return Entry(name, node["_target_"], parameters, node.get("search") or {}, in_catalogue)
+    return Entry(name, node["_target_"], hyperparameters(node), node.get("search") or {}, in_catalogue)
 
 
 def _own_names(config_dir: str | None) -> list[str]:

@@ -73,7 +73,7 @@ def _open(experiment: str, cells: list[Cell]) -> Parent:
     return Parent(cells, client, experiment_id, run_id)
 
 
-def close_parents(parents: Mapping[str, Parent], status: str, folders: Mapping[str, Path]) -> None:
+def close_parents(parents: Mapping[str, Parent], status: str, folders: Mapping[str, list[Path]]) -> None:
     """End the parent runs, each with its cells, the sums over seeds and the folder of its comparison.
 
     Parameters
@@ -94,7 +94,9 @@ def close_parents(parents: Mapping[str, Parent], status: str, folders: Mapping[s
         for comparison in comparisons(records):
             _sum_up(parent, comparison)
         for data in {cell.data for cell in parent.cells} & set(folders):
-            parent.client.log_artifacts(parent.run_id, str(folders[data]), "comparison")
+            for folder in folders[data]:
+                place = "comparison" if len(folders[data]) == 1 else f"comparison/{folder.name}"
+                parent.client.log_artifacts(parent.run_id, str(folder), place)
         parent.client.set_tag(parent.run_id, "lossbench.status", status)
         parent.client.set_terminated(parent.run_id, STATUS[status])
 

@@ -1,0 +1,75 @@
+"""Which epoch of a run counts, chosen after the fact: every run records the metrics of all of its epochs."""
+
+import math
+
+from lossbench.metric_names import higher_is_better
+from lossbench.record import Record
+
+SELECTIONS = {
+    "last": "last epoch",
+    "best_val": "best validation epoch",
+    "best_clean_val": "best epoch by clean validation targets, which nobody has in practice",
+    "oracle": "ORACLE: best epoch on the test set itself, an upper bound and not a result",
+}
+"""The ways to choose the epoch of a run, and what a reader must know of each."""
+
+Metrics = dict[str, float]
+
+
+def test_metrics(entry: Record, select: str, metric: str) -> Metrics:
+    """Return the test metrics of a run at the epoch that counts, without the prefix `test/`.
+
+    Parameters
+    ----------
+    entry : dict
+        The record of a finished run.
+    select : str
+        One of `SELECTIONS`.
+    metric : str
+        What the oracle picks its epoch by.
+
+    Returns
+    -------
+    dict of str to float
+        Only finite values; empty if the run has no such epoch, as without a validation part.
+
+    """
+    if select in ("last", "best_val"):
+        chosen = entry["metrics"][select] or {}
+    else:
+        name = f"test/{metric}" if select == "oracle" else clean_monitor(entry)
+        chosen = best_row(entry.get("history") or [], name)
+    found = {name.removeprefix("test/"): value for name, value in chosen.items() if name.startswith("test/")}
+    return {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
+
+
+def clean_monitor(entry: Record) -> str:
+    """Name the validation metric against clean targets; without corruption the validation targets are clean.
+
+    Examples
+    --------
+    >>> clean_monitor({"monitor": "accuracy", "history": [{"val/accuracy": 0.5, "val/clean/accuracy": 0.7}]})
+    'val/clean/accuracy'
+    >>> clean_monitor({"monitor": "mae_observed", "history": [{"val/mae_observed": 0.5, "val/mae": 0.3}]})
+    'val/mae'
+
+    """
+    monitor = entry["monitor"].removeprefix("clean/")
+    candidates = [f"val/clean/{monitor}", f"val/{monitor.removesuffix('_observed')}"]
+    return next((name for name in candidates if any(name in row for row in entry.get("history") or [])), candidates[-1])
+
+
+def best_row(history: list[Metrics], name: str) -> Metrics:
+    """Return the first epoch at which a metric is best; empty if no epoch has it.
+
+    Examples
+    --------
+    >>> best_row([{"epoch": 0, "test/nll": 2.0}, {"epoch": 1, "test/nll": 1.0}, {"epoch": 2}], "test/nll")["epoch"]
+    1
+
+    """
+    rows = [row for row in history if row.get(name) is not None and math.isfinite(row[name])]
+    if not rows:
+        return {}
+    bare = name.partition("/")[2].removeprefix("clean/")
+    return (max if higher_is_better(bare) else min)(rows, key=lambda row: row[name])

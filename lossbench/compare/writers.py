@@ -1,0 +1,148 @@
+"""A comparison in the formats of other programs: terminal, Markdown, LaTeX, CSV."""
+
+import csv
+import io
+from collections.abc import Callable
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from lossbench.compare.analysis import Analysis
+from lossbench.compare.selections import selections_table
+from lossbench.compare.table import Table, means_table, notes, tables
+from lossbench.compare.verdict import verdict
+from lossbench.compare.wording import decimals, p_value, with_interval
+
+
+def to_rich(analysis: Analysis, width: int) -> RichTable:
+    """Make the table for a terminal: mean, difference to the baseline, and as many other metrics as fit its width."""
+    means = means_table(analysis)
+    column = analysis.main
+    digits = decimals([each.difference for each in column.against.values()])
+    heading = ["loss", "n", "group", means.heading[3], f"vs {analysis.baseline}", "p"]
+    rows = []
+    for row in means.rows:
+        against = column.against.get(row[0])
+        told = ["–", "–"] if against is None else [
+            with_interval(against.difference, digits, "+"), p_value(against.p_t)
+        ]  # fmt: skip
+        rows.append([*row[:4], *told])
+    for k in range(4, len(means.heading)):
+        wider = [max(len(text) for text in texts) + 2 for texts in zip(heading, *rows, strict=True)]
+        if sum(wider) + 2 + max(len(row[k]) for row in [means.heading, *means.rows]) + 2 > width:
+            break
+        heading.append(means.heading[k])
+        rows = [[*row, means.rows[i][k]] for i, row in enumerate(rows)]
+    shown = RichTable(box=box.SIMPLE_HEAD)
+    for k, name in enumerate(heading):
+        widest = min(30, max(len(row[0]) for row in rows)) if k == 0 else None
+        shown.add_column(name, justify="left" if k in (0, 2) else "right", overflow="fold", min_width=widest)
+    for i, row in enumerate(rows):
+        best = {k if k < 4 else k + 2 for r, k in means.bold if r == i}
+        shown.add_row(*(f"[bold]{escape(text)}[/bold]" if k in best else escape(text) for k, text in enumerate(row)))
+    return shown
+
+
+def to_markdown(analysis: Analysis) -> str:
+    """Write verdict, tables and notes as Markdown."""
+    parts = [verdict(analysis)]
+    for table in [*tables(analysis), selections_table(analysis)]:
+        lines = [f"| {' | '.join(table.heading)} |", "|---|" + "---:|" * (len(table.heading) - 1)]
+        lines += [f"| {' | '.join(row)} |" for row in _marked(table, "**{}**", lambda text: text.replace("|", "\\|"))]
+        parts += ["\n".join(lines), table.caption]
+    return "\n\n".join([*parts, *notes(analysis)]) + "\n"
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "≤": r"$\leq$", "<": "$<$",
+    ">": "$>$", "“": "``", "”": "''", "−": "$-$", "[": "{[}", "]": "{]}",
+}  # fmt: skip
+
+
+def latex(text: str) -> str:
+    r"""Escape a text for LaTeX.
+
+    Examples
+    --------
+    >>> latex("cross_entropy 95 % ± 0.1")
+    'cross\\_entropy 95 \\% $\\pm$ 0.1'
+
+    """
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def to_latex(analysis: Analysis) -> str:
+    """Write the tables for LaTeX with booktabs."""
+    parts = ["% needs \\usepackage{booktabs,graphicx}"]
+    for number, table in enumerate([*tables(analysis), selections_table(analysis)]):
+        told = [table.caption, *notes(analysis)] if number == 0 else [table.caption]
+        rows = [" & ".join(row) + r" \\" for row in _marked(table, r"\textbf{{{}}}", latex)]
+        parts += [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{latex(' '.join(told))}}}",
+            r"\resizebox{\linewidth}{!}{%",
+            rf"\begin{{tabular}}{{l{'r' * (len(table.heading) - 1)}}}",
+            r"\toprule",
+            " & ".join(map(latex, table.heading)) + r" \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\end{table}",
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def _marked(table: Table, bold: str, escaped: Callable[[str], str]) -> list[list[str]]:
+    return [
+        [bold.format(escaped(text)) if (i, k) in table.bold else escaped(text) for k, text in enumerate(row)]
+        for i, row in enumerate(table.rows)
+    ]
+
+
+CSV_COLUMNS = [
+    "data", "loss", "metric", "select", "n", "mean", "sd", "low", "high", "interval", "letters", "baseline", "pairs",
+    "difference", "difference_low", "difference_high", "difference_interval", "p_t", "p_t_holm", "p_wilcoxon",
+    "p_wilcoxon_holm", "effect_size", "improvement", "seeds_needed", "not_in_the_numbers",
+]  # fmt: skip
+
+
+def to_csv(analysis: Analysis) -> str:
+    """Write every metric as CSV: one line for each loss and metric; a loss without numbers has one without numbers."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for label in analysis.order:
+        missing = "; ".join(f"seed {seed}: {reason}" for seed, reason in analysis.missing.get(label, {}).items())
+        for name in analysis.columns:
+            row = _csv_row(analysis, label, name)
+            if row or name == analysis.metric:
+                known = {"data": analysis.comparison.data, "loss": label, "metric": name}
+                known |= {"select": analysis.options.select, "not_in_the_numbers": missing}
+                writer.writerow({"n": 0, **known, **row})
+    return text.getvalue()
+
+
+def _csv_row(analysis: Analysis, label: str, metric: str) -> dict[str, object]:
+    column = analysis.columns[metric]
+    interval, against = column.intervals.get(label), column.against.get(label)
+    if interval is None:
+        return {}
+    row: dict[str, object] = {
+        "n": interval.n, "mean": interval.mean, "sd": interval.sd, "low": interval.low, "high": interval.high,
+        "interval": interval.kind, "letters": column.letters.get(label, ""),
+    }  # fmt: skip
+    if against is not None:
+        difference = against.difference
+        row |= {
+            "baseline": analysis.baseline, "pairs": difference.n if against.paired else "",
+            "difference": difference.mean, "difference_low": difference.low, "difference_high": difference.high,
+            "difference_interval": difference.kind, "p_t": difference.p_t, "p_t_holm": against.p_t,
+            "p_wilcoxon": difference.p_wilcoxon, "p_wilcoxon_holm": against.p_wilcoxon,
+            "effect_size": difference.effect_size, "improvement": difference.improvement,
+            "seeds_needed": "" if against.seeds is None else against.seeds,
+        }  # fmt: skip
+    return row
