@@ -33,8 +33,8 @@ def higher_is_better(metric: str) -> bool:
 
     Examples
     --------
-    >>> higher_is_better("accuracy"), higher_is_better("nll"), higher_is_better("mae_observed")
+    >>> higher_is_better("accuracy"), higher_is_better("clean/nll"), higher_is_better("mae_observed")
     (True, False, False)
 
     """
-    return not metric.startswith(_LOWER_IS_BETTER)
+    return not metric.rpartition("/")[2].startswith(_LOWER_IS_BETTER)
