@@ -2,14 +2,16 @@
 
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
-from lossbench import record
-from lossbench.cells import Cell
+from lossbench import __version__, record
+from lossbench.cells import Cell, digest
 from lossbench.compare.across import Across, rank_across, told
 from lossbench.compare.analysis import Analysis, Options, analyse
+from lossbench.compare.fairness import cautions
 from lossbench.compare.records import Comparison, comparisons, read_cells
 from lossbench.compare.report import write_report
 from lossbench.compare.selections import gap_lines
@@ -70,11 +72,18 @@ def compare_records(
 
 
 def write_comparison(analysis: Analysis, folder: Path, across: list[Across]) -> None:
-    """Write tables, pictures and report of a comparison."""
+    """Write tables, pictures and report of a comparison, unless they are there for the same runs and options."""
+    runs = [[entry["key"], entry["status"], entry.get("ended")] for entry in analysis.comparison.all_entries]
+    told_across = [told(each) for each in across]
+    made_from = digest({"runs": runs, "options": asdict(analysis.options), "across": told_across, "by": __version__})
+    stamp = folder / ".made-from"
+    if (folder / "report.html").is_file() and stamp.is_file() and stamp.read_text() == made_from:
+        return
     record.write_text(folder / "table.md", to_markdown(analysis))
     record.write_text(folder / "table.tex", to_latex(analysis))
     record.write_text(folder / "table.csv", to_csv(analysis))
     write_report(analysis, folder, across)
+    record.write_text(stamp, made_from)
 
 
 def tell(analysis: Analysis, console: Console) -> None:
@@ -83,6 +92,8 @@ def tell(analysis: Analysis, console: Console) -> None:
     console.print(verdict(analysis), highlight=False, markup=False)
     console.print(to_rich(analysis, console.width))
     for line in gap_lines(analysis):
+        console.print(f"  {line}", highlight=False, markup=False)
+    for line in cautions(analysis.comparison):
         console.print(f"  {line}", highlight=False, markup=False)
     for line in missing_lines(analysis):
         console.print(f"  not in the numbers: {line}", highlight=False, markup=False)

@@ -108,13 +108,12 @@ def cost_table(analysis: Analysis) -> Table:
 def versions_table(comparison: Comparison) -> Table:
     """Make the table of versions, with all that occur where runs differ."""
     found: dict[str, dict[str, None]] = defaultdict(dict)
-    for entries in comparison.entries.values():
-        for entry in entries.values():
-            for name, version in (entry.get("versions") or {}).items():
-                found[name][str(version)] = None
-            git = entry.get("git")
-            if git:
-                found["git commit"][git["commit"][:12] + (" with changes" if git["changed"] else "")] = None
+    for entry in comparison.all_entries:
+        for name, version in (entry.get("versions") or {}).items():
+            found[name][str(version)] = None
+        git = entry.get("git")
+        if git:
+            found["git commit"][git["commit"][:12] + (" with changes" if git["changed"] else "")] = None
     rows = [[name, ", ".join(versions)] for name, versions in found.items()]
     return Table("Versions that the runs were made with.", ["what", "version"], rows, set())
 

@@ -56,9 +56,14 @@ class Comparison:
         return sorted({seed for entries in self.entries.values() for seed in entries})
 
     @property
+    def all_entries(self) -> list[Record]:
+        """The records of all runs."""
+        return [entry for entries in self.entries.values() for entry in entries.values()]
+
+    @property
     def any_entry(self) -> Record:
         """A record of this problem; one of a finished run where there is one."""
-        found = [entry for entries in self.entries.values() for entry in entries.values()]
+        found = self.all_entries
         return next((entry for entry in found if entry["status"] == "finished"), found[0])
 
     def finished(self, label: str) -> list[Record]:

@@ -13,6 +13,7 @@ from lossbench import __version__, record
 from lossbench.compare.across import Across, critical_difference, ranks_table, told
 from lossbench.compare.analysis import Analysis, span
 from lossbench.compare.drawing import STYLE, Picture, save
+from lossbench.compare.fairness import cautions, protocol
 from lossbench.compare.page import PAGE
 from lossbench.compare.pictures_classes import class_pictures
 from lossbench.compare.pictures_losses import loss_curves
@@ -98,13 +99,14 @@ def _page(analysis: Analysis, sections: list[Section]) -> str:
     )
     missing = missing_lines(analysis)
     warning = f"Not in the numbers: {'; '.join(missing)}." if missing else ""
+    warning = " ".join([warning, *cautions(comparison)])
     if analysis.options.select == "oracle":
         warning = f"Epochs were picked on the test set: an upper bound, not a result. {warning}"
     return Template(PAGE).substitute(
         title=escape(f"{comparison.data}: {counted(losses, 'loss', 'losses')} x {counted(len(seeds), 'seed')}"),
         setting=escape(f"{setting}; test metrics at the {analysis.epoch}"),
         verdict=escape(verdict(analysis)),
-        warning=f'<p class="warning">{escape(warning.strip())}</p>' if warning else "",
+        warning=f'<p class="warning">{escape(warning.strip())}</p>' if warning.strip() else "",
         links=links,
         sections=body,
         footer=escape(f"lossbench {__version__}; problem {comparison.problem[:8]}"),
@@ -117,7 +119,8 @@ def _epochs(entry: record.Record) -> str:
 
 
 def _numbers(analysis: Analysis) -> str:
-    return "".join(map(_table, tables(analysis))) + "".join(map(_paragraph, notes(analysis)))
+    told = [*notes(analysis), protocol(analysis.comparison)]
+    return "".join(map(_table, tables(analysis))) + "".join(map(_paragraph, told))
 
 
 def _every_metric(analysis: Analysis) -> str:

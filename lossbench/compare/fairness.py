@@ -1,0 +1,87 @@
+"""Whether the runs of a comparison may be held against each other: protocol, pairing and versions."""
+
+from collections import defaultdict
+from typing import Any
+
+from lossbench.compare.records import Comparison
+from lossbench.compare.wording import counted, listed
+from lossbench.record import Record
+
+PAIRED = {
+    "targets": "training targets",
+    "split": "validation split",
+    "weights": "initial weights",
+    "order": "batch order",
+}
+"""What all losses share under one seed, by its hash in the record."""
+
+
+def protocol(comparison: Comparison) -> str:
+    """Say how the values of the runs were chosen, and whether the losses were put on one scale.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The runs.
+
+    """
+    told = dict.fromkeys(_protocol(entry) for entry in comparison.all_entries)
+    return " ".join(told)
+
+
+def cautions(comparison: Comparison) -> list[str]:
+    """Say what the runs of a comparison do not share although they should.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The runs.
+
+    Returns
+    -------
+    list of str
+        A sentence for each package in several versions, and for each thing that runs of one seed do not share.
+
+    """
+    return [*_mixed_versions(comparison), *_unshared(comparison)]
+
+
+def _protocol(entry: Record) -> str:
+    known: dict[str, Any] = entry.get("protocol") or {"name": "default"}
+    scaled = ""
+    if entry.get("calibration"):
+        scaled = " Each loss is scaled so that its first gradient has the norm of the baseline's."
+    if known["name"] != "tuned":
+        return f"Protocol: every loss with the values of its YAML and the same training settings.{scaled}"
+    seeds = ", ".join(map(str, known["seeds"]))
+    return (
+        f"Protocol: tuned. Learning rate and parameters of each loss were chosen in {known['trials']} trials "
+        f"by the validation part on seeds {seeds}, which are not among those reported.{scaled}"
+    )
+
+
+def _mixed_versions(comparison: Comparison) -> list[str]:
+    found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for entry in comparison.all_entries:
+        for name, version in (entry.get("versions") or {}).items():
+            found[name][version] += 1
+    return [
+        f"Runs were made with several versions of {name}: "
+        + listed(f"{version} ({counted(count, 'run')})" for version, count in versions.items())
+        + "."
+        for name, versions in found.items()
+        if len(versions) > 1
+    ]
+
+
+def _unshared(comparison: Comparison) -> list[str]:
+    sentences = []
+    for key, name in PAIRED.items():
+        hashes: dict[int, set[str]] = defaultdict(set)
+        for entry in comparison.all_entries:
+            if key in entry.get("hashes", {}):
+                hashes[entry["seed"]].add(entry["hashes"][key])
+        seeds = [str(seed) for seed, values in sorted(hashes.items()) if len(values) > 1]
+        if seeds:
+            sentences.append(f"The runs of seed {listed(seeds)} do not share their {name}: they are not paired.")
+    return sentences
