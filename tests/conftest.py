@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -12,9 +13,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 @pytest.fixture(scope="session")
 def real_data_root() -> Path:
-    """The folder with the real MNIST and CIFAR-10 in torchvision's layout, where a machine has them."""
-    root = os.environ.get("LOSSBENCH_DATA")
-    if root is None or not (Path(root) / "cifar-10-batches-py").is_dir() or not (Path(root) / "MNIST").is_dir():
+    """The folder with the real MNIST and CIFAR-10 in torchvision's layout, where a machine has them.
+
+    It is `LOSSBENCH_DATA`, or a cache into which the archives beside the checkout are unpacked once.
+    """
+    root, unpack = os.environ.get("LOSSBENCH_DATA"), ROOT.parent / "shared" / "data" / "unpack.py"
+    if root is None and unpack.is_file():
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lossbench-test-data"
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / ".lock"):
+            if not (cache / ".whole").exists():
+                subprocess.run([sys.executable, str(unpack), str(cache)], check=True, stdout=subprocess.DEVNULL)
+                (cache / ".whole").touch()
+        root = str(cache)
+    if root is None or not all((Path(root) / folder).is_dir() for folder in ("cifar-10-batches-py", "MNIST")):
         pytest.skip("the files of MNIST and CIFAR-10 are not here: set LOSSBENCH_DATA to their folder")
     return Path(root)
 

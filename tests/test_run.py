@@ -234,3 +234,13 @@ def test_a_comparison_shares_its_problem(cell):
 def test_a_class_without_samples_is_told_before_training(cell):
     with pytest.raises(ConfigError, match="class"):
         run(cell("loss=ldam", "data.max_train=12", "data.val_fraction=0", "data.imbalance.factor=1000"))
+
+
+@pytest.mark.real_data
+def test_focal_on_long_tailed_cifar(cell, real_data_root):
+    lines = ["data=cifar_imb", "loss=focal", f"data.root={real_data_root}", "data.max_test=300"]
+    entry = run(cell(*lines, "trainer.max_epochs=1", "trainer.limit_train_batches=3"))
+    assert entry["status"] == "finished", entry.get("traceback")
+    assert entry["data"]["class_counts"] == [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+    assert sum(entry["data"]["class_counts"]) == 12_406
+    assert 464_000 < entry["parameters"] < 465_000 and "test/balanced_accuracy" in entry["metrics"]["last"]
