@@ -1,4 +1,4 @@
-"""MLflow's own pages on a small sweep, in a real browser where there is one."""
+"""A tracking server, and MLflow's own pages on a small sweep, in a real browser where there is one."""
 
 import os
 import shutil
@@ -19,8 +19,6 @@ QUIET = [
     "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--virtual-time-budget=30000", "--window-size=1600,1000",
 ]  # fmt: skip
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install the system's package chromium")
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +79,7 @@ def page(folder: Path, link: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install the system's package chromium")
 @pytest.mark.parametrize(
     ("shown", "expected"),
     [
@@ -94,3 +93,17 @@ def test_the_printed_links_show_the_losses(links, tmp_path, shown, expected):
     html = page(tmp_path, links[shown])
     for text in expected:
         assert text in html, f"{text!r} is not on the page {links[shown]}"
+
+
+def test_a_tracking_server_takes_runs_as_a_database_does(lossbench, address, tmp_path):
+    from mlflow import MlflowClient
+
+    result = lossbench("loss=focal", "trainer.max_epochs=1", f"tracking.uri={address}", "data=digits_noisy")
+    assert result.returncode == 0, result.stderr
+    assert address in result.stdout and "could not" not in result.stderr
+    client = MlflowClient(address)
+    (run,) = client.search_runs([client.get_experiment_by_name("digits_noisy").experiment_id])
+    assert run.info.status == "FINISHED" and run.data.params["loss.gamma"] == "2.0"
+    assert "final/balanced_accuracy" in run.data.metrics
+    assert "record.json" in {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert not (tmp_path / "outputs" / "mlflow.db").exists()

@@ -1,0 +1,85 @@
+"""A user's own LightningDataModule in place of lossbench's data."""
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from hydra import compose, initialize_config_dir
+from torch.utils.data import DataLoader, TensorDataset
+
+from lossbench import CONF
+from lossbench.cells import cell_of
+from lossbench.checks import check_cell
+from lossbench.errors import ConfigError
+from lossbench.run import run
+
+
+class Own(pl.LightningDataModule):
+    """Two classes, five features."""
+
+    def __init__(self, batch_size: int = 16) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+
+    def loader(self, samples: int, seed: int) -> DataLoader:
+        inputs = torch.randn(samples, 5, generator=torch.Generator().manual_seed(seed))
+        return DataLoader(TensorDataset(inputs, self.target(inputs)), batch_size=self.batch_size)
+
+    def target(self, inputs):
+        return (inputs.sum(1) > 0).long()
+
+    def train_dataloader(self):
+        return self.loader(200, 0)
+
+    def val_dataloader(self):
+        return self.loader(50, 1)
+
+    def test_dataloader(self):
+        return self.loader(60, 2)
+
+
+class OwnRegression(Own):
+    def target(self, inputs):
+        return 100 + 10 * inputs.sum(1)
+
+
+class WithoutTest(pl.LightningDataModule):
+    train_dataloader = Own.train_dataloader
+    loader, target, batch_size = Own.loader, Own.target, 8
+
+
+@pytest.fixture
+def cell(tmp_path):
+    def make(*overrides):
+        lines = ["tracking=none", f"output_dir={tmp_path}", "trainer.max_epochs=3", *overrides]
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            made = cell_of(compose("config", lines, return_hydra_config=True))
+        check_cell(made)
+        return made
+
+    return make
+
+
+def test_it_trains_is_counted_and_named(cell):
+    made = cell("data._target_=tests.test_foreign_data.Own", "loss=balanced_softmax", "data.batch_size=20")
+    entry = run(made)
+    assert entry["status"] == "finished", entry.get("traceback")
+    assert made.data == "Own" and entry["choices"]["data"] == "Own"
+    assert sum(entry["data"]["class_counts"]) == 200 and len(entry["data"]["class_counts"]) == 2
+    assert entry["metrics"]["best_val"] is not None and entry["metrics"]["last"]["test/accuracy"] > 0.5
+
+
+def test_regression_keeps_its_units(cell):
+    lines = ["data=diabetes", "data._target_=tests.test_foreign_data.OwnRegression", "loss=huber"]
+    entry = run(cell(*lines))
+    assert entry["status"] == "finished", entry.get("traceback")
+    assert 1 < entry["metrics"]["last"]["test/mae"] < 60
+
+
+def test_losses_need_a_test_set(cell):
+    with pytest.raises(ConfigError, match="test_dataloader"):
+        run(cell("data._target_=tests.test_foreign_data.WithoutTest"))
+
+
+def test_other_classes_are_refused(cell):
+    with pytest.raises(ConfigError, match="not a LightningDataModule"):
+        run(cell("data._target_=torch.nn.Linear"))
