@@ -10,7 +10,7 @@ from lossbench import CONF
 from lossbench.build import build_data
 from lossbench.data.sources import SOURCES
 
-PRESETS = sorted(path.stem for path in (CONF / "data").glob("*.yaml") if path.stem != "common")
+PRESETS = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
 EMBEDDED = [name for name in PRESETS if name.startswith(("breast", "diabetes", "digits", "outliers"))]
 
 

@@ -60,7 +60,7 @@ def test_every_choice_composes(cell, group):
         assert cell(f"data={data}", f"{group}={choice}").choices[group] == choice
 
 
-@pytest.mark.parametrize("data", [name for name in own_choices("data") if name != "common"])
+@pytest.mark.parametrize("data", own_choices("data"))
 def test_every_data_preset_composes(cell, data):
     made = cell(f"data={data}")
     assert made.config.data._target_ == "lossbench.data.DataModule"

@@ -34,6 +34,7 @@ def connect(tracking: DictConfig) -> "MlflowClient":
     """Return a client of the configured store, with MLflow's own usage statistics off unless asked for."""
     if not tracking.telemetry:
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient
 
     for name in ("alembic", "mlflow"):  # after the import, which sets up loggers of its own

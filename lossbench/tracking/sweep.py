@@ -150,8 +150,7 @@ def _intervals(comparison: Comparison) -> dict[str, dict[str, float]]:
 def links(parents: Mapping[str, Parent], uri: str) -> Iterator[str]:
     """Say how to open the runs of a sweep in MLflow: the command, then an address for each view."""
     on_server = uri.startswith("http")
-    if not on_server:
-        yield f"Look at the runs: mlflow ui --backend-store-uri {uri}"
+    yield f"Look at the runs: {uri if on_server else f'mlflow ui --backend-store-uri {uri}'}"
     for experiment, parent in parents.items():
         yield f"  {experiment}:"
         for shown, link in view_links(uri if on_server else SERVED, parent.experiment_id, parent.run_id).items():
