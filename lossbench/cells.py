@@ -4,6 +4,7 @@ A cell is one (problem, loss, seed). Its key is the hash of everything that can 
 """
 
 import argparse
+import copy
 import hashlib
 import json
 import re
@@ -179,7 +180,21 @@ def compose_cells(arguments: argparse.Namespace) -> list[Cell]:
             return [cell_of(first)]
         parameters = [f"{key}={value}" for key, value in (first.hydra.sweeper.get("params") or {}).items()]
         lines = parameters + arguments.overrides
-        return [cell_of(compose_config(line)) for line in _expand(lines)]
+        return list(_compose_each(_expand(lines), compose_config))
+
+
+def _compose_each(lines_of_cells: list[list[str]], compose_config: Any) -> Iterator[Cell]:
+    """Compose the cells of a sweep; those that differ in the seed alone are composed once, which is far faster."""
+    composed: dict[tuple[str, ...], DictConfig] = {}
+    for lines in lines_of_cells:
+        seeds = [line for line in lines if re.fullmatch(r"seed=\d+", line)]
+        others = tuple(line for line in lines if line not in seeds)
+        if others not in composed:
+            composed[others] = compose_config(lines)
+        config = copy.deepcopy(composed[others])
+        if seeds:
+            config.seed = int(seeds[-1].partition("=")[2])
+        yield cell_of(config)
 
 
 def _expand(lines: list[str]) -> list[list[str]]:

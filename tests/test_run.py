@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
 
 from lossbench import CONF, record
 from lossbench.catalogue import declared_losses, losses_for, own_choices
-from lossbench.cells import Cell, cell_of
+from lossbench.cells import Cell, cell_of, compose_cells
 from lossbench.checks import check_cell
 from lossbench.errors import ConfigError, Killed
 from lossbench.learners import Supervised
@@ -244,3 +245,12 @@ def test_focal_on_long_tailed_cifar(cell, real_data_root):
     assert entry["data"]["class_counts"] == [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
     assert sum(entry["data"]["class_counts"]) == 12_406
     assert 464_000 < entry["parameters"] < 465_000 and "test/balanced_accuracy" in entry["metrics"]["last"]
+
+
+def test_cells_of_one_sweep_are_those_that_hydra_composes(cell):
+    arguments = get_args_parser().parse_args(["-m", "loss=focal,ldam", "seed=0,3", "data=digits_imb", "tracking=none"])
+    cells = compose_cells(arguments)
+    expected = [cell(f"loss={loss}", f"seed={seed}") for loss in ("focal", "ldam") for seed in (0, 3)]
+    assert [made.key for made in cells] == [made.key for made in expected]
+    assert [made.problem for made in cells] == [made.problem for made in expected]
+    assert [made.name for made in cells] == ["focal-s0", "focal-s3", "ldam-s0", "ldam-s3"]
