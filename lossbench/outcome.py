@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from omegaconf import OmegaConf
 
 from lossbench import record
@@ -16,7 +17,7 @@ def write_outcome(folder: Path, entry: Record, learner: Supervised) -> list[Path
     """Complete the record and write all files of a run, the record last; return their paths.
 
     `predictions.npz` holds the test set at the last epoch, `predictions_best.npz` at the best validation epoch, and
-    `validation.npz` the validation part at the last epoch.
+    `validation.npz` the validation part at the last epoch, with a mask of its `contaminated` samples.
 
     Parameters
     ----------
@@ -34,10 +35,13 @@ def write_outcome(folder: Path, entry: Record, learner: Supervised) -> list[Path
     entry["history"] = learner.history
     files = [folder / "config.yaml"]
     record.write_text(files[0], OmegaConf.to_yaml(OmegaConf.create(entry["config"])))
+    validation = last and last.get("val")
+    if validation:
+        validation = {**validation, "contaminated": torch.isin(validation["index"], learner.problem.contaminated)}
     parts = {
         "predictions.npz": last and last.get("test"),
         "predictions_best.npz": best and best.get("test"),
-        "validation.npz": last and last.get("val"),
+        "validation.npz": validation,
     }
     for name, predictions in parts.items():
         if predictions:

@@ -123,6 +123,7 @@ def build_learner(cell: Cell, data: Any) -> Supervised:
         class_counts=data.train_class_counts,
         evaluated=list(data.evaluation_loaders),
         monitor=config.monitor or MONITOR[data.task],
+        contaminated=data.contaminated,
         center=data.target_center,
         scale=data.target_scale,
     )

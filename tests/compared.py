@@ -68,5 +68,7 @@ def _classification(rng: np.random.Generator, _validation: bool) -> dict[str, An
 def _regression(rng: np.random.Generator, validation: bool) -> dict[str, Any]:
     inputs = rng.normal(size=80)
     clean = np.sin(inputs)
-    target = clean + 8.0 * (rng.random(80) < 0.2) * validation
-    return {"inputs": inputs, "target": target, "target_clean": clean, "prediction": clean + 0.1 * rng.normal(size=80)}
+    contaminated = (rng.random(80) < 0.2) & validation
+    prediction = clean + 0.1 * rng.normal(size=80)
+    arrays = {"inputs": inputs, "target": clean + 8.0 * contaminated, "target_clean": clean, "prediction": prediction}
+    return {**arrays, "contaminated": contaminated} if validation else arrays

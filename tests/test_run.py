@@ -161,6 +161,15 @@ def test_regression_predictions_are_in_the_units_of_the_target(cell):
     assert mae == pytest.approx(entry["metrics"]["last"]["test/mae"], rel=1e-5)
 
 
+def test_contaminated_validation_samples_are_marked(cell):
+    made = cell("data=outliers", "data.val_fraction=0.3", "trainer.max_epochs=1")
+    entry = run(made)
+    with np.load(made.path / "validation.npz") as validation:
+        far = np.abs(validation["target"] - validation["target_clean"]) > 1
+        assert np.array_equal(validation["contaminated"], far) and 10 < far.sum() < 60
+    assert entry["data"]["contamination"]["contaminated"] == 100
+
+
 def test_without_validation_there_is_no_best_epoch(cell):
     entry = run(cell("data.val_fraction=0", "trainer.max_epochs=1"))
     assert entry["metrics"]["best_val"] is None and entry["epochs"]["best_val"] is None

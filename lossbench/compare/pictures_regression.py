@@ -2,7 +2,6 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from lossbench.compare.analysis import Analysis
 from lossbench.compare.drawing import (
@@ -22,8 +21,6 @@ from lossbench.compare.records import Arrays, load_arrays
 from lossbench.compare.reliability import Array
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-FAR = 5.0
-"""A target that is further from the truth than so many robust standard deviations counts as contaminated."""
 
 
 def residual_quantiles(analysis: Analysis) -> list[Picture]:
@@ -52,8 +49,8 @@ def residual_quantiles(analysis: Analysis) -> list[Picture]:
     grid[0].set_yticks(range(len(analysis.counted)), analysis.counted)
     grid[0].set_ylim(len(analysis.counted) - 0.5, -0.5)
     more = (
-        f"; right: validation points further than {FAR:g} robust standard deviations from the truth (last epoch), "
-        "where a robust loss leaves the residual that the contamination made"
+        "; right: the contaminated points of the validation part (last epoch), where a robust loss leaves the residual "
+        "that the contamination made"
         if dirty
         else ""
     )
@@ -82,32 +79,13 @@ def _contaminated_residuals(analysis: Analysis) -> dict[str, Array]:
     for label in analysis.counted:
         parts = []
         for entry in analysis.comparison.finished(label):
-            arrays = load_arrays(entry, "validation.npz", ["target", "target_clean", "prediction"])
+            arrays = load_arrays(entry, "validation.npz", ["target", "prediction", "contaminated"])
             if arrays is not None:
-                changed = contaminated(arrays["target"], arrays["target_clean"])
-                parts.append((arrays["target"] - arrays["prediction"])[changed])
+                parts.append((arrays["target"] - arrays["prediction"])[arrays["contaminated"]])
         together = np.concatenate(parts) if parts else np.zeros(0)
         if len(together) >= 5:
             found[label] = together
     return found
-
-
-def contaminated(target: Array, clean: Array) -> NDArray[np.bool_]:
-    """Tell which targets are further from the truth than the noise of the others makes likely.
-
-    The scale of the noise is 1.48 times the median absolute deviation, which a tenth of contaminated points hardly
-    moves; where most targets are true, any that is not counts.
-
-    Examples
-    --------
-    >>> contaminated(np.array([0.1, 1.1, 1.9, 9.0]), np.array([0.0, 1.0, 2.0, 3.0])).tolist()
-    [False, False, False, True]
-
-    """
-    distance = np.abs(target - clean)
-    noise = max(1.4826 * float(np.median(distance)), 1e-6 * float(np.ptp(target)))
-    far: NDArray[np.bool_] = distance > FAR * noise
-    return far
 
 
 def fitted_function(analysis: Analysis) -> list[Picture]:
@@ -165,11 +143,11 @@ def _along(x: Array, inputs: Array, values: Array) -> Array:
 def _draw_points(analysis: Analysis, axes: Axes, runs: dict[str, list[Arrays]]) -> str:
     """Draw the validation points of one run; return what they are."""
     entry = analysis.comparison.finished(next(iter(runs)))[0]
-    points = load_arrays(entry, "validation.npz", ["inputs", "target", "target_clean"])
+    points = load_arrays(entry, "validation.npz", ["inputs", "target", "contaminated"])
     if points is None:
         return ""
-    far = contaminated(points["target"], points["target_clean"])
+    far = points["contaminated"]
     axes.scatter(points["inputs"][~far], points["target"][~far], s=5, color="#999999", zorder=1)
     axes.scatter(points["inputs"][far], points["target"][far], s=12, marker="x", color="#555555", zorder=1)
-    crosses = f"; crosses: further than {FAR:g} robust standard deviations from the truth" if far.any() else ""
+    crosses = "; crosses: the contaminated ones among them" if far.any() else ""
     return f"; dots: validation points of seed {entry['seed']}{crosses}"

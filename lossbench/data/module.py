@@ -68,6 +68,8 @@ class DataModule(pl.LightningDataModule):
     target_center, target_scale : float
         Regression targets in batches are (target - center) / scale: median and 1.4826 times the median absolute
         deviation of the observed training targets. 0 and 1 for classes.
+    contaminated : Tensor
+        Positions in the source's training part of the samples whose target or inputs are not the clean ones, int64.
     noise_kind : str
         "none", "symmetric" or "asymmetric".
     evaluation_loaders : dict of str to BatchLoader
@@ -174,7 +176,7 @@ class DataModule(pl.LightningDataModule):
                 "confusion": self._confusion.tolist(),
             }
         if self.contamination["kind"] != "none":
-            count = self._contaminated
+            count = len(self.contaminated)
             total = self._sizes["train"] + self._sizes["val"]
             facts["contamination"] |= {"contaminated": count, "realised_fraction": count / total}
         return facts
@@ -192,7 +194,7 @@ class DataModule(pl.LightningDataModule):
         self.num_classes = source.num_classes
         self.input_shape = list(samples.inputs.shape[1:])
         self.num_train = len(source.train_target)
-        self._contaminated = int(training.contaminated.sum())
+        self.contaminated = samples.index[training.contaminated]
         self._confusion = None
         if self.num_classes is None:
             self.class_counts = self.train_class_counts = self.val_class_counts = None

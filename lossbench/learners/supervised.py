@@ -44,6 +44,8 @@ class Problem:
         Names of the loaders that are evaluated after each epoch: "test", "val" if there is one, "train" under noise.
     monitor : str
         The metric on "val" that picks the best epoch.
+    contaminated : Tensor
+        Indices of the training and validation samples that were corrupted.
     center, scale : float
         Regression targets are trained as (target - center) / scale.
 
@@ -54,6 +56,7 @@ class Problem:
     class_counts: Sequence[int] | None
     evaluated: Sequence[str]
     monitor: str
+    contaminated: Tensor
     center: float = 0.0
     scale: float = 1.0
 
