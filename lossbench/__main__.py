@@ -8,7 +8,7 @@ import sys
 
 from hydra._internal.utils import get_args_parser
 
-from lossbench.cells import compose_cells, put_user_code_on_path
+from lossbench.cells import compose_cells, only_looks, put_user_code_on_path
 from lossbench.checks import check
 from lossbench.errors import ConfigError, Killed
 from lossbench.job import run_job
@@ -18,9 +18,8 @@ from lossbench.launch import launch
 def main() -> None:
     """Run what the command line asks for, and exit."""
     arguments = get_args_parser().parse_args()
-    looks_only = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion
     put_user_code_on_path(arguments)
-    if looks_only:
+    if only_looks(arguments):
         run_job()
         return
     try:

@@ -183,6 +183,17 @@ def compose_cells(arguments: argparse.Namespace) -> list[Cell]:
         return list(_compose_each(_expand(lines), compose_config))
 
 
+def compose_one(arguments: argparse.Namespace) -> DictConfig:
+    """Compose the config of a command that makes no runs; its mistakes are told as those of `compose_cells`."""
+    with _composer(arguments) as compose_config, clear_errors(arguments.overrides, compose_config):
+        return compose_config(arguments.overrides)
+
+
+def only_looks(arguments: argparse.Namespace) -> bool:
+    """Tell whether a command line asks for something to read, which Hydra answers by itself."""
+    return bool(arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion)
+
+
 def _compose_each(lines_of_cells: list[list[str]], compose_config: Any) -> Iterator[Cell]:
     """Compose the cells of a sweep; those that differ in the seed alone are composed once, which is far faster."""
     composed: dict[tuple[str, ...], DictConfig] = {}

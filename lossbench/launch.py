@@ -62,7 +62,8 @@ def launch(cells: list[Cell], start: Callable[[], object] = run_job) -> int:
                 if ended != "failed":
                     folders = conclude(cells)
             finally:
-                close_parents(parents, ended, folders)
+                complete = ended == "killed" or all(record.is_done(cell.path) for cell in cells)
+                close_parents(parents, ended if complete else "failed", folders)
     if cells[0].config.tracking.uri is not None:
         print("\n".join(links(parents, cells[0].config.tracking.uri)))
     return _exit_code(cells)
@@ -71,8 +72,8 @@ def launch(cells: list[Cell], start: Callable[[], object] = run_job) -> int:
 def conclude(cells: list[Cell]) -> dict[str, list[Path]]:
     """Print how the cells ended, and for a sweep the verdict on each problem; return the folders of its reports."""
     for cell in cells:
-        entry = record.read(cell.path) or {"status": "missing", "error": "not started"}
-        if entry["status"] != "finished":
+        entry = record.read(cell.path)
+        if entry is not None and entry["status"] != "finished":
             shown = entry.get("error", "")
             print(f"{entry['status']}: {cell.data} {cell.name}: {shown}  ({cell.path})", file=sys.stderr)
     done = sum(record.is_done(cell.path) for cell in cells)

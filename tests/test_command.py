@@ -68,6 +68,20 @@ def test_mistakes_are_told_before_anything_starts(tmp_path, command):
     assert not list(tmp_path.rglob("*.json"))
 
 
+@pytest.mark.parametrize(
+    ("mistake", "parts"),
+    [
+        ("compare.intervl=t", ["compare.intervl=t", "Nearest: interval"]),
+        ("select=lst", ["compare.select=lst", "Nearest: last"]),
+        ("data=digts", ["no runs of data=digts", "outputs"]),
+    ],
+)
+def test_mistakes_of_compare_are_told(lossbench, mistake, parts):
+    result = lossbench(mistake, module="lossbench.compare")
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert all(part in result.stderr for part in ["error: ", *parts]), result.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["--info", "searchpath"], ["--hydra-help"]])
 def test_looking_needs_no_torch(tmp_path, arguments):
     result = without_torch(tmp_path, *arguments)

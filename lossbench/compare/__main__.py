@@ -8,9 +8,11 @@ import tempfile
 from pathlib import Path
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig, OmegaConf
 
 from lossbench import CONF
+from lossbench.cells import compose_one, only_looks
 from lossbench.compare import compare_records
 from lossbench.compare.analysis import Options
 from lossbench.compare.from_mlflow import read_mlflow
@@ -26,6 +28,14 @@ def main() -> None:
     """Run the command; exit with 2 and one message if it can't work."""
     options = [*OmegaConf.load(CONF / "compare" / "default.yaml"), *READ]
     sys.argv[1:] = [f"compare.{word}" if word.partition("=")[0] in options else word for word in sys.argv[1:]]
+    arguments = get_args_parser().parse_args()
+    arguments.config_name = arguments.config_name or "comparison"
+    try:
+        if not only_looks(arguments):
+            compose_one(arguments)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     run()
 
 

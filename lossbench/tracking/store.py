@@ -30,11 +30,20 @@ STATUS = {"finished": "FINISHED", "diverged": "FINISHED", "failed": "FAILED", "k
 """MLflow's word for how a run ended; a diverged one is told by its tag `lossbench.status`."""
 
 
+_CLIENT = {
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+"""Settings of MLflow's client unless the user has others: a server that is gone must not hold up a run for minutes."""
+
+
 def connect(tracking: DictConfig) -> "MlflowClient":
     """Return a client of the configured store, with MLflow's own usage statistics off unless asked for."""
     if not tracking.telemetry:
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    for name, value in _CLIENT.items():
+        os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
     for name in ("alembic", "mlflow"):  # after the import, which sets up loggers of its own

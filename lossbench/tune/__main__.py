@@ -14,7 +14,7 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
 from lossbench import CONF, progress
-from lossbench.cells import Cell, compose_cells, put_user_code_on_path
+from lossbench.cells import Cell, compose_cells, only_looks, put_user_code_on_path
 from lossbench.checks import check
 from lossbench.errors import ConfigError, Killed
 from lossbench.job import keep_freed_memory
@@ -26,7 +26,7 @@ def main() -> None:
     """Do what the command line asks for, and exit."""
     arguments = get_args_parser().parse_args()
     put_user_code_on_path(arguments)
-    if arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion:
+    if only_looks(arguments):
         _look()
         return
     try:
