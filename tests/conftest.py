@@ -47,3 +47,34 @@ def lossbench(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]
         )
 
     return command
+
+
+@pytest.fixture
+def cell(tmp_path: Path):
+    """Compose and check a cell as a command does, without tracking."""
+    from hydra import compose, initialize_config_dir
+
+    from lossbench import CONF
+    from lossbench.cells import cell_of
+    from lossbench.checks import check_cell
+
+    def make(*overrides: str, output_dir: Path = tmp_path):
+        lines = ["tracking=none", f"output_dir={output_dir}", *overrides]
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            made = cell_of(compose("config", lines, return_hydra_config=True))
+        check_cell(made)
+        return made
+
+    return make
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start `python -m lossbench ARGUMENTS` in a folder; its errors come with its output."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "lossbench", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )

@@ -1,18 +1,16 @@
 """`optimizer.calibrate=gradient`, against gradients taken by hand and against a loss that is ten times larger."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-from hydra import compose, initialize_config_dir
 
-from lossbench import CONF
 from lossbench.build import build_data
 from lossbench.calibration import calibrate, gradient_norm
-from lossbench.cells import Cell, cell_of
-from lossbench.checks import check_cell
+from lossbench.cells import Cell
 from lossbench.errors import ConfigError, Killed
 from lossbench.learners import Supervised
 from lossbench.run import build_learner, run
@@ -25,19 +23,12 @@ def flat(logits, target): return 0 * logits.sum(1)
 
 
 @pytest.fixture
-def cell(tmp_path: Path, monkeypatch):
+def cell(cell, tmp_path: Path, monkeypatch):
+    """A cell of two epochs, which may have the losses above."""
     (tmp_path / "losses_for_calibration.py").write_text(LOSSES)
     monkeypatch.syspath_prepend(tmp_path)
     sys.modules.pop("losses_for_calibration", None)
-
-    def make(*overrides: str, output_dir: Path = tmp_path) -> Cell:
-        lines = ["tracking=none", f"output_dir={output_dir}", "trainer.max_epochs=2", *overrides]
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            made = cell_of(compose("config", lines, return_hydra_config=True))
-        check_cell(made)
-        return made
-
-    return make
+    return partial(cell, "trainer.max_epochs=2")
 
 
 def calibrated(made: Cell):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, start
 
 MISTAKES = {
     "loss=focl": ["loss=focl", "Nearest: focal", "cross_entropy"],
@@ -161,16 +161,9 @@ def _check_mlflow(folder: Path) -> None:
 LONG = ["trainer.max_epochs=5000", "data=digits_imb"]
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def start_training(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start a long run and wait until it has trained some epochs."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lossbench", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    process = start(folder, *arguments)
     for _ in range(600):
         if list(folder.glob("outputs/*/*/checkpoints/last.ckpt")):
             return process
@@ -190,18 +183,18 @@ def mlflow_statuses(folder: Path) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_is_recorded_as_killed(tmp_path, number, code):
-    process = start(tmp_path, *LONG)
+    process = start_training(tmp_path, *LONG)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == code, errors
-    assert "0 of 1 runs are done" in errors and "same command again" in errors
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == code, output
+    assert "0 of 1 runs are done" in output and "same command again" in output
     (path,) = tmp_path.glob("outputs/*/*/record.json")
     assert json.loads(path.read_text())["status"] == "killed"
     assert mlflow_statuses(tmp_path) == [("cross_entropy-s0", "KILLED")]
 
 
 def test_a_run_left_by_sigkill_is_closed_by_the_next_start(lossbench, tmp_path):
-    process = start(tmp_path, "-m", *LONG, "seed=0,1")
+    process = start_training(tmp_path, "-m", *LONG, "seed=0,1")
     process.kill()
     process.communicate(timeout=60)
     assert {status for _, status in mlflow_statuses(tmp_path)} == {"RUNNING"}

@@ -3,14 +3,12 @@
 import pytest
 import pytorch_lightning as pl
 import torch
-from hydra import compose, initialize_config_dir
 from torch.utils.data import DataLoader, TensorDataset
 
-from lossbench import CONF
-from lossbench.cells import cell_of
-from lossbench.checks import check_cell
 from lossbench.errors import ConfigError
 from lossbench.run import run
+
+SHORT = ["trainer.max_epochs=3"]
 
 
 class Own(pl.LightningDataModule):
@@ -47,20 +45,8 @@ class WithoutTest(pl.LightningDataModule):
     loader, target, batch_size = Own.loader, Own.target, 8
 
 
-@pytest.fixture
-def cell(tmp_path):
-    def make(*overrides):
-        lines = ["tracking=none", f"output_dir={tmp_path}", "trainer.max_epochs=3", *overrides]
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            made = cell_of(compose("config", lines, return_hydra_config=True))
-        check_cell(made)
-        return made
-
-    return make
-
-
 def test_it_trains_is_counted_and_named(cell):
-    made = cell("data._target_=tests.test_foreign_data.Own", "loss=balanced_softmax", "data.batch_size=20")
+    made = cell("data._target_=tests.test_foreign_data.Own", "loss=balanced_softmax", "data.batch_size=20", *SHORT)
     entry = run(made)
     assert entry["status"] == "finished", entry.get("traceback")
     assert made.data == "Own" and entry["choices"]["data"] == "Own"
@@ -69,7 +55,7 @@ def test_it_trains_is_counted_and_named(cell):
 
 
 def test_regression_keeps_its_units(cell):
-    lines = ["data=diabetes", "data._target_=tests.test_foreign_data.OwnRegression", "loss=huber"]
+    lines = ["data=diabetes", "data._target_=tests.test_foreign_data.OwnRegression", "loss=huber", *SHORT]
     entry = run(cell(*lines))
     assert entry["status"] == "finished", entry.get("traceback")
     assert 1 < entry["metrics"]["last"]["test/mae"] < 60

@@ -1,35 +1,20 @@
 """Runs in this process, on embedded data: pairing, reproducibility, resuming, records."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 
-from lossbench import CONF, record
+from lossbench import record
 from lossbench.catalogue import declared_losses, losses_for, own_choices
-from lossbench.cells import Cell, cell_of, compose_cells
-from lossbench.checks import check_cell
+from lossbench.cells import compose_cells
 from lossbench.errors import ConfigError, Killed
 from lossbench.learners import Supervised
 from lossbench.run import run
 
 DATA = {"multiclass": "digits_imb", "binary": "breast_cancer", "regression": "outliers"}
-
-
-@pytest.fixture
-def cell(tmp_path: Path):
-    def make(*overrides: str, output_dir: Path = tmp_path) -> Cell:
-        lines = ["tracking=none", f"output_dir={output_dir}", *overrides]
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            made = cell_of(compose("config", lines, return_hydra_config=True))
-        check_cell(made)
-        return made
-
-    return make
 
 
 def paired(entry: record.Record) -> dict[str, str]:

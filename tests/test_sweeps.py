@@ -1,10 +1,7 @@
 """Sweeps that are stopped, repeated, extended and shared by several processes."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,20 +9,9 @@ import pytest
 from filelock import FileLock
 
 from lossbench import record
-from tests.conftest import ROOT
+from tests.conftest import start
 
 SWEEP = ["-m", "loss=cross_entropy,focal", "seed=0,1", "trainer.max_epochs=12", "data=digits_imb"]
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "lossbench", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def wait_for(condition, seconds: float = 60.0) -> None:
