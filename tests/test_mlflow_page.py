@@ -90,9 +90,12 @@ def page(folder: Path, link: str) -> str:
     ],
 )
 def test_the_printed_links_show_the_losses(links, tmp_path, shown, expected):
-    html = page(tmp_path, links[shown])
-    for text in expected:
-        assert text in html, f"{text!r} is not on the page {links[shown]}"
+    for attempt in range(3):  # a busy machine may not have drawn the page within the browser's patience
+        html = page(tmp_path / str(attempt), links[shown])
+        missing = [text for text in expected if text not in html]
+        if not missing:
+            return
+    raise AssertionError(f"{missing} are not on the page {links[shown]}")
 
 
 def test_a_tracking_server_takes_runs_as_a_database_does(lossbench, address, tmp_path):
