@@ -6,7 +6,6 @@ so that checks, errors and listings answer at once; a test compares them with th
 
 import ast
 import importlib
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -66,7 +65,7 @@ def declared_losses() -> dict[str, LossFacts]:
                     name=node.name,
                     family=path.stem,
                     needs=_needs(node),
-                    docstring=inspect.cleandoc(ast.get_docstring(node) or ""),
+                    docstring=ast.get_docstring(node) or "",
                     **declaration,
                 )
     return facts

@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lossbench import CONF
 from lossbench.catalogue import default_parameters, own_choices
 from lossbench.errors import ConfigError, nearest
+from lossbench.metric_names import MONITOR
 
 NOT_IN_KEY = (
     "compare", "data.root", "loss.search", "output_dir", "protocol.searched", "protocol.study", "rerun", "tracking",
@@ -81,6 +82,11 @@ class Cell:
         """The name of the run, e.g. "ldam+drw-s3"."""
         weighting = "" if self.weighting == "none" else f"+{self.weighting}"
         return f"{self.loss}{weighting}-s{self.config.seed}"
+
+    @property
+    def monitor(self) -> str:
+        """The validation metric that picks the best epoch."""
+        return str(self.config.monitor or MONITOR[self.config.data.task])
 
     @cached_property
     def resolved(self) -> dict[str, Any]:

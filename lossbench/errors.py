@@ -22,6 +22,11 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     return (f"Nearest: {close[0]}. " if close else "") + f"Allowed: {', '.join(known)}."
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its kind if it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 class Killed(BaseException):
     """Ctrl-C or SIGTERM: the run is recorded as killed and the command ends with the shell's exit code for it."""
 

@@ -17,6 +17,9 @@ from lossbench.job import run_job
 
 POLL_SECONDS = 1.0
 
+Entries = list[record.Record | None]
+"""The records of some cells, in their order; None where there is none."""
+
 
 def launch(cells: list[Cell], start: Callable[[], object] = run_job) -> int:
     """Run what is missing of some cells; return the exit code.
@@ -37,10 +40,11 @@ def launch(cells: list[Cell], start: Callable[[], object] = run_job) -> int:
 
     """
     print(f"lossbench: {_counted(cells)}; results go to {cells[0].config.output_dir}/", file=sys.stderr)
-    if all(record.is_done(cell.path) for cell in cells) and not cells[0].config.rerun:
-        _say_reused(cells)
-        conclude(cells)
-        return _exit_code(cells)
+    entries = _read(cells)
+    if all(map(record.is_done, entries)) and not cells[0].config.rerun:
+        _say_reused(entries)
+        conclude(cells, entries)
+        return _exit_code(entries)
     from lossbench.tracking.store import prepare
 
     prepare(cells)
@@ -58,25 +62,25 @@ def launch(cells: list[Cell], start: Callable[[], object] = run_job) -> int:
             ended = "killed"
             raise
         finally:
+            entries = _read(cells)
             try:
                 if ended != "failed":
-                    folders = conclude(cells)
+                    folders = conclude(cells, entries)
             finally:
-                complete = ended == "killed" or all(record.is_done(cell.path) for cell in cells)
+                complete = ended == "killed" or all(map(record.is_done, entries))
                 close_parents(parents, ended if complete else "failed", folders)
     if cells[0].config.tracking.uri is not None:
         print("\n".join(links(parents, cells[0].config.tracking.uri)))
-    return _exit_code(cells)
+    return _exit_code(entries)
 
 
-def conclude(cells: list[Cell]) -> dict[str, list[Path]]:
+def conclude(cells: list[Cell], entries: Entries) -> dict[str, list[Path]]:
     """Print how the cells ended, and for a sweep the verdict on each problem; return the folders of its reports."""
-    for cell in cells:
-        entry = record.read(cell.path)
+    for cell, entry in zip(cells, entries, strict=True):
         if entry is not None and entry["status"] != "finished":
             shown = entry.get("error", "")
             print(f"{entry['status']}: {cell.data} {cell.name}: {shown}  ({cell.path})", file=sys.stderr)
-    done = sum(record.is_done(cell.path) for cell in cells)
+    done = sum(map(record.is_done, entries))
     if done < len(cells):
         print(f"{done} of {len(cells)} runs are done. The same command again runs only the others.", file=sys.stderr)
     if len(cells) == 1:
@@ -93,7 +97,7 @@ def _finish_what_others_began(cells: list[Cell], start: Callable[[], object]) ->
         print(f"waiting for {len(elsewhere)} runs of other processes, such as {elsewhere[0].name}", file=sys.stderr)
         while any(_is_elsewhere(cell) for cell in elsewhere):
             time.sleep(POLL_SECONDS)
-        if not all(record.is_done(cell.path) for cell in elsewhere):
+        if not all(map(record.is_done, _read(elsewhere))):
             start()
 
 
@@ -102,16 +106,20 @@ def _is_elsewhere(cell: Cell) -> bool:
     return entry is not None and entry["status"] == "running" and record.is_alive(entry["process"])
 
 
-def _say_reused(cells: list[Cell]) -> None:
-    runs = "the run was" if len(cells) == 1 else f"all {len(cells)} runs were"
+def _read(cells: list[Cell]) -> Entries:
+    return [record.read(cell.path) for cell in cells]
+
+
+def _say_reused(entries: Entries) -> None:
+    runs = "the run was" if len(entries) == 1 else f"all {len(entries)} runs were"
     print(f"{runs} made before: reused (rerun=true trains again)", file=sys.stderr)
-    changes = Counter(change for cell in cells for change in record.changes(record.read(cell.path) or {}))
+    changes = Counter(change for entry in entries for change in record.changes(entry or {}))
     for change, count in changes.items():
         print(f"warning: {count} of them with another version: {change}", file=sys.stderr)
 
 
-def _exit_code(cells: list[Cell]) -> int:
-    statuses = {(record.read(cell.path) or {}).get("status") for cell in cells}
+def _exit_code(entries: Entries) -> int:
+    statuses = {(entry or {}).get("status") for entry in entries}
     return 0 if statuses == {"finished"} else 1
 
 

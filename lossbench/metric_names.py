@@ -29,7 +29,7 @@ _LOWER_IS_BETTER = ("nll", "brier", "ece", "mae", "rmse", "median_ae", "memorise
 
 
 def higher_is_better(metric: str) -> bool:
-    """Tell the direction of a metric by its name without `val/` or `test/`.
+    """Tell the direction of a metric by its name, with or without a prefix such as `test/` or `clean/`.
 
     Examples
     --------

@@ -51,10 +51,9 @@ def read(folder: Path) -> Record | None:
     return record
 
 
-def is_done(folder: Path) -> bool:
+def is_done(record: Record | None) -> bool:
     """Tell whether a run has ended in a way that need not be repeated."""
-    entry = read(folder)
-    return entry is not None and entry["status"] in DONE
+    return record is not None and record["status"] in DONE
 
 
 @contextmanager

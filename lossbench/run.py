@@ -20,7 +20,7 @@ from lossbench.cells import Cell, without
 from lossbench.errors import ConfigError, Killed
 from lossbench.learners import Diverged, Supervised
 from lossbench.learners.supervised import Problem
-from lossbench.metric_names import MONITOR, higher_is_better
+from lossbench.metric_names import higher_is_better
 from lossbench.outcome import write_outcome
 from lossbench.probe import probe
 from lossbench.record import Record
@@ -122,7 +122,7 @@ def build_learner(cell: Cell, data: Any) -> Supervised:
         num_classes=data.num_classes,
         class_counts=data.train_class_counts,
         evaluated=list(data.evaluation_loaders),
-        monitor=config.monitor or MONITOR[data.task],
+        monitor=cell.monitor,
         contaminated=data.contaminated,
         center=data.target_center,
         scale=data.target_scale,

@@ -16,7 +16,7 @@ from lossbench.compare.records import comparisons, labels
 from lossbench.compare.reliability import bin_confidence, fit_temperature, temper
 from lossbench.compare.selection import SELECTIONS
 from lossbench.compare.selection import test_metrics as metrics_at
-from lossbench.compare.selections import gap_lines, selections_table
+from lossbench.compare.selection_table import gap_lines, selections_table
 from lossbench.compare.unpaired import unpaired_difference
 from lossbench.compare.verdict import power, verdict
 from lossbench.compare.wording import missing_lines

@@ -76,7 +76,7 @@ def test_a_half_written_record_is_no_record(tmp_path):
     record.write(tmp_path, {"key": "k", "status": "finished"})
     whole = (tmp_path / "record.json").read_text()
     (tmp_path / "record.json").write_text(whole[: len(whole) // 2])
-    assert record.read(tmp_path) is None and not record.is_done(tmp_path)
+    assert record.read(tmp_path) is None and not record.is_done(record.read(tmp_path))
 
 
 def test_another_version_is_said(tmp_path, lossbench):

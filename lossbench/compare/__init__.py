@@ -14,7 +14,7 @@ from lossbench.compare.analysis import Analysis, Options, analyse
 from lossbench.compare.fairness import cautions
 from lossbench.compare.records import Comparison, comparisons, read_cells
 from lossbench.compare.report import write_report
-from lossbench.compare.selections import gap_lines
+from lossbench.compare.selection_table import gap_lines
 from lossbench.compare.verdict import verdict
 from lossbench.compare.wording import missing_lines
 from lossbench.compare.writers import to_csv, to_latex, to_markdown, to_rich

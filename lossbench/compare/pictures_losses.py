@@ -6,6 +6,7 @@ from typing import Any
 from lossbench.catalogue import hyperparameters, locate
 from lossbench.compare.analysis import Analysis
 from lossbench.compare.drawing import Picture, colors
+from lossbench.errors import first_line
 
 MOST_LOSSES = 20
 
@@ -30,7 +31,7 @@ def loss_curves(analysis: Analysis, folder: Path) -> tuple[Picture | None, str]:
         try:
             losses[label] = _bind(node, analysis.comparison.task)
         except Exception as error:
-            problems.append(f"The curves of {label} are not drawn: {_first_line(error)}")
+            problems.append(f"The curves of {label} are not drawn: {first_line(error)}")
     dropped = list(losses)[MOST_LOSSES:]
     if dropped:
         problems.append(f"Only {MOST_LOSSES} losses are drawn as curves; left out: {', '.join(dropped)}.")
@@ -40,7 +41,7 @@ def loss_curves(analysis: Analysis, folder: Path) -> tuple[Picture | None, str]:
         drawn = {label: losses[label] for label in list(losses)[:MOST_LOSSES]}
         draw_loss_curves(drawn, folder / "loss_curves", colors(analysis))
     except Exception as error:
-        return None, " ".join([*problems, f"The curves of the losses are not drawn: {_first_line(error)}"])
+        return None, " ".join([*problems, f"The curves of the losses are not drawn: {first_line(error)}"])
     axis = "the residual" if analysis.comparison.task == "regression" else "the margin of the true class of two classes"
     caption = (
         f"Value, slope and curvature of each compared loss for one sample over {axis}; computed from the definitions, "
@@ -64,7 +65,3 @@ def _bind(node: dict[str, Any], task: Any) -> Any:
     from lossbench.losses.binding import bind
 
     return bind(locate(node["_target_"]), hyperparameters(node), {} if task == "regression" else TWO_CLASSES, task)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -20,7 +20,7 @@ from lossbench.compare.pictures_losses import loss_curves
 from lossbench.compare.pictures_metrics import accuracy_by_shots, forest, learning_curves, memorised, recall_by_class
 from lossbench.compare.pictures_regression import fitted_function, residual_quantiles
 from lossbench.compare.provenance import cells_table, commands, cost_table, versions_table
-from lossbench.compare.selections import selections_table
+from lossbench.compare.selection_table import selections_table
 from lossbench.compare.table import Table, differences_table, notes, tables
 from lossbench.compare.verdict import verdict
 from lossbench.compare.wording import counted, missing_lines, words

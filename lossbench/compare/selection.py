@@ -71,5 +71,4 @@ def best_row(history: list[Metrics], name: str) -> Metrics:
     rows = [row for row in history if row.get(name) is not None and math.isfinite(row[name])]
     if not rows:
         return {}
-    bare = name.partition("/")[2].removeprefix("clean/")
-    return (max if higher_is_better(bare) else min)(rows, key=lambda row: row[name])
+    return (max if higher_is_better(name) else min)(rows, key=lambda row: row[name])

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from lossbench.compare.analysis import Analysis
-from lossbench.compare.selections import selections_table
+from lossbench.compare.selection_table import selections_table
 from lossbench.compare.table import Table, means_table, notes, tables
 from lossbench.compare.verdict import verdict
 from lossbench.compare.wording import decimals, p_value, with_interval

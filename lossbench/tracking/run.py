@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossbench.cells import Cell
+from lossbench.errors import first_line
 from lossbench.record import Record, this_process
-from lossbench.tracking.store import STATUS, connect, create_run, experiment_name, first_line
+from lossbench.tracking.store import STATUS, connect, create_run, experiment_name
 from lossbench.tracking.views import color_of
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from lossbench.cells import Cell
 from lossbench.checks import check_writable
-from lossbench.errors import ConfigError
+from lossbench.errors import ConfigError, first_line
 from lossbench.record import git_state, is_alive
 from lossbench.tracking.views import view_tags
 
@@ -135,11 +135,6 @@ def create_run(client: "MlflowClient", experiment: str, name: str, tags: dict[st
     if git is not None:
         base["mlflow.source.git.commit"] = git["commit"]
     return client.create_run(found.experiment_id, run_name=name, tags={**base, **tags})
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what an error says."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _user() -> str:

@@ -1,6 +1,7 @@
 """The MLflow side of a sweep: a parent run in each experiment, and one run that sums up each loss."""
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from lossbench import record
 from lossbench.cells import Cell, digest
 from lossbench.compare.records import Comparison, comparisons
 from lossbench.compare.statistics import mean_interval
+from lossbench.errors import first_line
 from lossbench.record import this_process
 from lossbench.tracking.run import PARENTS
 from lossbench.tracking.store import STATUS, connect, create_run, experiment_name
@@ -19,6 +21,7 @@ from lossbench.tracking.views import color_of, view_links
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+log = logging.getLogger(__name__)
 SERVED = "http://127.0.0.1:5000"
 """Where `mlflow ui` serves its pages by default."""
 
@@ -87,18 +90,25 @@ def close_parents(parents: Mapping[str, Parent], status: str, folders: Mapping[s
 
     """
     for parent in parents.values():
-        records = [entry for cell in parent.cells if (entry := record.read(cell.path)) is not None]
-        for entry in records:
-            if entry.get("mlflow_run_id"):
-                parent.client.set_tag(entry["mlflow_run_id"], "mlflow.parentRunId", parent.run_id)
-        for comparison in comparisons(records):
-            _sum_up(parent, comparison)
-        for data in {cell.data for cell in parent.cells} & set(folders):
-            for folder in folders[data]:
-                place = "comparison" if len(folders[data]) == 1 else f"comparison/{folder.name}"
-                parent.client.log_artifacts(parent.run_id, str(folder), place)
-        parent.client.set_tag(parent.run_id, "lossbench.status", status)
-        parent.client.set_terminated(parent.run_id, STATUS[status])
+        try:
+            _close(parent, status, folders)
+        except Exception as error:
+            log.warning("MLflow could not end the sweep: %s. Its records and report are whole.", first_line(error))
+
+
+def _close(parent: Parent, status: str, folders: Mapping[str, list[Path]]) -> None:
+    records = [entry for cell in parent.cells if (entry := record.read(cell.path)) is not None]
+    for entry in records:
+        if entry.get("mlflow_run_id"):
+            parent.client.set_tag(entry["mlflow_run_id"], "mlflow.parentRunId", parent.run_id)
+    for comparison in comparisons(records):
+        _sum_up(parent, comparison)
+    for data in {cell.data for cell in parent.cells} & set(folders):
+        for folder in folders[data]:
+            place = "comparison" if len(folders[data]) == 1 else f"comparison/{folder.name}"
+            parent.client.log_artifacts(parent.run_id, str(folder), place)
+    parent.client.set_tag(parent.run_id, "lossbench.status", status)
+    parent.client.set_terminated(parent.run_id, STATUS[status])
 
 
 def _sum_up(parent: Parent, comparison: Comparison) -> None:

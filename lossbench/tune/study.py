@@ -29,9 +29,9 @@ from lossbench import progress, record
 from lossbench.build import build_data, build_trainer
 from lossbench.calibration import calibrate
 from lossbench.cells import Cell
-from lossbench.errors import ConfigError
+from lossbench.errors import ConfigError, first_line
 from lossbench.learners import Diverged, Supervised
-from lossbench.metric_names import MONITOR, higher_is_better
+from lossbench.metric_names import higher_is_better
 from lossbench.run import build_learner, quiet, threads_of, train
 from lossbench.streams import derive_seed
 from lossbench.tune.space import Search, given_values, search_space, short_name, study_name, with_values
@@ -79,7 +79,7 @@ def tune(cell: Cell) -> dict[str, Any] | None:
         return None
     best = best_of(study, done)
     shown = f"{_value(best):.4f} (as given: {_value(done[0]):.4f})"
-    log.info("%s: chosen %s; val/%s %s", short_name(name), told(best), monitor_of(cell), shown)
+    log.info("%s: chosen %s; val/%s %s", short_name(name), told(best), cell.monitor, shown)
     if not math.isfinite(_value(best)):
         log.warning("%s: every trial diverged. Give a smaller optimizer.lr or tune.lr.low.", name)
     return dict(best.params)
@@ -91,7 +91,7 @@ def open_study(cell: Cell) -> optuna.Study:
         logging.getLogger(logger).setLevel(logging.WARNING)
     path = Path(cell.config.output_dir) / "tuning.db"
     path.parent.mkdir(parents=True, exist_ok=True)
-    higher = higher_is_better(monitor_of(cell))
+    higher = higher_is_better(cell.monitor)
     try:
         storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
         return optuna.create_study(
@@ -102,8 +102,7 @@ def open_study(cell: Cell) -> optuna.Study:
             load_if_exists=True,
         )
     except Exception as error:
-        first_line = str(error).partition("\n")[0]
-        raise ConfigError(f"{path}: Optuna can't use it: {first_line}. Move it away to tune anew.") from error
+        raise ConfigError(f"{path}: Optuna can't use it: {first_line(error)}. Move it away to tune anew.") from error
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
@@ -122,11 +121,6 @@ def told(trial: FrozenTrial | optuna.Trial) -> str:
     """Write the values of a trial."""
     shown = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in trial.params.items()}
     return ", ".join(f"{key}={value}" for key, value in shown.items())
-
-
-def monitor_of(cell: Cell) -> str:
-    """Return the validation metric that decides."""
-    return str(cell.config.monitor or MONITOR[cell.config.data.task])
 
 
 def _value(trial: FrozenTrial) -> float:
@@ -197,9 +191,9 @@ def _run_trial(study: optuna.Study, trial: optuna.Trial, cell: Cell) -> str:
     except BaseException:
         study.tell(trial, state=TrialState.FAIL)
         raise
-    worst = -math.inf if higher_is_better(monitor_of(cell)) else math.inf
+    worst = -math.inf if higher_is_better(cell.monitor) else math.inf
     study.tell(trial, worst if score is None else score)
-    return "diverged" if score is None else f"val/{monitor_of(cell)} {score:.4f}"
+    return "diverged" if score is None else f"val/{cell.monitor} {score:.4f}"
 
 
 def _mean_score(trial: optuna.Trial, cell: Cell) -> float | None:
@@ -207,7 +201,7 @@ def _mean_score(trial: optuna.Trial, cell: Cell) -> float | None:
     scores: list[float] = []
     for seed in cell.config.tune.seeds:
         chosen = with_values(cell, seed, trial.params)
-        report = _Report(trial, scores, monitor_of(cell))
+        report = _Report(trial, scores, cell.monitor)
         progress.run_started(f"trial {chosen.name}", chosen.config.trainer.max_epochs)
         score = _validation_score(chosen, report)
         if report.pruned_after is not None:
