@@ -39,6 +39,8 @@ class LossFacts:
     head: str = "linear"
     reduction: str = "mean"
     ranges: dict[str, str] = field(default_factory=dict)
+    coupled: bool = False
+    detached: str = ""
     needs: tuple[str, ...] = ()
     docstring: str = ""
 

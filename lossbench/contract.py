@@ -142,8 +142,8 @@ def have_the_gradient_of_the_value(subject: Subject) -> None:
     except RuntimeError as error:
         first = str(error).strip().partition("\n")[0]
         raise AssertionError(
-            f"{first} Look for detach(), data, no_grad, a cast to another dtype, or a wrong backward of your own. A "
-            "factor that is detached on purpose fails here too: say so in the docstring."
+            f"{first} Look for detach(), data, no_grad, a cast to another dtype, or a wrong backward of your own. If a "
+            "factor is held constant on purpose, declare it: @loss(detached='what it is')."
         ) from error
     assert agrees
 
@@ -158,7 +158,8 @@ def give_a_sample_the_same_alone(subject: Subject) -> None:
         alone = _fresh(loss)(outputs[part], target[part], **_rows(context, part))
         assert torch.allclose(alone, together[part], atol=1e-6), (
             f"sample {row} has {together[row].item():.6g} in a batch of {SAMPLES} and {alone[0].item():.6g} alone. The "
-            "loss reads other samples: look for mean, sum, max or a normalisation over the first dimension."
+            "loss reads other samples: look for mean, sum, max or a normalisation over the first dimension. If it is "
+            "defined on the whole batch, declare it: @loss(coupled=True)."
         )
 
 
@@ -289,6 +290,10 @@ def points_for(subject: Subject) -> list[Point]:
     left_out: set[Point] = set()
     if subject.bound_task != "multiclass" or inspect.isclass(subject.factory):
         left_out.add(treat_all_classes_alike)  # one output has no classes; a module may hold parameters for each
+    if subject.declaration is not None and subject.declaration.coupled:
+        left_out.add(give_a_sample_the_same_alone)
+    if subject.declaration is not None and subject.declaration.detached:
+        left_out.add(have_the_gradient_of_the_value)
     if subject.parameters is None:
         left_out |= {have_the_parameters_of_the_signature, search_within_the_ranges}
     return [point for point in POINTS if point not in left_out]

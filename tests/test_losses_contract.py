@@ -132,6 +132,15 @@ def test_a_yaml_that_does_not_fit_is_told(parameters, search, point, said):
         point(Subject("mine", ranged, parameters, search))
 
 
+def test_what_is_declared_on_purpose_is_no_fault():
+    coupled = loss(task="multiclass", link=links.softmax, source="A 2020", coupled=True)(normalised_by_the_batch)
+    detached = loss(task="multiclass", link=links.softmax, source="A 2020", detached="the factor")(detached_focal)
+    assert contract.give_a_sample_the_same_alone not in contract.points_for(Subject("mine", coupled))
+    assert contract.have_the_gradient_of_the_value not in contract.points_for(Subject("mine", detached))
+    for mine in (normalised_by_the_batch, detached_focal):
+        del mine.declaration
+
+
 def test_a_range_that_is_not_kept_is_told(monkeypatch):
     contract.refuse_what_is_out_of_range(Subject("mine", ranged, {"q": 0.5}))
     monkeypatch.setattr("lossbench.losses.binding.contains", lambda interval, value: True)

@@ -30,6 +30,10 @@ class Declaration:
         How the batch is reduced: "mean", or "sum" for the few losses that are defined as sums.
     ranges : mapping
         The values that each parameter may take, in interval notation such as "[0, inf)".
+    coupled : bool
+        Whether the value of a sample depends on the other samples of its batch, as in a ranking of pairs.
+    detached : str
+        What its gradient holds constant on purpose, such as "the modulating factor"; "" for nothing.
 
     """
 
@@ -40,6 +44,8 @@ class Declaration:
     head: Literal["linear", "cosine"] = "linear"
     reduction: Literal["mean", "sum"] = "mean"
     ranges: Mapping[str, str] = field(default_factory=dict)
+    coupled: bool = False
+    detached: str = ""
 
 
 def loss(
@@ -51,12 +57,14 @@ def loss(
     head: Literal["linear", "cosine"] = "linear",
     reduction: Literal["mean", "sum"] = "mean",
     ranges: Mapping[str, str] | None = None,
+    coupled: bool = False,
+    detached: str = "",
 ) -> Callable[[Declared], Declared]:
     """Declare a function, or an `nn.Module` class, as a loss; see `Declaration` for the arguments.
 
     The decorated object is returned as it was, with its `Declaration` as the attribute `declaration`.
     """
-    declaration = Declaration(task, link, source, problem, head, reduction, dict(ranges or {}))
+    declaration = Declaration(task, link, source, problem, head, reduction, dict(ranges or {}), coupled, detached)
 
     def declare(function: Declared) -> Declared:
         function.declaration = declaration  # type: ignore[attr-defined]
