@@ -13,9 +13,8 @@ import torch
 
 from lossbench.build import random_state
 from lossbench.data.loader import Batch
-from lossbench.errors import ConfigError
+from lossbench.errors import ConfigError, Diverged
 from lossbench.learners import Supervised
-from lossbench.learners.supervised import Diverged
 from lossbench.losses import load_loss
 from lossbench.streams import derive_seed
 from lossbench.weighting import none

@@ -1,6 +1,7 @@
 """Lightning callbacks of every run: what it costs, and telling the tracker and the terminal of each epoch."""
 
 import time
+from collections.abc import Mapping
 
 import psutil
 import pytorch_lightning as pl
@@ -28,7 +29,7 @@ class Cost(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
         """Count the samples."""
-        self.samples += len(batch.inputs)  # type: ignore[attr-defined]
+        self.samples += batch.index.numel()  # type: ignore[attr-defined]
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop the clock: what follows is evaluation."""
@@ -56,26 +57,27 @@ class Cost(pl.Callback):
 
 
 class Tell(pl.Callback):
-    """Send each finished epoch to the tracker and to the terminal."""
+    """Send each finished epoch of some learners to their trackers, and of one of them to the terminal."""
 
-    def __init__(self, tracker: RunTracker, monitor: str) -> None:
-        self.tracker, self.monitor = tracker, monitor
-        self._told = 0
+    def __init__(self, learners: Mapping[RunTracker, Supervised]) -> None:
+        self.learners = learners
+        self._told = dict.fromkeys(learners, 0)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Tell of the epoch before this one, whose history is now complete."""
-        self._tell(pl_module)
+        self._tell()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Tell of the last epoch."""
-        self._tell(pl_module)
+        self._tell()
 
-    def _tell(self, learner: pl.LightningModule) -> None:
-        assert isinstance(learner, Supervised)
-        for row in learner.history[self._told :]:
-            metrics = {name: value for name, value in row.items() if name != "epoch"}
-            self.tracker.log(metrics, step=int(row["epoch"]))
-            shown = [f"val/{self.monitor}", f"test/{self.monitor}", "train/loss"]
-            name = next(name for name in shown if name in metrics)
-            progress.epoch_done(int(row["epoch"]) + 1, f"{name} {metrics[name]:.4f}")
-        self._told = len(learner.history)
+    def _tell(self) -> None:
+        for tracker, learner in self.learners.items():
+            rows = learner.history[self._told[tracker] :]
+            for row in rows:
+                tracker.log({name: value for name, value in row.items() if name != "epoch"}, step=int(row["epoch"]))
+            self._told[tracker] = len(learner.history)
+        if rows:
+            monitor = learner.problem.monitor
+            name = next(name for name in (f"val/{monitor}", f"test/{monitor}", "train/loss") if name in rows[-1])
+            progress.epoch_done(int(rows[-1]["epoch"]) + 1, f"{name} {rows[-1][name]:.4f}")

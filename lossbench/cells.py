@@ -28,8 +28,8 @@ from lossbench.errors import ConfigError, nearest
 from lossbench.metric_names import MONITOR
 
 NOT_IN_KEY = (
-    "compare", "data.root", "loss.search", "output_dir", "protocol.searched", "protocol.study", "rerun", "tracking",
-    "trainer.profiler",
+    "compare", "data.root", "engine", "loss.search", "output_dir", "protocol.searched", "protocol.study", "rerun",
+    "tracking", "trainer.profiler",
 )  # fmt: skip
 """What can't change the numbers of a run."""
 NOT_IN_PROBLEM = ("data.run_seed", "data.seed", "loss", "model.head", "seed", "weighting")
@@ -46,11 +46,14 @@ class Cell:
         The composed config, without Hydra's own node.
     choices : dict
         What was chosen in each group, e.g. {"loss": "focal", "data": "digits_imb"}.
+    overrides : tuple of str
+        The overrides that make it.
 
     """
 
     config: DictConfig
     choices: dict[str, str]
+    overrides: tuple[str, ...] = ()
 
     @property
     def data(self) -> str:
@@ -59,7 +62,7 @@ class Cell:
         replaced = self.choices["data"] in own_choices("data") and target != "lossbench.data.DataModule"
         return target.rpartition(".")[2] if replaced else self.choices["data"]
 
-    @property
+    @cached_property
     def loss(self) -> str:
         """The name of the loss: its YAML, or the function that `loss._target_` names instead."""
         name, target = self.choices["loss"], str(self.config.loss["_target_"])
@@ -77,7 +80,7 @@ class Cell:
         """The name of the weighting."""
         return self.choices["weighting"]
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name of the run, e.g. "ldam+drw-s3"."""
         weighting = "" if self.weighting == "none" else f"+{self.weighting}"
@@ -112,7 +115,7 @@ class Cell:
         """Where the run writes, inside `output_dir`; the same cell always has the same folder."""
         return Path(self.data) / f"{self.name}-{self.key[:8]}"
 
-    @property
+    @cached_property
     def path(self) -> Path:
         """The folder of the run."""
         return Path(self.config.output_dir) / self.folder
@@ -149,9 +152,8 @@ def digest(config: dict[str, Any], leaving_out: tuple[str, ...] = ()) -> str:
 
 def cell_of(config: DictConfig) -> Cell:
     """Make the cell of a composed config that still has Hydra's node."""
-    return Cell(
-        without(config, "hydra"), {str(group): str(choice) for group, choice in config.hydra.runtime.choices.items()}
-    )
+    choices = {str(group): str(choice) for group, choice in config.hydra.runtime.choices.items()}
+    return Cell(without(config, "hydra"), choices, tuple(config.hydra.overrides.task))
 
 
 def _folder_of_run(*, _root_: DictConfig) -> str:
@@ -202,16 +204,18 @@ def only_looks(arguments: argparse.Namespace) -> bool:
 
 def _compose_each(lines_of_cells: list[list[str]], compose_config: Any) -> Iterator[Cell]:
     """Compose the cells of a sweep; those that differ in the seed alone are composed once, which is far faster."""
-    composed: dict[tuple[str, ...], DictConfig] = {}
+    composed: dict[tuple[str, ...], Cell] = {}
     for lines in lines_of_cells:
         seeds = [line for line in lines if re.fullmatch(r"seed=\d+", line)]
         others = tuple(line for line in lines if line not in seeds)
         if others not in composed:
-            composed[others] = compose_config(lines)
-        config = copy.deepcopy(composed[others])
+            composed[others] = cell_of(compose_config(lines))
+        like = composed[others]
+        config = copy.deepcopy(like.config)
         if seeds:
             config.seed = int(seeds[-1].partition("=")[2])
-        yield cell_of(config)
+        overrides = (*(line for line in like.overrides if not line.startswith("seed=")), *seeds)
+        yield Cell(config, like.choices, overrides)
 
 
 def _expand(lines: list[str]) -> list[list[str]]:

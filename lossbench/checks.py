@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lossbench.catalogue import SERVES, facts_of, hyperparameters, locate, losses_for
 from lossbench.cells import Cell
+from lossbench.engine import ENGINES, engine_of
 from lossbench.errors import ConfigError, nearest
 from lossbench.intervals import contains
 from lossbench.metric_names import METRICS
@@ -46,6 +47,7 @@ RANGES = {
 }
 ALLOWED = {
     "compare.interval": ["bca", "t"],
+    "engine": ENGINES,
     "compare.select": ["best_clean_val", "best_val", "last", "oracle"],
     "data.imbalance.kind": ["exp", "none", "step"],
     "data.noise.kind": ["asymmetric", "none", "symmetric"],
@@ -72,6 +74,7 @@ def check(cells: Iterable[Cell]) -> None:
     cells = list(cells)
     for cell in cells:
         check_cell(cell)
+    engine_of(cells)
     for output_dir in {str(cell.config.output_dir) for cell in cells}:
         check_writable(Path(output_dir))
     for source, root in {(cell.config.data.get("source"), cell.config.data.get("root")) for cell in cells}:

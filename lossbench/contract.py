@@ -138,7 +138,7 @@ def have_the_gradient_of_the_value(subject: Subject) -> None:
     outputs, target, context = _batch(loss, torch.float64)
     outputs = (outputs + 0.05).requires_grad_()  # off the kinks at a residual of zero
     try:
-        agrees = torch.autograd.gradcheck(lambda free: _fresh(loss)(free, target, **context), outputs)
+        agrees = torch.autograd.gradcheck(lambda free: loss.copy()(free, target, **context), outputs)
     except RuntimeError as error:
         first = str(error).strip().partition("\n")[0]
         raise AssertionError(
@@ -152,10 +152,10 @@ def give_a_sample_the_same_alone(subject: Subject) -> None:
     """Give each sample the same value alone and in a batch."""
     loss = subject.bind()
     outputs, target, context = _batch(loss)
-    together = _fresh(loss)(outputs, target, **context)
+    together = loss.copy()(outputs, target, **context)
     for row in range(SAMPLES):
         part = slice(row, row + 1)
-        alone = _fresh(loss)(outputs[part], target[part], **_rows(context, part))
+        alone = loss.copy()(outputs[part], target[part], **_rows(context, part))
         assert torch.allclose(alone, together[part], atol=1e-6), (
             f"sample {row} has {together[row].item():.6g} in a batch of {SAMPLES} and {alone[0].item():.6g} alone. The "
             "loss reads other samples: look for mean, sum, max or a normalisation over the first dimension. If it is "
@@ -168,8 +168,8 @@ def let_values_follow_their_samples(subject: Subject) -> None:
     loss = subject.bind()
     outputs, target, context = _batch(loss)
     order = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(1))
-    moved = _fresh(loss)(outputs[order], target[order], **_rows(context, order))
-    assert torch.allclose(moved, _fresh(loss)(outputs, target, **context)[order], atol=1e-6), (
+    moved = loss.copy()(outputs[order], target[order], **_rows(context, order))
+    assert torch.allclose(moved, loss.copy()(outputs, target, **context)[order], atol=1e-6), (
         "in another order the same samples get other values. The loss reads the position in the batch: use `index` "
         "to know a sample."
     )
@@ -358,14 +358,9 @@ def _value_and_gradient(
     loss: BoundLoss, outputs: Tensor, target: Tensor, context: dict[str, Any]
 ) -> tuple[Tensor, Tensor]:
     outputs = outputs.detach().clone().requires_grad_()
-    value = _fresh(loss)(outputs, target, **context)
+    value = loss.copy()(outputs, target, **context)
     (gradient,) = torch.autograd.grad(value.sum(), outputs)
     return value.detach(), gradient
-
-
-def _fresh(loss: BoundLoss) -> BoundLoss:
-    # A loss with memory may write to it at each call: the next call must not see that.
-    return loss if loss.module is None else replace(loss, function=copy.deepcopy(loss.module))
 
 
 def _as_type(loss: BoundLoss, dtype: torch.dtype) -> BoundLoss:

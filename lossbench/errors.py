@@ -1,11 +1,14 @@
-"""The error that a user can mend: it is shown as one message, before any training, with exit code 2."""
+"""What can end a command or a run: a mistake that the user can mend, a signal, a loss that diverges."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class ConfigError(Exception):
-    """Something in the command, a config file or the data folder can't work; the message says what to do."""
+    """Something in the command, a config file or the data folder can't work; the message says what to do.
+
+    It is shown as one message, before any training, with exit code 2.
+    """
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
@@ -33,3 +36,11 @@ class Killed(BaseException):
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"signal {signal_number}")
         self.exit_code = 128 + signal_number
+
+
+class Diverged(Exception):
+    """The loss became nan or infinite; a result, not a failure."""
+
+    def __init__(self, epoch: int, step: int, value: float) -> None:
+        super().__init__(f"the loss became {value} in epoch {epoch}, step {step}")
+        self.epoch, self.step = epoch, step

@@ -1,19 +1,23 @@
 """Launch the checked cells of a command and tell how they ended."""
 
+import logging
 import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from lossbench import progress, record
 from lossbench.cells import Cell
+from lossbench.engine import engine_of, plan
 from lossbench.errors import Killed
 from lossbench.job import run_job
+from lossbench.workers import FORMAT, call, run_tasks, warm_up
 
 POLL_SECONDS = 1.0
 
@@ -21,15 +25,15 @@ Entries = list[record.Record | None]
 """The records of some cells, in their order; None where there is none."""
 
 
-def launch(cells: list[Cell], start: Callable[[], object] = run_job) -> int:
+def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     """Run what is missing of some cells; return the exit code.
 
     Parameters
     ----------
     cells : list of Cell
         Checked cells.
-    start : callable
-        Runs them; by default, Hydra's launcher runs those of the command line.
+    start : callable, optional
+        Runs them; by default the engine that the config chooses.
 
     Raises
     ------
@@ -45,11 +49,18 @@ def launch(cells: list[Cell], start: Callable[[], object] = run_job) -> int:
         _say_reused(entries)
         conclude(cells, entries)
         return _exit_code(entries)
-    from lossbench.tracking.store import prepare
+    from lossbench.tracking.store import prepare, set_environment
 
+    engine = engine_of(cells)
+    if start is not None:
+        engine = "single"
+    if engine != "single":
+        set_environment(cells[0].config.tracking)
+        warm_up()
     prepare(cells)
     from lossbench.tracking.sweep import close_parents, links, open_parents
 
+    start = start or (run_job if engine == "single" else partial(_run_in_workers, cells, engine))
     with stop_signals():
         parents = open_parents(cells) if len(cells) > 1 else {}
         ended, folders = "failed", dict[str, list[Path]]()
@@ -65,7 +76,7 @@ def launch(cells: list[Cell], start: Callable[[], object] = run_job) -> int:
             entries = _read(cells)
             try:
                 if ended != "failed":
-                    folders = conclude(cells, entries)
+                    folders = conclude(cells, entries, warm=engine != "single")
             finally:
                 complete = ended == "killed" or all(map(record.is_done, entries))
                 close_parents(parents, ended if complete else "failed", folders)
@@ -74,8 +85,34 @@ def launch(cells: list[Cell], start: Callable[[], object] = run_job) -> int:
     return _exit_code(entries)
 
 
-def conclude(cells: list[Cell], entries: Entries) -> dict[str, list[Path]]:
-    """Print how the cells ended, and for a sweep the verdict on each problem; return the folders of its reports."""
+def _run_in_workers(cells: list[Cell], engine: str) -> None:
+    """Run the cells that are not done, as the engine puts them together."""
+    with _logging():
+        todo = [cell for cell in cells if record.reusable(cell) is None]
+        chosen = plan(todo, engine)
+        for note in chosen.notes:
+            print(note, file=sys.stderr)
+        run_tasks(chosen.tasks, chosen.workers)
+
+
+@contextmanager
+def _logging() -> Iterator[None]:
+    """Print what this process has to say of the cells, as it is printed where they run."""
+    handler, logger = logging.StreamHandler(sys.stdout), logging.getLogger("lossbench")
+    handler.setFormatter(FORMAT)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def conclude(cells: list[Cell], entries: Entries, warm: bool = False) -> dict[str, list[Path]]:
+    """Print how the cells ended, and for a sweep the verdict on each problem; return the folders of its reports.
+
+    With `warm` a worker compares, which has imported what it takes.
+    """
     for cell, entry in zip(cells, entries, strict=True):
         if entry is not None and entry["status"] != "finished":
             shown = entry.get("error", "")
@@ -86,6 +123,8 @@ def conclude(cells: list[Cell], entries: Entries) -> dict[str, list[Path]]:
     if len(cells) == 1:
         print(f"The record is in {cells[0].path}/")
         return {}
+    if warm:
+        return dict(call("lossbench.compare:compare_cells", cells))
     from lossbench.compare import compare_cells
 
     return compare_cells(cells)
@@ -103,7 +142,10 @@ def _finish_what_others_began(cells: list[Cell], start: Callable[[], object]) ->
 
 def _is_elsewhere(cell: Cell) -> bool:
     entry = record.read(cell.path)
-    return entry is not None and entry["status"] == "running" and record.is_alive(entry["process"])
+    if record.is_done(entry):
+        return False
+    running = entry is not None and entry["status"] == "running" and record.is_alive(entry["process"])
+    return running or record.is_claimed(cell.path)
 
 
 def _read(cells: list[Cell]) -> Entries:

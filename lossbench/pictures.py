@@ -78,7 +78,8 @@ def _predictions(axes: Axes, test: dict[str, Any]) -> None:
 
 
 def _save(path: Path, draw: Callable[[Axes], None]) -> Path:
-    figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
-    draw(figure.subplots())
-    figure.savefig(path, dpi=110)
+    # A fixed layout and little compression: a sweep draws hundreds, and a layout that is solved takes half of the time.
+    figure = Figure(figsize=(WIDTH, HEIGHT))
+    draw(figure.subplots(gridspec_kw={"left": 0.12, "right": 0.96, "bottom": 0.13, "top": 0.92}))
+    figure.savefig(path, dpi=100, pil_kwargs={"compress_level": 1})
     return path

@@ -57,6 +57,7 @@ def probe(loss: BoundLoss, num_classes: int | None, name: str) -> None:
 
     """
     outputs, target, context = made_up(loss, num_classes)
+    loss = loss.copy()
     try:
         value = loss(outputs.requires_grad_(), target, **context)
     except Exception as error:
@@ -66,6 +67,15 @@ def probe(loss: BoundLoss, num_classes: int | None, name: str) -> None:
             f"{type(error).__name__}: {error}. Its signature is {signature}."
         ) from error
     check_shape(value, len(target), name)
+
+
+def draws_random_numbers(loss: BoundLoss, num_classes: int | None) -> bool:
+    """Tell whether a loss takes numbers from torch's global generator."""
+    outputs, target, context = made_up(loss, num_classes)
+    with torch.random.fork_rng(devices=[]):
+        before = torch.random.get_rng_state()
+        loss.copy()(outputs, target, **context)
+        return not torch.equal(before, torch.random.get_rng_state())
 
 
 def check_shape(value: object, samples: int, name: str) -> None:

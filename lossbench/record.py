@@ -1,22 +1,32 @@
 """What a run leaves behind: files that are whole or not there, and the record that says how the run ended."""
 
 import json
+import logging
 import math
 import os
 import platform
+import shutil
 import socket
 import subprocess
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from filelock import FileLock, Timeout
 
+from lossbench import progress
+from lossbench.errors import Diverged, Killed
 from lossbench.metric_names import COLUMNS
+
+if TYPE_CHECKING:
+    from lossbench.cells import Cell
+
+log = logging.getLogger(__name__)
 
 FILE = "record.json"
 DONE = ("finished", "diverged")
@@ -72,6 +82,31 @@ def claimed(folder: Path) -> Iterator[bool]:
         lock.release()
 
 
+def is_claimed(folder: Path) -> bool:
+    """Tell whether a process, this one included, has claimed a run."""
+    if not folder.exists():
+        return False
+    with claimed(folder) as free:
+        return not free
+
+
+def reusable(cell: "Cell") -> Record | None:
+    """Return the record of a claimed cell that need not run; of any other, forget what can't be gone on from."""
+    earlier = read(cell.path)
+    changed = [] if earlier is None else changes(earlier)
+    if not cell.config.rerun and earlier is not None and is_done(earlier):
+        log.info("%s: %s; reused (rerun=true trains it again)", cell.name, summary(earlier))
+        if changed:
+            log.warning("%s was made with another version: %s", cell.name, "; ".join(changed))
+        progress.run_done()
+        return earlier
+    if changed and not cell.config.rerun:
+        log.warning("%s starts again, since versions have changed: %s", cell.name, "; ".join(changed))
+    if changed or cell.config.rerun:
+        shutil.rmtree(cell.path / "checkpoints", ignore_errors=True)
+    return None
+
+
 def changes(record: Record) -> list[str]:
     """Say which packages have another version now than when a run was made, e.g. "torch 2.13.0, now 2.14.1"."""
     now = versions()
@@ -97,6 +132,20 @@ def summary(record: Record) -> str:
     value = (record["metrics"]["last"] or {}).get(f"test/{metric}")
     shown = [f"test/{metric} {value:.4f} at the last epoch"] if value is not None else []
     return ", ".join([record["status"], *shown, *([f"{seconds:.1f} s"] if seconds is not None else [])])
+
+
+def ending_of(error: BaseException) -> Record:
+    """Say in the words of a record how a run ended that raised an error."""
+    if isinstance(error, Diverged):
+        return {
+            "status": "diverged",
+            "error": str(error),
+            "diverged": {"epoch": error.epoch, "step": error.step},
+        }
+    if isinstance(error, Killed):
+        return {"status": "killed", "error": str(error), "signal": error.exit_code - 128}
+    told = "".join(traceback.format_exception(error))
+    return {"status": "failed", "error": f"{type(error).__name__}: {error}", "traceback": told}
 
 
 def is_alive(process: Mapping[str, Any] | None) -> bool:

@@ -1,10 +1,9 @@
 """One run, from its config to its record."""
 
 import logging
-import shutil
 import time
-import traceback
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,27 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lossbench import progress, record
-from lossbench.build import build, build_data, build_loss, build_network, build_trainer, hash_of, head_of
+from lossbench.build import (
+    build,
+    build_data,
+    build_loss,
+    build_network,
+    build_trainer,
+    hash_of,
+    head_of,
+    random_state,
+)  # fmt: skip
 from lossbench.calibration import calibrate
 from lossbench.callbacks import Cost, Tell
 from lossbench.cells import Cell, without
 from lossbench.errors import ConfigError, Killed
-from lossbench.learners import Diverged, Supervised
+from lossbench.learners import Supervised
 from lossbench.learners.supervised import Problem
 from lossbench.metric_names import higher_is_better
 from lossbench.outcome import write_outcome
 from lossbench.probe import probe
 from lossbench.record import Record
+from lossbench.streams import derive_seed
 from lossbench.tracking.run import RunTracker
 
 log = logging.getLogger(__name__)
@@ -31,13 +40,38 @@ TORCH_THREADS = torch.get_num_threads()
 """What torch, or `job.run_job` for several jobs at once, has chosen."""
 
 
-def run(cell: Cell) -> Record:
+@dataclass
+class Run:
+    """A cell that has begun: its parts are built, its record is written, its MLflow run is open."""
+
+    cell: Cell
+    data: Any
+    learner: Supervised
+    tracker: RunTracker
+    entry: Record
+
+    def finish(self, ending: Record, cost: Record) -> Record:
+        """Write the outcome and the record, and end the MLflow run."""
+        self.entry |= ending | {"ended": time.time(), "cost": cost}
+        files = write_outcome(self.cell.path, self.entry, self.learner)
+        self.tracker.log(_final_metrics(self.entry), step=0)
+        self.tracker.finish(self.entry, files)
+        progress.run_done()
+        log.info("%s: %s", self.cell.name, record.summary(self.entry))
+        return self.entry
+
+
+def run(cell: Cell, engine: str = "single", threads: int = TORCH_THREADS) -> Record:
     """Train and evaluate one cell, and leave its record; a cell that is done already is reused.
 
     Parameters
     ----------
     cell : Cell
         A checked cell.
+    engine : str
+        How the record says it was trained: "single", or "packed" for one of several side by side.
+    threads : int
+        Threads of torch for a model that can use them, where the config does not say.
 
     Returns
     -------
@@ -53,57 +87,53 @@ def run(cell: Cell) -> Record:
 
     """
     with record.claimed(cell.path) as claimed:
+        earlier = record.reusable(cell) if claimed else record.read(cell.path) or {"status": "running"}
         if not claimed:
             log.info("%s: another process is at it, skipped", cell.name)
-            return record.read(cell.path) or {"status": "running"}
-        earlier = record.read(cell.path)
-        if earlier is not None and not cell.config.rerun:
-            changes = record.changes(earlier)
-            if earlier["status"] in record.DONE:
-                log.info("%s: %s; reused (rerun=true trains it again)", cell.name, record.summary(earlier))
-                if changes:
-                    log.warning("%s was made with another version: %s", cell.name, "; ".join(changes))
-                progress.run_done()
-                return earlier
-            if changes:
-                log.warning("%s starts again, since versions have changed: %s", cell.name, "; ".join(changes))
-                _forget_checkpoints(cell)
-        return _train(cell)
+        return earlier or _train(cell, engine, threads)
 
 
-def _train(cell: Cell) -> Record:
+def _train(cell: Cell, engine: str, threads: int) -> Record:
     """Train and evaluate a claimed cell, from its last checkpoint if there is one."""
     quiet()
-    torch.set_num_threads(threads_of(cell))
-    if cell.config.rerun:
-        _forget_checkpoints(cell)
-    data = build_data(cell.config.data)
+    torch.set_num_threads(threads_of(cell, threads))
+    data, cost = build_data(cell.config.data), Cost()
     learner = build_learner(cell, data)
-    calibration = calibrate(learner, data) if cell.config.optimizer.get("calibrate") == "gradient" else None
-    cost, tracker = Cost(), RunTracker(cell)
-    callbacks = [cost, Tell(tracker, learner.problem.monitor), *_checkpoints(cell, learner.problem)]
+    started = begin(cell, data, learner, {"name": engine})
+    callbacks = [cost, Tell({started.tracker: learner}), *_checkpoints(cell, learner.problem)]
     trainer = build_trainer(cell.config.trainer, callbacks, cell.path)
-    entry = {**_describe(cell, data, learner), "calibration": calibration, "mlflow_run_id": tracker.run_id}
-    record.write(cell.path, entry)
-    tracker.describe_data(cell.data, data.hashes.get("targets", "unknown")[:16], entry["data"])
     progress.run_started(cell.name, learner.max_epochs)
-    started = time.time()
+    clock = time.time()
     ending = _fit(cell, trainer, learner, data)
-    entry |= ending | {"ended": time.time(), "cost": {"seconds": round(time.time() - started, 3), **cost.summary()}}
-    files = write_outcome(cell.path, entry, learner)
-    tracker.log(_final_metrics(entry), step=0)
-    tracker.finish(entry, files)
-    progress.run_done()
-    log.info("%s: %s", cell.name, record.summary(entry))
+    entry = started.finish(ending, {"seconds": round(time.time() - clock, 3), **cost.summary()})
     if entry["status"] == "killed":
         raise Killed(entry["signal"])
     return entry
 
 
-def threads_of(cell: Cell) -> int:
+def begin(cell: Cell, data: Any, learner: Supervised, engine: Record) -> Run:
+    """Write the first record of a cell and open its MLflow run."""
+    if cell.config.compile:
+        learner.network.compile()
+    calibration = calibrate(learner, data) if cell.config.optimizer.get("calibrate") == "gradient" else None
+    if str(cell.config.trainer.precision).startswith("64"):
+        learner.double()  # Lightning converts it later, after it has loaded a checkpoint into single precision
+    tracker = RunTracker(cell)
+    entry = {
+        **_describe(cell, data, learner),
+        "engine": engine,
+        "calibration": calibration,
+        "mlflow_run_id": tracker.run_id,
+    }
+    record.write(cell.path, entry)
+    tracker.describe_data(cell.data, data.hashes.get("targets", "unknown")[:16], entry["data"])
+    return Run(cell, data, learner, tracker, entry)
+
+
+def threads_of(cell: Cell, available: int) -> int:
     """Return the number of torch's threads: a small model is slower with several, and far slower on a busy machine."""
     small = str(cell.config.model["_target_"]) in ("lossbench.models.MLP", "lossbench.models.LeNet")
-    return int(cell.config.get("threads") or (1 if small else TORCH_THREADS))
+    return int(cell.config.get("threads") or (1 if small else available))
 
 
 def build_learner(cell: Cell, data: Any) -> Supervised:
@@ -115,7 +145,9 @@ def build_learner(cell: Cell, data: Any) -> Supervised:
         "max_epochs": config.trainer.max_epochs,
         "num_samples": data.num_train,
     }
-    loss = build_loss(config.loss, data.task, {name: value for name, value in context.items() if value is not None})
+    context = {name: value for name, value in context.items() if value is not None}
+    with random_state(derive_seed(config.seed, "loss")):
+        loss = build_loss(config.loss, data.task, context)
     probe(loss, data.num_classes, cell.loss)
     problem = Problem(
         task=data.task,
@@ -148,10 +180,6 @@ def _checkpoints(cell: Cell, problem: Problem) -> list[ModelCheckpoint]:
         return [last]
     mode = "max" if higher_is_better(problem.monitor) else "min"
     return [ModelCheckpoint(filename="best", monitor=f"val/{problem.monitor}", mode=mode, **common), last]
-
-
-def _forget_checkpoints(cell: Cell) -> None:
-    shutil.rmtree(cell.path / "checkpoints", ignore_errors=True)
 
 
 def _describe(cell: Cell, data: Any, learner: Supervised) -> Record:
@@ -194,20 +222,13 @@ def _fit(cell: Cell, trainer: pl.Trainer, learner: Supervised, data: Any) -> Rec
         log.info("%s: goes on from its last checkpoint", cell.name)
     try:
         train(trainer, learner, data, last if last.exists() else None)
-    except Diverged as diverged:
-        log.warning("%s: diverged: %s", cell.name, diverged)
-        return {
-            "status": "diverged",
-            "error": str(diverged),
-            "diverged": {"epoch": diverged.epoch, "step": diverged.step},
-        }
-    except Killed as killed:
-        return {"status": "killed", "error": str(killed), "signal": killed.exit_code - 128}
     except ConfigError:
         raise
-    except Exception as error:
-        log.exception("%s: failed", cell.name)
-        return {"status": "failed", "error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+    except (Exception, Killed) as error:
+        ending = record.ending_of(error)
+        if ending["status"] != "killed":
+            log.warning("%s: %s: %s", cell.name, ending["status"], ending.get("traceback", ending["error"]))
+        return ending
     return {"status": "finished"}
 
 

@@ -194,7 +194,7 @@ def test_a_stopped_run_is_recorded_as_killed(tmp_path, number, code):
 
 
 def test_a_run_left_by_sigkill_is_closed_by_the_next_start(lossbench, tmp_path):
-    process = start_training(tmp_path, "-m", *LONG, "seed=0,1")
+    process = start_training(tmp_path, "-m", *LONG, "seed=0,1", "engine=single")
     process.kill()
     process.communicate(timeout=60)
     assert {status for _, status in mlflow_statuses(tmp_path)} == {"RUNNING"}

@@ -104,25 +104,33 @@ class BatchLoader:
         return torch.randperm(n, generator=torch_stream(self.seed, "order", self.epoch))
 
     def __len__(self) -> int:
-        return len(self._batches())
+        return len(self.batches())
 
     def __iter__(self) -> Iterator[Batch]:
-        # The draws belong to samples, not to places in the order: what a sample gets does not depend on the batch size.
-        augmentation = None
-        if self._windows is not None and self.seed is not None:
-            augmentation = draw_augmentation(len(self._windows), torch_stream(self.seed, "augment", self.epoch))
-        for rows in self._batches():
-            if self._windows is not None and augmentation is not None:
-                inputs = crop_and_flip(self._windows, rows, augmentation[rows])
-            else:
-                inputs = self.samples.inputs[rows]
-            yield Batch(self._normalise(inputs), *(tensor[rows] for tensor in self.samples[1:]))
+        augmentation = self.augmentation()
+        for rows in self.batches():
+            yield self.batch(rows, augmentation)
 
-    def _batches(self) -> list[Tensor]:
+    def augmentation(self) -> Tensor | None:
+        """Draw what each sample gets in the current epoch: it does not depend on the order or the batch size."""
+        if self._windows is None or self.seed is None:
+            return None
+        return draw_augmentation(len(self._windows), torch_stream(self.seed, "augment", self.epoch))
+
+    def batches(self) -> list[Tensor]:
+        """Return the rows of each batch of the current epoch."""
         batches = list(self.order().split(self.batch_size))
         if self.seed is not None and len(batches) > 1 and len(batches[-1]) == 1 < self.batch_size:
             batches[-2:] = [torch.cat(batches[-2:])]
         return batches
+
+    def batch(self, rows: Tensor, augmentation: Tensor | None = None) -> Batch:
+        """Gather the samples of some rows."""
+        if self._windows is not None and augmentation is not None:
+            inputs = crop_and_flip(self._windows, rows, augmentation[rows])
+        else:
+            inputs = self.samples.inputs[rows]
+        return Batch(self._normalise(inputs), *(tensor[rows] for tensor in self.samples[1:]))
 
     def _normalise(self, inputs: Tensor) -> Tensor:
         values = inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs.clone()

@@ -1,4 +1,3 @@
 """Learners: one Lightning module for each way of learning."""
 
-from lossbench.learners.supervised import Diverged as Diverged
 from lossbench.learners.supervised import Supervised as Supervised

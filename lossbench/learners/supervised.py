@@ -1,7 +1,7 @@
 """The learner for everything that is predict-and-compare: classification and regression."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lossbench.errors import Diverged
 from lossbench.losses.binding import BoundLoss, context_names
 from lossbench.metric_names import higher_is_better
 from lossbench.metrics import classification_metrics, noise_metrics, regression_metrics
@@ -18,14 +19,6 @@ from lossbench.models import Network
 from lossbench.streams import derive_seed
 
 Predictions = dict[str, Tensor]
-
-
-class Diverged(Exception):
-    """The loss became nan or infinite; a result, not a failure."""
-
-    def __init__(self, epoch: int, step: int, value: float) -> None:
-        super().__init__(f"the loss became {value} in epoch {epoch}, step {step}")
-        self.epoch, self.step = epoch, step
 
 
 @dataclass(frozen=True)
@@ -110,7 +103,8 @@ class Supervised(pl.LightningModule):
         self.last: dict[str, Any] | None = None
         self.best: dict[str, Any] | None = None
         self._class_weights: Tensor | None = None
-        self._loss_sum, self._samples = torch.zeros(()), 0
+        self._loss_sum: Tensor | float = 0.0
+        self._samples = 0
         self._collected: dict[str, list[Predictions]] = {}
 
     def configure_optimizers(self) -> dict[str, Any]:
@@ -124,20 +118,26 @@ class Supervised(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Set this epoch's class weights and random numbers."""
         torch.manual_seed(derive_seed(self.seed, "step", self.current_epoch))
-        self._loss_sum, self._samples = torch.zeros((), device=self.device), 0
-        if self.problem.class_counts is not None:
-            known = {
-                "class_counts": torch.as_tensor(self.problem.class_counts),
-                "epoch": self.current_epoch,
-                "max_epochs": self.max_epochs,
-            }
-            weights = self.weighting(**{name: known[name] for name in context_names(self.weighting)})
-            self._class_weights = None if (weights == 1).all() else weights.float().to(self.device)
+        self._loss_sum, self._samples = 0.0, 0
+        weights = self.class_weights(self.current_epoch)
+        self._class_weights = None if weights is None else weights.to(self.device)
+
+    def class_weights(self, epoch: int) -> Tensor | None:
+        """Return the weights (K,) of the classes in an epoch; None where all weigh the same."""
+        if self.problem.class_counts is None:
+            return None
+        known = {
+            "class_counts": torch.as_tensor(self.problem.class_counts),
+            "epoch": epoch,
+            "max_epochs": self.max_epochs,
+        }
+        weights = self.weighting(**{name: known[name] for name in context_names(self.weighting)})
+        return None if (weights == 1).all() else weights.float()
 
     def per_sample_loss(self, batch: Any) -> Tensor:
         """Return the weighted loss (N,) of each sample of a batch."""
         features = self.network.backbone(batch.inputs)
-        outputs = self.network.outputs(features).float()
+        outputs = in_full_precision(self.network.outputs(features))
         target = batch.target if self.loss.declaration.task == "multiclass" else batch.target.to(outputs.dtype)
         value = self.loss(
             outputs, target, epoch=self.current_epoch, features=features, index=batch.index, inputs=batch.inputs
@@ -150,7 +150,7 @@ class Supervised(pl.LightningModule):
         mean = per_sample.mean()
         if not torch.isfinite(mean):
             raise Diverged(self.current_epoch, self.global_step, float(mean.detach()))
-        self._loss_sum += per_sample.detach().sum()
+        self._loss_sum = self._loss_sum + per_sample.detach().sum()
         self._samples += len(per_sample)
         return per_sample.sum() if self.loss.declaration.reduction == "sum" else mean
 
@@ -158,8 +158,12 @@ class Supervised(pl.LightningModule):
         """Add this epoch to the history."""
         train_loss = float(self._loss_sum) / max(1, self._samples)
         self.log("train/loss", train_loss)
-        evaluated = self.last["metrics"] if self.last and self.last["epoch"] == self.current_epoch else {}
-        self.history.append({"epoch": self.current_epoch, "train/loss": train_loss, **evaluated})
+        self.end_epoch(self.current_epoch, train_loss)
+
+    def end_epoch(self, epoch: int, train_loss: float) -> None:
+        """Add an epoch, with its evaluation if it has one, to the history."""
+        evaluated = self.last["metrics"] if self.last and self.last["epoch"] == epoch else {}
+        self.history.append({"epoch": epoch, "train/loss": train_loss, **evaluated})
 
     def on_validation_epoch_start(self) -> None:
         """Forget the previous evaluation."""
@@ -167,35 +171,51 @@ class Supervised(pl.LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Keep outputs, targets and indices of one evaluation batch."""
-        outputs = self.network(batch.inputs).double()
-        part = {"outputs": outputs, "target": batch.target, "target_clean": batch.target_clean, "index": batch.index}
-        if batch.inputs[0].numel() == 1:
-            part["inputs"] = batch.inputs.flatten()
-        collected = self._collected[self.problem.evaluated[dataloader_idx]]
-        collected.append({name: tensor.detach().cpu() for name, tensor in part.items()})
+        part = {"outputs": self.network(batch.inputs), **labels(batch)}
+        part = {name: tensor.detach().cpu() for name, tensor in part.items()}
+        self._collected[self.problem.evaluated[dataloader_idx]].append(part)
 
     def on_validation_epoch_end(self) -> None:
-        """Compute the metrics of each part; keep the evaluation as the last one, and as the best one if it is."""
-        parts = {name: self._predictions(collected) for name, collected in self._collected.items() if collected}
-        metrics = {
-            f"{name}/{metric}": value
-            for name, predictions in parts.items()
-            for metric, value in self._metrics(name, predictions).items()
-        }
+        """Compute the metrics of each part."""
+        parts = {name: joined(collected) for name, collected in self._collected.items() if collected}
         self._collected = {}
+        metrics = self.evaluate(None if self.trainer.state.fn == "validate" else self.current_epoch, parts)
         # Lightning takes a millisecond for each name; no callback waits for the recall of a class.
         self.log_dict({name: value for name, value in metrics.items() if "/recall/" not in name})
-        kept = {name: predictions for name, predictions in parts.items() if name != "train"}
-        epoch = self.current_epoch
-        if self.trainer.state.fn == "validate":  # an evaluation after training is that of its last epoch
+
+    def evaluate(self, epoch: int | None, parts: Mapping[str, Predictions]) -> dict[str, float]:
+        """Compute the metrics of an evaluation; keep it as the last one, and as the best one if it is.
+
+        Parameters
+        ----------
+        epoch : int or None
+            Its epoch; None for an evaluation after training, which is that of the last epoch.
+        parts : mapping
+            For each part the outputs, targets, clean targets and indices of all its samples.
+
+        Returns
+        -------
+        dict of str to float
+            Each metric as "part/name".
+
+        """
+        predicted = {name: self._predictions(together) for name, together in parts.items()}
+        metrics = {
+            f"{name}/{metric}": value
+            for name, predictions in predicted.items()
+            for metric, value in self._metrics(name, predictions).items()
+        }
+        if epoch is None:
             epoch = int(self.history[-1]["epoch"])
             self.history[-1] |= metrics
+        kept = {name: predictions for name, predictions in predicted.items() if name != "train"}
         self.last = {"epoch": epoch, "metrics": metrics, **kept}
         if self._is_best(metrics):
             self.best = self.last
+        return metrics
 
-    def _predictions(self, collected: list[Predictions]) -> Predictions:
-        together = {name: torch.cat([part[name] for part in collected]) for name in collected[0]}
+    def _predictions(self, together: Predictions) -> Predictions:
+        together = {**together, "outputs": together["outputs"].double()}
         linked = self.loss.link(together["outputs"])
         if self.problem.task != "regression":
             names = {"outputs": "logits"}
@@ -232,9 +252,26 @@ class Supervised(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep history and evaluations, so that a resumed run ends with the record of an undisturbed one."""
-        checkpoint["lossbench"] = {"history": self.history, "last": self.last, "best": self.best}
+        checkpoint["lossbench"] = {"history": list(self.history), "last": self.last, "best": self.best}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore what `on_save_checkpoint` kept."""
         kept = checkpoint["lossbench"]
         self.history, self.last, self.best = kept["history"], kept["last"], kept["best"]
+
+
+def in_full_precision(outputs: Tensor) -> Tensor:
+    """Return outputs in float32, or in float64 if they are: losses are not computed in half precision."""
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+
+
+def labels(batch: Any) -> Predictions:
+    """Return what an evaluation keeps of a batch beside its outputs; of a single input, the input too."""
+    kept = {"target": batch.target, "target_clean": batch.target_clean, "index": batch.index}
+    single = batch.inputs.numel() == batch.target.numel()
+    return {**kept, "inputs": batch.inputs.reshape(batch.target.shape)} if single else kept
+
+
+def joined(collected: Sequence[Predictions], dim: int = 0) -> Predictions:
+    """Join what was kept of the batches of a part."""
+    return {name: torch.cat([part[name] for part in collected], dim) for name in collected[0]}

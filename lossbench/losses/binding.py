@@ -4,9 +4,10 @@ A keyword-only parameter without a default is context. What holds for the whole 
 what changes from step to step (`STEP_CONTEXT`) is passed at each call.
 """
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -55,6 +56,10 @@ class BoundLoss:
         """Turn outputs into probabilities (N, K), or into a point prediction (N,)."""
         link = self.declaration.link
         return link(outputs, **{name: self.parameters[name] for name in context_names(link)})
+
+    def copy(self) -> "BoundLoss":
+        """Return a loss that can be called without a trace: of one with a memory, a copy."""
+        return self if self.module is None else replace(self, function=copy.deepcopy(self.module))
 
     @property
     def module(self) -> nn.Module | None:

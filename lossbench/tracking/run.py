@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 PARENTS = "LOSSBENCH_PARENT_RUNS"
 """The environment variable through which the cells of a sweep, in whatever process, find their parent runs."""
 _BATCH_METRICS, _BATCH_PARAMS, _LONGEST_PARAM, _LONGEST_TAG = 1000, 100, 6000, 8000
-_FLUSH_SECONDS = 5.0
+_FLUSH_SECONDS = 10.0
 
 
 class RunTracker:

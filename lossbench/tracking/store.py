@@ -40,15 +40,20 @@ _CLIENT = {
 
 def connect(tracking: DictConfig) -> "MlflowClient":
     """Return a client of the configured store, with MLflow's own usage statistics off unless asked for."""
-    if not tracking.telemetry:
-        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    for name, value in _CLIENT.items():
-        os.environ.setdefault(name, value)
+    set_environment(tracking)
     from mlflow import MlflowClient
 
     for name in ("alembic", "mlflow"):  # after the import, which sets up loggers of its own
         logging.getLogger(name).setLevel(logging.WARNING)
     return MlflowClient(tracking_uri=tracking.uri)
+
+
+def set_environment(tracking: DictConfig) -> None:
+    """Set what MLflow reads from the environment when it is imported."""
+    if not tracking.telemetry:
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    for name, value in _CLIENT.items():
+        os.environ.setdefault(name, value)
 
 
 def prepare(cells: Iterable[Cell]) -> None:

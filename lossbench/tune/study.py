@@ -29,10 +29,10 @@ from lossbench import progress, record
 from lossbench.build import build_data, build_trainer
 from lossbench.calibration import calibrate
 from lossbench.cells import Cell
-from lossbench.errors import ConfigError, first_line
-from lossbench.learners import Diverged, Supervised
+from lossbench.errors import ConfigError, Diverged, first_line
+from lossbench.learners import Supervised
 from lossbench.metric_names import higher_is_better
-from lossbench.run import build_learner, quiet, threads_of, train
+from lossbench.run import TORCH_THREADS, build_learner, quiet, threads_of, train
 from lossbench.streams import derive_seed
 from lossbench.tune.space import Search, given_values, search_space, short_name, study_name, with_values
 
@@ -64,7 +64,7 @@ def tune(cell: Cell) -> dict[str, Any] | None:
 
     """
     quiet()
-    torch.set_num_threads(threads_of(cell))
+    torch.set_num_threads(threads_of(cell, TORCH_THREADS))
     name = study_name(cell)
     with record.claimed(Path(cell.config.output_dir) / "tuning" / name) as claimed:
         if not claimed:

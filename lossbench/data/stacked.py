@@ -1,0 +1,72 @@
+"""The batches of many runs at once, for runs that train as one stack."""
+
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from lossbench.data.loader import Batch, BatchLoader
+
+
+class StackedLoader:
+    """Iterate over several loaders side by side: batches with a leading axis, one place for each loader.
+
+    In training each loader keeps its own order and augmentation, and all must have the same number of samples. In
+    evaluation a shorter one repeats its last sample, so that all are as long as the longest; `sizes` says how many
+    samples of each count.
+    """
+
+    def __init__(self, loaders: Sequence[BatchLoader]) -> None:
+        self.loaders = loaders
+        self.sizes = [len(loader.samples.index) for loader in loaders]
+
+    batch_sampler = None  # Lightning asks every loader that has a sampler for it
+
+    @property
+    def sampler(self) -> "StackedLoader":
+        """Itself: Lightning looks for `set_epoch` here."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order and augmentation come next."""
+        for loader in self.loaders:
+            loader.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return max(map(len, self.loaders))
+
+    def __iter__(self) -> Iterator[Batch]:
+        if self.loaders[0].seed is not None:
+            augmentations = [loader.augmentation() for loader in self.loaders]
+            for rows in zip(*(loader.batches() for loader in self.loaders), strict=True):
+                yield self._together(rows, augmentations)
+            return
+        for rows in torch.arange(max(self.sizes)).split(self.loaders[0].batch_size):
+            yield self._together([rows.clamp_max(size - 1) for size in self.sizes], repeat(None))
+
+    def _together(self, rows: Sequence[Tensor], augmentations: Any) -> Batch:
+        batches = [loader.batch(*chosen) for loader, *chosen in zip(self.loaders, rows, augmentations, strict=False)]
+        return Batch(*map(torch.stack, zip(*batches, strict=True)))
+
+
+class StackedData(pl.LightningDataModule):
+    """The training and evaluation loaders of several data modules side by side."""
+
+    def __init__(self, modules: Sequence[Any]) -> None:
+        super().__init__()
+        self.train = StackedLoader([module.train_dataloader() for module in modules])
+        self.evaluated = {
+            name: StackedLoader([module.evaluation_loaders[name] for module in modules])
+            for name in modules[0].evaluation_loaders
+        }
+
+    def train_dataloader(self) -> StackedLoader:
+        """Return the training batches."""
+        return self.train
+
+    def val_dataloader(self) -> list[StackedLoader]:
+        """Return the loaders of the evaluated parts, in their order."""
+        return list(self.evaluated.values())

@@ -1,0 +1,111 @@
+"""The forward passes of many networks of one architecture at once.
+
+The parameters and buffers of K networks are stacked under the names of their state dict, with the run as leading axis;
+inputs and features have it too. Linear layers are batched matrix products, convolutions are grouped over the runs in
+the channels-last layout, and BatchNorm sees the channels of all runs side by side: no operation mixes runs. A test
+holds each function against its model. A model of the user's own has no such function, so its runs train alone.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lossbench.models.backbones import MLP, LeNet
+from lossbench.models.network import CosineHead
+from lossbench.models.resnet import BasicBlock, ResNet32
+
+State = Mapping[str, Tensor]
+"""Parameters and buffers (K, ...) of K networks, by their names in the state dict of one."""
+Forward = Callable[[nn.Module, State, Tensor], Tensor]
+"""Of one of the networks, for what is not in its state, their stacked state and inputs (K, N, ...)."""
+
+
+def mlp(model: nn.Module, state: State, inputs: Tensor) -> Tensor:
+    """Map inputs (K, N, ...) to the features (K, N, F) of K multilayer perceptrons."""
+    maps = inputs.flatten(2)
+    for name in (name for name in state if name.endswith("weight")):
+        maps = F.relu(_linear(state, name.removesuffix("weight"), maps))
+    return maps
+
+
+def lenet(model: nn.Module, state: State, inputs: Tensor) -> Tensor:
+    """Map images (K, N, C, H, W) to the features (K, N, 84) of K LeNets."""
+    maps = F.max_pool2d(F.relu(_conv(state, "conv1", _side_by_side(inputs), padding=2)), 2)
+    maps = F.max_pool2d(F.relu(_conv(state, "conv2", maps)), 2)
+    features = maps.unflatten(1, (len(inputs), -1)).transpose(0, 1).flatten(2)
+    return F.relu(_linear(state, "fc2.", F.relu(_linear(state, "fc1.", features))))
+
+
+def resnet32(model: nn.Module, state: State, inputs: Tensor) -> Tensor:
+    """Map images (K, N, C, 32, 32) to the features (K, N, 64) of K ResNets; in training, count their statistics."""
+    assert isinstance(model, ResNet32)
+    runs, training = len(inputs), model.training
+    maps = F.relu(_batch_norm(state, "norm", _conv(state, "conv", _side_by_side(inputs), padding=1), training))
+    for place, block in enumerate(model.blocks):
+        maps = _basic_block(block, state, f"blocks.{place}.", maps, runs, training)
+    return maps.mean((-2, -1)).unflatten(1, (runs, -1)).transpose(0, 1)
+
+
+def linear_head(head: nn.Module, state: State, features: Tensor) -> Tensor:
+    """Map features (K, N, F) to the outputs (K, N, O) of K linear heads."""
+    return _linear(state, "", features)
+
+
+def cosine_head(head: nn.Module, state: State, features: Tensor) -> Tensor:
+    """Map features (K, N, F) to the scaled cosines (K, N, O) of K cosine heads."""
+    assert isinstance(head, CosineHead)
+    return head.scale * torch.bmm(F.normalize(features, dim=2), F.normalize(state["weight"], dim=2).transpose(1, 2))
+
+
+FORWARD: dict[type[nn.Module], Forward] = {
+    MLP: mlp,
+    LeNet: lenet,
+    ResNet32: resnet32,
+    nn.Linear: linear_head,
+    CosineHead: cosine_head,
+}
+
+
+def _basic_block(block: nn.Module, state: State, prefix: str, maps: Tensor, runs: int, training: bool) -> Tensor:
+    assert isinstance(block, BasicBlock)
+    residual = _conv(state, f"{prefix}conv1", maps, stride=block.stride, padding=1)
+    residual = F.relu(_batch_norm(state, f"{prefix}norm1", residual, training))
+    residual = _batch_norm(state, f"{prefix}norm2", _conv(state, f"{prefix}conv2", residual, padding=1), training)
+    if block.stride > 1:
+        halved = maps[..., :: block.stride, :: block.stride].unflatten(1, (runs, -1))
+        maps = F.pad(halved, (0, 0, 0, 0, block.padding, block.padding)).flatten(1, 2)
+    return F.relu(residual + maps)
+
+
+def _side_by_side(images: Tensor) -> Tensor:
+    """Lay the channels of all runs side by side: (K, N, C, H, W) to (N, K C, H, W), channels last."""
+    return images.permute(1, 3, 4, 0, 2).flatten(3).contiguous().permute(0, 3, 1, 2)
+
+
+def _conv(state: State, name: str, maps: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
+    weight, bias = state[f"{name}.weight"], state.get(f"{name}.bias")
+    return F.conv2d(
+        maps,
+        weight.flatten(0, 1),
+        None if bias is None else bias.flatten(),
+        stride=stride,
+        padding=padding,
+        groups=len(weight),
+    )
+
+
+def _batch_norm(state: State, name: str, maps: Tensor, training: bool) -> Tensor:
+    if training:
+        state[f"{name}.num_batches_tracked"].add_(1)
+    mean, variance, weight, bias = (
+        state[f"{name}.{part}"].view(-1) for part in ("running_mean", "running_var", "weight", "bias")
+    )
+    return F.batch_norm(maps, mean, variance, weight, bias, training=training)
+
+
+def _linear(state: State, prefix: str, inputs: Tensor) -> Tensor:
+    """Map inputs (K, N, I) to (K, N, O), with the weights on the left: their gradient then needs no transposed copy."""
+    bias, weight = state[f"{prefix}bias"], state[f"{prefix}weight"]
+    return torch.baddbmm(bias.unsqueeze(2), weight, inputs.transpose(1, 2)).transpose(1, 2)

@@ -1,0 +1,256 @@
+"""Run many cells as stacks: each leaves the record, files and MLflow run that it would leave alone."""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from itertools import groupby
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
+
+from lossbench import progress, record
+from lossbench.build import build, build_data, build_trainer
+from lossbench.callbacks import Cost, Tell
+from lossbench.cells import Cell, digest, without
+from lossbench.data.stacked import StackedData
+from lossbench.errors import ConfigError, Killed, first_line
+from lossbench.learners.stacked import Stack
+from lossbench.models.stacked_module import SLOTS
+from lossbench.probe import draws_random_numbers
+from lossbench.record import Record
+from lossbench.run import TORCH_THREADS, Run, begin, build_learner, quiet, run, threads_of
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_SECONDS = 10.0
+"""How often the runs of a stack write checkpoints: as much work can be lost to a kill, and is then done again."""
+SHRINK = 0.75
+"""A stack is made anew without the runs that have left when it would need so much less of its slots."""
+
+
+def run_stack(cells: Sequence[Cell], threads: int = TORCH_THREADS) -> None:
+    """Train the cells of one architecture, data source and optimizer that are not done, together.
+
+    Runs whose data differ in size, or that go on from different epochs, are stacks of their own. A loss that draws
+    random numbers would draw others in company, so its runs train alone.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        Checked cells, as `lossbench.engine.plan` puts them together.
+    threads : int
+        Threads of torch for a model that can use them, where the config does not say.
+
+    Raises
+    ------
+    ConfigError
+        If parts of a cell do not fit together, after the other cells have run.
+    Killed
+        After the records of the killed runs are written.
+
+    """
+    quiet()
+    torch.set_num_threads(threads_of(cells[0], threads))
+    runs: list[Started] = []
+    with ExitStack() as claims:
+        mine = [cell for cell in cells if claims.enter_context(record.claimed(cell.path))]
+        try:
+            alone, mistakes = _begin([cell for cell in mine if record.reusable(cell) is None], runs)
+            for _, members in groupby(sorted(runs, key=_company), _company):
+                alone += _train(*zip(*members, strict=True))
+        except Killed as killed:
+            for member, _ in runs:
+                if member.entry["status"] == "running":
+                    member.finish(record.ending_of(killed), {})
+            raise
+    for cell in alone:
+        run(cell, "packed", threads)
+    if mistakes:
+        raise mistakes[0]
+
+
+Started = tuple[Run, Record | None]
+"""A run and the checkpoint that it goes on from."""
+
+
+def _begin(cells: Sequence[Cell], runs: list[Started]) -> tuple[list[Cell], list[ConfigError]]:
+    """Begin the cells that can be stacked, adding them to `runs`; return those that can't, and the user's mistakes."""
+    data: dict[str, Any] = {}
+    alone: list[Cell] = []
+    mistakes: list[ConfigError] = []
+    for cell in cells:
+        try:
+            key = digest(cell.resolved["data"])
+            if key not in data:
+                data[key] = build_data(cell.config.data)
+            learner = build_learner(cell, data[key])
+        except ConfigError as error:
+            log.error("%s: %s", cell.name, error)
+            mistakes.append(error)
+            continue
+        if draws_random_numbers(learner.loss, learner.problem.num_classes):
+            log.info("%s trains alone: its loss draws random numbers", cell.name)
+            alone.append(cell)
+            continue
+        last = cell.path / "checkpoints" / "last.ckpt"
+        checkpoint = torch.load(last, weights_only=False) if last.exists() else None
+        runs.append((begin(cell, data[key], learner, {"name": "stacked", "runs": len(cells)}), checkpoint))
+    return alone, mistakes
+
+
+def _company(started: Started) -> tuple[Any, ...]:
+    """Return what the runs of one stack share; within it, those with the same optimizer settings stand together."""
+    member, checkpoint = started
+    return len(member.data.train_dataloader().samples.index), -1 if checkpoint is None else checkpoint["epoch"]
+
+
+def _train(runs: Sequence[Run], checkpoints: Sequence[Record | None]) -> list[Cell]:
+    """Train runs as one stack, and anew as a smaller one when enough have left; return the cells to try alone."""
+    cost, tell = Cost(), Tell({member.tracker: member.learner for member in runs})
+    order = sorted(range(len(runs)), key=lambda number: repr(_settings(runs[number])))
+    runs = [runs[number] for number in order]
+    kept: Sequence[Record | None] = [checkpoints[number] for number in order]
+    together = Together(runs, cost)
+    while runs:
+        stack, data = _stack(runs, [each for each in kept if each is not None])
+        together.enter(stack, runs)
+        settings = without(runs[0].cell.config.trainer, "callbacks", "gradient_clip_val", "gradient_clip_algorithm")
+        trainer = build_trainer(settings, [cost, tell, together], runs[0].cell.path)
+        if kept[0] is not None:
+            trainer.fit_loop.load_state_dict(kept[0]["loops"]["fit_loop"])
+        shown = f"{len(runs)} runs of {runs[0].cell.data}"
+        progress.run_started(shown, runs[0].learner.max_epochs)
+        try:
+            trainer.fit(stack, datamodule=data)
+            if not together.shrinks and any(not _is_evaluated(runs[number]) for number in stack.alive):
+                trainer.validate(stack, datamodule=data, verbose=False)
+        except (Exception, Killed) as error:
+            together.end(record.ending_of(error))
+            if isinstance(error, Killed):
+                raise
+            log.warning("the stack of %s failed (%s): each trains alone", shown, first_line(error))
+            return [runs[number].cell for number in stack.alive]
+        runs, kept = together.survivors()
+    return []
+
+
+def _settings(member: Run) -> Any:
+    return member.learner.optimizer_factory, member.learner.scheduler_factory
+
+
+def _is_evaluated(member: Run) -> bool:
+    last = member.learner.last
+    return last is not None and last["epoch"] == member.learner.history[-1]["epoch"]
+
+
+def _stack(runs: Sequence[Run], checkpoints: Sequence[Record]) -> tuple[Stack, StackedData]:
+    modules = list({id(member.data): member.data for member in runs}.values())
+    data = StackedData(modules)
+    config = runs[0].cell.config.trainer
+    stack = Stack(
+        learners=[member.learner for member in runs],
+        data_of_runs=[next(i for i, module in enumerate(modules) if module is member.data) for member in runs],
+        sizes={name: loader.sizes for name, loader in data.evaluated.items()},
+        clip=config.gradient_clip_val,
+        clip_algorithm=config.gradient_clip_algorithm or "norm",
+        stoppers=[_stoppers(config.callbacks or []) for _ in runs],
+        checkpoints=checkpoints,
+    )
+    return stack, data
+
+
+def _stoppers(callbacks: Iterable[Any]) -> list[EarlyStopping]:
+    return [build(callback) for callback in callbacks]
+
+
+class Together(Checkpoint):
+    """Write the checkpoints of a stack, end the runs that leave it, and see when it should shrink.
+
+    It is a `Checkpoint` so that Lightning calls it last in an epoch and adds none of its own.
+    """
+
+    def __init__(self, runs: Sequence[Run], cost: Cost) -> None:
+        self._cost, self._size, self._started = cost, len(runs), time.time()
+        self._written = time.monotonic()
+
+    def enter(self, stack: Stack, runs: Sequence[Run]) -> None:
+        """Look after a stack, the first or a smaller one."""
+        self._stack, self._runs = stack, runs
+        self._best: dict[int, Record] = {}
+        self._ended: set[int] = set()
+        self._survivors: tuple[list[Run], list[Record]] = ([], [])
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether the stack has stopped in order to go on with fewer runs."""
+        return bool(self._survivors[0])
+
+    def survivors(self) -> tuple[list[Run], list[Record]]:
+        """End the runs that are through; return those that go on in a smaller stack, with their checkpoints."""
+        if not self.shrinks:
+            self.end({"status": "finished"})
+        return self._survivors
+
+    def end(self, ending: Record) -> None:
+        """End all runs that have not ended yet, each as it left, the others as `ending` says."""
+        for number in range(len(self._runs)):
+            self._end(number, self._stack.endings.get(number, ending))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep what is worth keeping of the epoch."""
+        stack, last_epoch = self._stack, self._stack.current_epoch + 1 == self._runs[0].learner.max_epochs
+        progressed = [number for number in stack.began if _finishes(stack.endings.get(number))]
+        for number in progressed:
+            best = self._runs[number].learner.best
+            if best is not None and best["epoch"] == stack.current_epoch:
+                self._best[number] = stack.checkpoint_of(number)
+        if last_epoch or time.monotonic() - self._written > CHECKPOINT_SECONDS:
+            for number in progressed:
+                self._write(number)
+            self._written = time.monotonic()
+        for number in set(stack.endings) - self._ended:
+            if number in progressed and not last_epoch:
+                self._write(number)
+            self._end(number, stack.endings[number])
+        alive = stack.alive
+        if not alive:
+            trainer.should_stop = True
+        elif not last_epoch and max(SLOTS, len(alive)) <= SHRINK * max(SLOTS, len(self._runs)):
+            self._survivors = [self._runs[number] for number in alive], [stack.checkpoint_of(n) for n in alive]
+            for number in alive:
+                self._write_best(number)
+            trainer.should_stop = True
+
+    def _write(self, number: int) -> None:
+        _save(self._stack.checkpoint_of(number), self._runs[number], "last")
+        self._write_best(number)
+
+    def _write_best(self, number: int) -> None:
+        if number in self._best:
+            _save(self._best.pop(number), self._runs[number], "best")
+
+    def _end(self, number: int, ending: Record) -> None:
+        if number not in self._ended:
+            self._ended.add(number)
+            self._write_best(number)
+            # What the stack costs, each run bears in equal parts.
+            seconds, whole = time.time() - self._started, self._cost.summary()
+            parts = {"seconds": seconds, "training_seconds": whole["training_seconds"]}
+            self._runs[number].finish(
+                ending, whole | {name: round(value / self._size, 3) for name, value in parts.items()}
+            )
+
+
+def _finishes(ending: Record | None) -> bool:
+    return ending is None or ending["status"] == "finished"
+
+
+def _save(checkpoint: Record, member: Run, name: str) -> None:
+    folder = member.cell.path / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    half = folder / f".{name}.ckpt"
+    torch.save(checkpoint, half)
+    half.replace(folder / f"{name}.ckpt")

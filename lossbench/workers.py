@@ -1,0 +1,271 @@
+"""Warm workers: processes that have everything imported, one for each core, with a task at a time.
+
+They are forked from a server that imports torch once. A worker that dies, whatever kills it, takes no other along: its
+cell is recorded as failed, and of a stack each cell that was not done is tried alone.
+"""
+
+import importlib
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from lossbench import progress, record
+from lossbench.cells import Cell
+from lossbench.engine import Task, cores
+from lossbench.errors import ConfigError, Killed
+
+PRELOAD = ["lossbench.stack", "lossbench.compare", "lossbench.compare.report", "mlflow.store.tracking.sqlalchemy_store"]
+GRACE_SECONDS = 60.0
+"""How long stopped workers may take to write their records."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Worker:
+    number: int
+    process: BaseProcess
+    connection: Connection
+    task: Task | None = None
+
+
+def warm_up() -> None:
+    """Start the server from which workers are forked: it imports torch while this process does something else."""
+    from multiprocessing import forkserver
+
+    multiprocessing.set_forkserver_preload(PRELOAD)
+    forkserver.ensure_running()
+
+
+def run_tasks(tasks: Sequence[Task], workers: int) -> None:
+    """Run tasks in workers, each as soon as one is free.
+
+    Raises
+    ------
+    ConfigError
+        If parts of a cell do not fit together; after the others have run.
+    Killed
+        After the workers have recorded what they were at.
+
+    """
+    left, mistakes, pool = deque(tasks), list[str](), list[_Worker]()
+    try:
+        while left or any(worker.task for worker in pool):
+            while left and len(pool) < workers:
+                pool.append(_start(len(pool), max(1, cores() // workers)))
+            for worker in pool:
+                if worker.task is None and left:
+                    worker.task = left.popleft()
+                    worker.connection.send(worker.task)
+            for ready in wait([worker.connection for worker in pool if worker.task is not None]):
+                worker = next(worker for worker in pool if worker.connection is ready)
+                try:
+                    mistakes += _heard(worker, *worker.connection.recv())
+                except EOFError:
+                    left.extendleft(_bury(worker))
+                    pool.remove(worker)
+    except Killed as killed:
+        for worker in pool:
+            os.kill(worker.process.pid or 0, killed.exit_code - 128)
+        for worker in pool:
+            _hear_out(worker)
+        raise
+    finally:
+        for worker in pool:
+            worker.connection.close()
+            worker.process.join(GRACE_SECONDS)
+            worker.process.kill()
+    if mistakes:
+        raise ConfigError(mistakes[0])
+
+
+def call(place: str, *arguments: Any) -> Any:
+    """Call a function, given as "module:name", in a warm worker; return what it returns, or raise what it raises."""
+    context = multiprocessing.get_context("forkserver")
+    here, there = context.Pipe()
+    process = context.Process(target=_answer, args=(there, place, arguments), name="lossbench-call")
+    process.start()
+    there.close()
+    try:
+        value, error = here.recv()
+    except EOFError:
+        raise RuntimeError(f"the process of {place} died") from None
+    finally:
+        here.close()
+        process.terminate()
+        process.join()
+    if error is not None:
+        raise error
+    return value
+
+
+def _answer(connection: Connection, place: str, arguments: Sequence[Any]) -> None:
+    module, _, name = place.partition(":")
+    answer: tuple[Any, Exception | None]
+    try:
+        answer = getattr(importlib.import_module(module), name)(*arguments), None
+    except Exception as error:
+        answer = None, error
+    sys.stdout.flush()
+    connection.send(answer)
+
+
+def _heard(worker: _Worker, kind: str, told: Any) -> list[str]:
+    """Take what a worker says; return what the user must mend."""
+    if kind == "progress":
+        progress.tell(told, worker=worker.number)
+    elif kind == "log":
+        print(told, flush=True)
+    else:
+        worker.task = None
+    return [told] if kind == "mistake" else []
+
+
+def _hear_out(worker: _Worker) -> None:
+    """Take what a worker that has been stopped still says, until it ends."""
+    with suppress(EOFError, OSError):
+        while worker.connection.poll(GRACE_SECONDS):
+            _heard(worker, *worker.connection.recv())
+
+
+def _tell(connection: Connection, kind: str, told: Any) -> None:
+    """Say something to the command, which may be gone: that must not harm what runs here."""
+    with suppress(OSError):
+        connection.send((kind, told))
+
+
+def _start(number: int, threads: int) -> _Worker:
+    context = multiprocessing.get_context("forkserver")
+    here, there = context.Pipe()
+    process = context.Process(target=_work, args=(there, dict(os.environ), threads), name=f"lossbench-{number}")
+    process.start()
+    there.close()
+    return _Worker(number, process, here)
+
+
+def _bury(worker: _Worker) -> list[Task]:
+    """Record what a dead worker was at; return what can be tried again: of a stack each cell alone."""
+    worker.process.join()
+    code = worker.process.exitcode or 0
+    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    assert worker.task is not None
+    if len(worker.task.cells) > 1:
+        cells = [cell for cell in worker.task.cells if not record.is_done(record.read(cell.path))]
+        log.warning("the worker of a stack died (%s): %d runs are tried alone", how, len(cells))
+        return [Task([cell], stacked=False) for cell in cells]
+    (cell,) = worker.task.cells
+    log.warning("%s: failed: its worker died (%s)", cell.name, how)
+    entry = record.read(cell.path)
+    if entry is not None and entry["status"] == "running":
+        record.write(cell.path, entry | {"status": "failed", "error": f"the process died: {how}"})
+    progress.run_done()
+    return []
+
+
+def _work(connection: Connection, environment: Mapping[str, str], threads: int) -> None:
+    """Run tasks as they come, until the connection closes."""
+    os.environ.update(environment)
+    _die_by_signals()
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    progress.send_to(lambda event: _tell(connection, "progress", event))
+    from lossbench.job import keep_freed_memory
+
+    keep_freed_memory()
+    try:
+        while True:
+            try:
+                task = connection.recv()
+            except EOFError:
+                return
+            _tell(connection, *_run(task, connection, threads))
+    except Killed:
+        return
+
+
+def _run(task: Task, connection: Connection, threads: int) -> tuple[str, Any]:
+    from lossbench.run import run
+    from lossbench.stack import run_stack
+
+    with ExitStack() as folders:
+        folders.enter_context(_logging_to(connection))
+        for cell in task.cells:
+            folders.enter_context(job_folder(cell))
+        try:
+            if task.stacked:
+                run_stack(task.cells, threads)
+            else:
+                run(task.cells[0], "packed", threads)
+        except ConfigError as error:
+            return "mistake", str(error)
+        except Exception as error:
+            log.exception("%s failed", task.cells[0].name)
+            return "failed", str(error)
+    return "done", None
+
+
+def _die_by_signals() -> None:
+    def kill(number: int, _frame: FrameType | None) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)  # once is enough: Ctrl-C reaches all processes, and the command too
+        raise Killed(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, kill)
+
+
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+FORMAT = logging.Formatter("[%(asctime)s][%(levelname)s] %(message)s", "%H:%M:%S")
+"""As in `hydra.job_logging` of conf/config.yaml."""
+
+
+@contextmanager
+def _logging_to(connection: Connection) -> Iterator[None]:
+    """Send what is logged to the command, which prints it."""
+
+    class Send(logging.Handler):
+        def emit(self, entry: logging.LogRecord) -> None:
+            _tell(connection, "log", self.format(entry))
+
+    handler, root = Send(logging.INFO), logging.getLogger()
+    handler.setFormatter(FORMAT)
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
+@contextmanager
+def job_folder(cell: Cell) -> Iterator[None]:
+    """Leave in the folder of a run what Hydra leaves there: its config and overrides, and what is logged of it."""
+    for name, node in (("config", cell.config), ("overrides", list(cell.overrides))):
+        record.write_text(cell.path / ".hydra" / f"{name}.yaml", OmegaConf.to_yaml(OmegaConf.create(node)))
+    handler = logging.FileHandler(cell.path / "lossbench.log", delay=True)
+    handler.setFormatter(FORMAT)
+    handler.addFilter(lambda entry: entry.getMessage().startswith(cell.name))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
