@@ -72,12 +72,14 @@ class Tell(pl.Callback):
         self._tell()
 
     def _tell(self) -> None:
+        newest: tuple[dict[str, float], Supervised] | None = None
         for tracker, learner in self.learners.items():
-            rows = learner.history[self._told[tracker] :]
-            for row in rows:
+            for row in learner.history[self._told[tracker] :]:
                 tracker.log({name: value for name, value in row.items() if name != "epoch"}, step=int(row["epoch"]))
+                newest = row, learner
             self._told[tracker] = len(learner.history)
-        if rows:
+        if newest is not None:
+            row, learner = newest
             monitor = learner.problem.monitor
-            name = next(name for name in (f"val/{monitor}", f"test/{monitor}", "train/loss") if name in rows[-1])
-            progress.epoch_done(int(rows[-1]["epoch"]) + 1, f"{name} {rows[-1][name]:.4f}")
+            name = next(name for name in (f"val/{monitor}", f"test/{monitor}", "train/loss") if name in row)
+            progress.epoch_done(int(row["epoch"]) + 1, f"{name} {row[name]:.4f}")

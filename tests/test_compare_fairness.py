@@ -9,7 +9,8 @@ SHARED = {"targets": "t", "split": "s", "weights": "w", "order": "o"}
 
 def compared(**changes):
     """Two losses under one seed, the second with changes."""
-    first, second = (made_up(loss, 0, 0.8, hashes=SHARED, versions={"torch": "2.2"}) for loss in ("focal", "ldam"))
+    same = {"hashes": SHARED, "versions": {"torch": "2.2"}, "engine": {"name": "single"}}
+    first, second = (made_up(loss, 0, 0.8, **same) for loss in ("focal", "ldam"))
     (comparison,) = comparisons([first, {**second, **changes}])
     return comparison
 
@@ -27,6 +28,13 @@ def test_what_one_seed_does_not_share_is_told(key):
 def test_mixed_versions_are_told():
     (caution,) = cautions(compared(versions={"torch": "2.3"}))
     assert caution == "Runs were made with several versions of torch: 2.2 (1 run) and 2.3 (1 run)."
+
+
+def test_mixed_engines_are_told():
+    stacked = {"name": "stacked", "runs": 8}
+    (caution,) = cautions(compared(engine=stacked))
+    assert caution.startswith("1 run trained in stacks, 1 alone")
+    assert cautions(compared(engine={"name": "packed"})) == []
 
 
 def test_the_protocol_is_told():

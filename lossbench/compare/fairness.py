@@ -40,10 +40,11 @@ def cautions(comparison: Comparison) -> list[str]:
     Returns
     -------
     list of str
-        A sentence for each package in several versions, and for each thing that runs of one seed do not share.
+        A sentence for each package in several versions, for several engines, and for each thing that runs of one seed
+        do not share.
 
     """
-    return [*_mixed_versions(comparison), *_unshared(comparison)]
+    return [*_mixed_versions(comparison), *_mixed_engines(comparison), *_unshared(comparison)]
 
 
 def _protocol(entry: Record) -> str:
@@ -72,6 +73,17 @@ def _mixed_versions(comparison: Comparison) -> list[str]:
         for name, versions in found.items()
         if len(versions) > 1
     ]
+
+
+def _mixed_engines(comparison: Comparison) -> list[str]:
+    """Say that some runs trained in stacks and others alone: the last digits of their numbers differ."""
+    names = [entry["engine"]["name"] for entry in comparison.all_entries if entry.get("engine")]
+    stacked = names.count("stacked")
+    if not 0 < stacked < len(names):
+        return []
+    alone = len(names) - stacked
+    shown = f"{counted(stacked, 'run')} trained in stacks, {alone} alone"
+    return [f"{shown}: their numbers differ by rounding, far less than by seeds."]
 
 
 def _unshared(comparison: Comparison) -> list[str]:

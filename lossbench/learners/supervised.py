@@ -107,6 +107,17 @@ class Supervised(pl.LightningModule):
         self._samples = 0
         self._collected: dict[str, list[Predictions]] = {}
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; the name of the current hook, which Lightning sets 40 times a step, without a closer look."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Leave batches on the CPU as they are: to walk through them takes a tenth of a small step."""
+        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def configure_optimizers(self) -> dict[str, Any]:
         """Optimize the network, and the parameters of the loss without weight decay."""
         groups: list[dict[str, Any]] = [{"params": list(self.network.parameters())}]
