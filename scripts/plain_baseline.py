@@ -2,9 +2,10 @@
 
 It trains one loss with one seed and ends; a comparison is this command once for each cell, one after the other. Model,
 loss, optimizer, schedule, batch sizes, epochs and evaluation (validation and test part after each epoch) are those of
-`python -m lossbench data=outliers|mnist|cifar_imb`. The rest is what a tutorial shows: images come as PIL pictures
-through torchvision's transforms in two loader processes, torchmetrics counts, MLFlowLogger writes to a database in the
-current folder, ModelCheckpoint keeps the best and the last epoch, everything else is as Lightning has it. Example:
+`python -m lossbench data=outliers|mnist|cifar_imb`. The rest is what a tutorial shows: samples come from two
+loader processes, images as PIL pictures through torchvision's transforms, torchmetrics counts, MLFlowLogger writes the
+loss of each step to a database in the current folder, ModelCheckpoint keeps the best and the last epoch, the rest
+is as Lightning has it. Example:
 
     LOSSBENCH_DATA=DIR python scripts/plain_baseline.py data=mnist loss=focal seed=3 epochs=2
 """
@@ -56,6 +57,8 @@ class Config:
     eval_batch_size: int = 250
     max_train: int | None = None
     max_test: int | None = None
+    workers: int = 2
+    log_every_n_steps: int = 1
     root: str = "${oc.env:LOSSBENCH_DATA,data}"
 
 
@@ -71,7 +74,6 @@ class Parts:
     test: Dataset[Any]
     input_shape: list[int]
     class_counts: list[int] | None = None
-    workers: int = 0
 
 
 class Learner(pl.LightningModule):
@@ -164,7 +166,6 @@ def _images(
         test=Subset(test, range(len(test))[: config.max_test]),
         input_shape=input_shape,
         class_counts=np.bincount(labels[known[held_out:]], minlength=10).clip(1).tolist(),
-        workers=2,
     )
 
 
@@ -200,7 +201,13 @@ def make_trainer(config: Config, num_classes: int | None) -> pl.Trainer:
     logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
     metric, mode = ("val/mae", "min") if num_classes is None else ("val/balanced_accuracy", "max")
     best = ModelCheckpoint(f"checkpoints/{config.data}-{name}", monitor=metric, mode=mode, save_last=True)
-    return pl.Trainer(max_epochs=config.epochs, precision=config.precision, logger=logger, callbacks=[best])
+    return pl.Trainer(
+        max_epochs=config.epochs,
+        precision=config.precision,
+        logger=logger,
+        log_every_n_steps=config.log_every_n_steps,
+        callbacks=[best],
+    )
 
 
 @hydra.main(version_base="1.3", config_path=None, config_name="plain_baseline")
@@ -208,7 +215,7 @@ def main(config: Config) -> None:
     """Train and evaluate one loss with one seed."""
     pl.seed_everything(config.seed, workers=True)
     parts = DATA[config.data](config)
-    common: dict[str, Any] = {"num_workers": parts.workers, "persistent_workers": parts.workers > 0}
+    common: dict[str, Any] = {"num_workers": config.workers, "persistent_workers": config.workers > 0}
     train = DataLoader(parts.train, config.batch_size, shuffle=True, **common)
     evaluated = [DataLoader(part, config.eval_batch_size, **common) for part in (parts.val, parts.test)]
     learner = make_learner(config, parts)
