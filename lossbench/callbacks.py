@@ -28,8 +28,8 @@ class Cost(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        """Count the samples."""
-        self.samples += batch.index.numel()  # type: ignore[attr-defined]
+        """Count the samples, of a stack those of each run."""
+        self.samples += batch.index.shape[-1]  # type: ignore[attr-defined]
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop the clock: what follows is evaluation."""
@@ -47,11 +47,12 @@ class Cost(pl.Callback):
             self.training_seconds += time.perf_counter() - self._started
             self._started = None
 
-    def summary(self) -> dict[str, float]:
-        """Return the figures for the record."""
+    def summary(self, runs: int = 1) -> dict[str, float]:
+        """Return the figures for the record; of each of several runs that train together an equal part."""
+        seconds = self.training_seconds / runs
         return {
-            "training_seconds": round(self.training_seconds, 3),
-            "samples_per_second": round(self.samples / self.training_seconds, 1) if self.training_seconds else 0.0,
+            "training_seconds": round(seconds, 3),
+            "samples_per_second": round(self.samples / seconds, 1) if seconds else 0.0,
             "peak_memory_mb": round(self.peak_memory / 2**20, 1),
         }
 

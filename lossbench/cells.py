@@ -122,8 +122,9 @@ class Cell:
 
 
 def without(node: DictConfig, *names: str) -> DictConfig:
-    """Return a copy of a config node that lacks some of its keys."""
+    """Return a copy of a config node that lacks some of its keys; its interpolations still reach the whole config."""
     copy: DictConfig = OmegaConf.masked_copy(node, [str(key) for key in node if key not in names])
+    copy._set_parent(node._get_parent())
     return copy
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lossbench.catalogue import SERVES, facts_of, hyperparameters, locate, losses_for
+from lossbench.catalogue import SERVES, default_parameters, facts_of, hyperparameters, locate, losses_for
 from lossbench.cells import Cell
 from lossbench.engine import ENGINES, engine_of
 from lossbench.errors import ConfigError, nearest
@@ -139,7 +139,10 @@ def _check_loss(cell: Cell) -> None:
     for name, interval in facts.ranges.items():
         value = node.get(name)
         if value is not None and not contains(interval, OmegaConf.to_object(value) if _nested(value) else value):
-            raise ConfigError(f"loss.{name}={value} is out of range: allowed is {interval}.")
+            default = default_parameters(facts.name)[name]
+            raise ConfigError(
+                f"loss.{name}={value} is out of range: allowed is {interval}. The default of {facts.name} is {default}."
+            )
 
 
 def _check_own_loss(node: DictConfig, task: str) -> None:

@@ -21,7 +21,8 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 
     """
     known = sorted(choices)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    longer = [choice for choice in known if word and choice.startswith(word)]
+    close = longer or difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return (f"Nearest: {close[0]}. " if close else "") + f"Allowed: {', '.join(known)}."
 
 

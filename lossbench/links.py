@@ -5,6 +5,7 @@ A link may ask for parameters of its loss by name, as keyword-only arguments.
 """
 
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def identity(outputs: Tensor) -> Tensor:
@@ -25,3 +26,19 @@ def softmax(outputs: Tensor) -> Tensor:
 def scaled_softmax(outputs: Tensor, *, s: float) -> Tensor:
     """Turn cosines (N, K) in [-1, 1] into probabilities (N, K) at the scale `s` at which the loss trained them."""
     return (s * outputs).softmax(-1)
+
+
+def normalised_softmax(outputs: Tensor, *, tau: float) -> Tensor:
+    """Turn logits (N, K) into probabilities (N, K) by their direction alone, at the temperature `tau` of the loss."""
+    return (F.normalize(outputs, dim=-1, eps=1e-7) / tau).softmax(-1)
+
+
+def normalised_sigmoid(outputs: Tensor) -> Tensor:
+    """Turn one logit for each class against the rest, (N, K), into sigmoids divided by their sum, (N, K)."""
+    return F.logsigmoid(outputs).softmax(-1)  # by logarithms: also where all sigmoids underflow to 0
+
+
+def dirichlet_mean(outputs: Tensor) -> Tensor:
+    """Turn outputs (N, K) into the mean (N, K) of the Dirichlet distribution of parameters 1 + relu(outputs)."""
+    alpha = 1 + outputs.relu()
+    return alpha / alpha.sum(-1, keepdim=True)

@@ -72,7 +72,12 @@ def curves(loss: BoundLoss, x: Tensor) -> Curves:
         key: entry.expand(len(x), *entry.shape[1:]) if torch.is_tensor(entry) else entry
         for key, entry in one_sample.items()
     }
-    value = loss(outputs, target, **context)
+    if loss.declaration.coupled or loss.module is not None:  # each point as if it came alone, and first
+        rows = range(len(x))
+        points = [{key: _row(entry, row) for key, entry in context.items()} for row in rows]
+        value = torch.cat([loss.copy()(outputs[row : row + 1], target[row : row + 1], **points[row]) for row in rows])
+    else:
+        value = loss(outputs, target, **context)
     slope = _derivative(value, free)
     return value.detach(), slope.detach(), _derivative(slope, free).detach()
 
@@ -126,6 +131,10 @@ def _outputs_and_target(loss: BoundLoss, x: Tensor) -> tuple[Tensor, Tensor]:
     if task == "binary":
         return x, torch.ones_like(x)
     return torch.stack([x / 2, -x / 2], dim=1), torch.zeros(len(x), dtype=torch.int64)
+
+
+def _row(entry: Any, row: int) -> Any:
+    return entry[row : row + 1] if torch.is_tensor(entry) else entry
 
 
 def _derivative(y: Tensor, x: Tensor) -> Tensor:

@@ -259,6 +259,7 @@ def quiet() -> None:
         ".*could not find the monitored key.*",
         ".*exists and is not empty.*",
         ".*lr_scheduler.step.*",
+        ".*overridden .transfer_batch_to_device.*",
         ".*isinstance.treespec.*",
         "No (positive|negative) samples.*",
     )

@@ -97,7 +97,7 @@ def _begin(cells: Sequence[Cell], runs: list[Started]) -> tuple[list[Cell], list
             continue
         last = cell.path / "checkpoints" / "last.ckpt"
         checkpoint = torch.load(last, weights_only=False) if last.exists() else None
-        runs.append((begin(cell, data[key], learner, {"name": "stacked", "runs": len(cells)}), checkpoint))
+        runs.append((begin(cell, data[key], learner, {"name": "stacked"}), checkpoint))
     return alone, mistakes
 
 
@@ -114,6 +114,8 @@ def _train(runs: Sequence[Run], checkpoints: Sequence[Record | None]) -> list[Ce
     runs = [runs[number] for number in order]
     kept: Sequence[Record | None] = [checkpoints[number] for number in order]
     together = Together(runs, cost)
+    for member in runs:
+        member.entry["engine"] = {"name": "stacked", "runs": len(runs)}
     while runs:
         stack, data = _stack(runs, [each for each in kept if each is not None])
         together.enter(stack, runs)
@@ -236,12 +238,8 @@ class Together(Checkpoint):
         if number not in self._ended:
             self._ended.add(number)
             self._write_best(number)
-            # What the stack costs, each run bears in equal parts.
-            seconds, whole = time.time() - self._started, self._cost.summary()
-            parts = {"seconds": seconds, "training_seconds": whole["training_seconds"]}
-            self._runs[number].finish(
-                ending, whole | {name: round(value / self._size, 3) for name, value in parts.items()}
-            )
+            seconds = round((time.time() - self._started) / self._size, 3)
+            self._runs[number].finish(ending, {"seconds": seconds, **self._cost.summary(self._size)})
 
 
 def _finishes(ending: Record | None) -> bool:

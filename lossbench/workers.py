@@ -4,6 +4,7 @@ They are forked from a server that imports torch once. A worker that dies, whate
 cell is recorded as failed, and of a stack each cell that was not done is tried alone.
 """
 
+import gc
 import importlib
 import logging
 import multiprocessing
@@ -184,6 +185,7 @@ def _work(connection: Connection, environment: Mapping[str, str], threads: int) 
     from lossbench.job import keep_freed_memory
 
     keep_freed_memory()
+    gc.freeze()  # what was imported is here to stay: no need to look through it again and again
     try:
         while True:
             try:

@@ -18,7 +18,7 @@ MISTAKES = {
     "los=focal": ["los=focal", "Nearest: loss"],
     "trainer.max_epoch=3": ["trainer.max_epoch=3", "Nearest: max_epochs"],
     "loss=focal data=outliers": ["loss=focal", "data=outliers is regression", "huber", "mse"],
-    "loss=focal loss.gamma=-1": ["loss.gamma=-1", "[0, inf)"],
+    "loss=focal loss.gamma=-1": ["loss.gamma=-1", "[0, inf)", "default of focal is 2.0"],
     "data/noise=symmetric data.noise.rate=1.5": ["data.noise.rate=1.5", "[0, 1]"],
     "data/noise=symmetric data.noise.family=exat": ["data.noise.family=exat", "Nearest: exact"],
     "data.imbalance.factor=0.5": ["data.imbalance.factor=0.5", "[1, inf)"],
@@ -87,6 +87,38 @@ def test_looking_needs_no_torch(tmp_path, arguments):
     result = without_torch(tmp_path, *arguments)
     assert result.returncode == 0, result.stderr
     assert not list(tmp_path.iterdir())
+
+
+ONE_EPOCH = ["tracking=none", "trainer.max_epochs=1"]
+IMPORTS = """
+import runpy, sys
+sys.argv[0] = "lossbench"
+try:
+    runpy.run_module("lossbench", run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    assert not end.code
+print("imported:", *sorted({name.partition(".")[0] for name in sys.modules} | set(sys.modules) & {"lossbench.compare"}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unused"),
+    [
+        (["--help"], {"lightning_fabric", "matplotlib", "mlflow", "numpy", "pandas", "scipy", "sklearn", "torch"}),
+        (
+            ["data=outliers", "tracking=none"],
+            {"lossbench.compare", "mlflow", "optuna", "pandas", "sklearn", "sqlalchemy"},
+        ),
+        (["data=digits", "tracking=none"], {"lossbench.compare", "mlflow", "optuna", "pandas", "sqlalchemy"}),
+    ],
+)
+def test_a_command_imports_only_what_it_uses(tmp_path, arguments, unused):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", IMPORTS, *arguments]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    imported = next(line for line in result.stdout.splitlines() if line.startswith("imported:"))
+    assert not unused & set(imported.split())
 
 
 def test_missing_data_files_are_told_in_one_paragraph(lossbench, tmp_path):

@@ -10,7 +10,7 @@ from torch import nn
 
 from lossbench import record, stack
 from lossbench.build import build_data, build_trainer
-from lossbench.catalogue import SERVES, losses_for
+from lossbench.catalogue import declared_losses
 from lossbench.cells import digest, without
 from lossbench.data.sources import Source
 from lossbench.data.stacked import StackedData
@@ -71,7 +71,12 @@ def assert_same(one: Supervised, other: Supervised, tolerance: float) -> None:
     assert one.last["epoch"] == other.last["epoch"] and one.best["epoch"] == other.best["epoch"]
 
 
-CATALOGUE = [(task, loss) for task in DATA for loss in losses_for(task) if task != "binary" or "binary" in SERVES]
+def losses_of(task: str) -> list[str]:
+    """The losses that are made for a task."""
+    return [name for name, facts in declared_losses().items() if facts.task == task]
+
+
+CATALOGUE = [(task, loss) for task in DATA for loss in losses_of(task)]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +86,7 @@ def stacks(tmp_path_factory):
 
     def get(task: str, cell) -> Stack:
         if task not in made:
-            names = losses_for(task)
+            names = losses_of(task)
             made[task] = trained_together(
                 [cell(f"data={DATA[task]}", f"loss={name}", *SMALL, *EXACT) for name in names]
             )
@@ -94,7 +99,7 @@ def stacks(tmp_path_factory):
 def test_every_loss_trains_in_a_stack_as_alone(task, loss, cell, stacks):
     """200 steps in float64 in the company of all other losses of the task."""
     together = stacks(task, cell)
-    number = losses_for(task).index(loss)
+    number = losses_of(task).index(loss)
     alone = trained_alone(cell(f"data={DATA[task]}", f"loss={loss}", *SMALL, *EXACT))
     assert number in together.alive
     assert_same(together.learners[number], alone, 1e-10)

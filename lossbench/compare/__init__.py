@@ -13,7 +13,6 @@ from lossbench.compare.across import Across, rank_across, told
 from lossbench.compare.analysis import Analysis, Options, analyse
 from lossbench.compare.fairness import cautions
 from lossbench.compare.records import Comparison, comparisons, read_cells
-from lossbench.compare.report import write_report
 from lossbench.compare.selection_table import gap_lines
 from lossbench.compare.verdict import verdict
 from lossbench.compare.wording import missing_lines
@@ -79,6 +78,8 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[Across]) -> 
     stamp = folder / ".made-from"
     if (folder / "report.html").is_file() and stamp.is_file() and stamp.read_text() == made_from:
         return
+    from lossbench.compare.report import write_report  # matplotlib takes half a second, and is needed only here
+
     record.write_text(folder / "table.md", to_markdown(analysis))
     record.write_text(folder / "table.tex", to_latex(analysis))
     record.write_text(folder / "table.csv", to_csv(analysis))

@@ -2,15 +2,18 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lossbench.compare.analysis import Analysis
-from lossbench.compare.drawing import Picture, colors, one_panel
 from lossbench.compare.ranks import RankSummary, average_ranks
 from lossbench.compare.table import Table
 from lossbench.compare.wording import counted, equals, listed, words
 from lossbench.metric_names import higher_is_better
+
+if TYPE_CHECKING:
+    from lossbench.compare.drawing import Picture
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,10 @@ def ranks_table(across: Across) -> Table:
     return Table(caption, heading, rows, set())
 
 
-def critical_difference(across: Across) -> Picture | None:
+def critical_difference(across: Across) -> "Picture | None":
     """Draw the mean ranks on a line, with bars over losses that Nemenyi's test can't tell apart."""
+    from lossbench.compare.drawing import Picture, colors, one_panel  # matplotlib, for a report only
+
     summary, labels = across.summary, across.labels
     if not np.isfinite(summary.critical_difference):
         return None

@@ -108,7 +108,7 @@ class Supervised(pl.LightningModule):
         self._collected: dict[str, list[Predictions]] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; the name of the current hook, which Lightning sets 40 times a step, without a closer look."""
+        """Set an attribute; the name of the current hook, which Lightning sets 40 times a step, in the short way."""
         if name == "_current_fx_name":
             self.__dict__[name] = value
         else:

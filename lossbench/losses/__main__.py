@@ -4,7 +4,6 @@ The list needs no torch. The words are written like Hydra's overrides; nothing i
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from rich.text import Text
 from lossbench import CONF
 from lossbench.catalogue import SERVES, LossFacts, facts_of, hyperparameters, locate, loss_names
 from lossbench.errors import ConfigError, nearest
+from lossbench.losses.gallery import search_range, write_gallery, yaml_value
 
 if TYPE_CHECKING:
     from lossbench.contract import Subject
@@ -31,6 +31,7 @@ python -m lossbench.losses focal                   show one loss whole
 python -m lossbench.losses plot=focal,gce          draw value, slope, curvature
 python -m lossbench.losses check=focal             run the contract on a loss;
                                                    exit code 1 if it fails
+python -m lossbench.losses gallery=docs/losses     write a page for each problem
 
 A loss is a name of the list, a YAML of yours in DIR/loss, or a dotted path like
 my_module.my_loss.
@@ -42,7 +43,14 @@ task=TASK         plot=, check= or a name: the task of a loss without @loss
                   (multiclass)
 --help            this text"""
 
-OPTIONS = {"list": ("task", "problem"), "show": ("task",), "plot": ("task", "output"), "check": ("task",)}
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "list": ("task", "problem"),
+    "show": ("task",),
+    "plot": ("task", "output"),
+    "check": ("task",),
+    "gallery": (),
+}
+VERBS = ("plot", "check", "gallery")
 
 
 @dataclass
@@ -78,7 +86,7 @@ def main() -> None:
 def parse(words: Iterable[str]) -> Request:
     """Read names, KEY=VALUE words and the two options."""
     request, left = Request(), list(words)
-    keys = {key for allowed in OPTIONS.values() for key in allowed} | {"plot", "check"}
+    keys = {key for allowed in OPTIONS.values() for key in allowed} | set(VERBS)
     while left:
         word = left.pop(0)
         key, equals, value = word.partition("=")
@@ -105,13 +113,15 @@ def answer(request: Request) -> int:
     if request.help:
         print(USAGE)
         return 0
-    asked = [name for name in ("plot", "check") if name in request.options] + ["show"] * bool(request.names)
+    asked = [name for name in VERBS if name in request.options] + ["show"] * bool(request.names)
     if len(asked) > 1:
-        raise ConfigError("ask for one thing at a time: names to show, plot= or check=.")
+        raise ConfigError("ask for one thing at a time: names to show, plot=, check= or gallery=.")
     verb = asked[0] if asked else "list"
     _check_options(request.options, verb)
     if verb == "list":
         return list_losses(request)
+    if verb == "gallery":
+        return gallery(request)
     names = request.names or [name.strip() for name in request.options[verb].split(",")]
     entries = [find(name, request.config_dir) for name in dict.fromkeys(names) if name]
     return {"show": show, "plot": plot, "check": check}[verb](entries, request.options)
@@ -230,10 +240,19 @@ def check(entries: list[Entry], options: dict[str, str]) -> int:
     return int(failed)
 
 
+def gallery(request: Request) -> int:
+    """Write the pages of the losses that lossbench brings and say where they are."""
+    if request.config_dir is not None:
+        raise ConfigError("--config-dir does not go with gallery=: it has only the losses of lossbench. Leave it out.")
+    for path in write_gallery(Path(request.options["gallery"])):
+        print(path)
+    return 0
+
+
 def _check_options(options: dict[str, str], verb: str) -> None:
     for key in options.keys() - {verb}:
         if key not in OPTIONS[verb]:
-            hint = f"Allowed: {', '.join(OPTIONS[verb])}."
+            hint = f"Allowed: {', '.join(OPTIONS[verb]) or 'nothing else'}."
             raise ConfigError(f"{key}={options[key]} does not go with {verb}. {hint}")
     if verb != "list" and "task" in options:
         _check_value("task", options["task"], SERVES)
@@ -309,7 +328,7 @@ def _table(rows: list[tuple[Entry, LossFacts]]) -> Table:
         if facts.family != family:
             family = facts.family
             table.add_row()
-            table.add_row(Text(family[0].upper() + family[1:], style="bold cyan"))
+            table.add_row(Text(family.replace("_", " ").capitalize(), style="bold cyan"))
         table.add_row(
             _stacked(Text(entry.name, style="bold"), facts.problem),
             _stacked(facts.task or "not declared", facts.link),
@@ -325,11 +344,7 @@ def _stacked(above: str | Text, below: str) -> Text:
 
 
 def _told(entry: Entry, separator: str) -> str:
-    return separator.join(f"{key}={_yaml(value)}" for key, value in (entry.parameters or {}).items())
-
-
-def _yaml(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return separator.join(f"{key}={yaml_value(value)}" for key, value in (entry.parameters or {}).items())
 
 
 def _details(entry: Entry, facts: LossFacts) -> dict[str, str]:
@@ -351,18 +366,11 @@ def _parameter_table(entry: Entry, facts: LossFacts) -> Table:
     for column in ("parameter", "default", "range", "search"):
         table.add_column(column)
     for key, value in (entry.parameters or {}).items():
-        cells = (key, _yaml(value), facts.ranges.get(key, ""), _search(entry.search.get(key, {})))
+        cells = (key, yaml_value(value), facts.ranges.get(key, ""), search_range(entry.search.get(key, {})))
         table.add_row(*(Text(cell) for cell in cells))
     for name in facts.needs:
         table.add_row(Text(name), Text("from the run", style="dim"), "", "")
     return table
-
-
-def _search(search: dict[str, Any]) -> str:
-    if "choices" in search:
-        return "one of " + ", ".join(map(_yaml, search["choices"]))
-    scale = " (log scale)" if search.get("log") else ""
-    return f"{search['low']} to {search['high']}{scale}" if search else ""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Cross-entropy in its plain forms. Outputs are logits; a loss returns a value for each sample.
+"""Cross-entropy in its plain forms and Poly-1. Outputs are logits; a loss returns a value for each sample.
 
 p is softmax(logits) or sigmoid(logits), y the true class, p_y its probability.
 """
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from lossbench.links import sigmoid, softmax
 from lossbench.losses.declaration import loss
 
-__all__ = ["bce", "cross_entropy", "label_smoothing"]
+__all__ = ["bce", "cross_entropy", "label_smoothing", "poly1", "poly1_focal"]
 
 
 @loss(task="binary", link=sigmoid, source="Cox 1958, doi:10.1111/j.2517-6161.1958.tb00292.x")
@@ -145,12 +145,132 @@ def label_smoothing(logits: Tensor, target: Tensor, *, smoothing: float = 0.1) -
     return -(1 - smoothing) * log_p_y - smoothing * logits.log_softmax(-1).mean(-1)
 
 
+@loss(
+    task="multiclass",
+    link=softmax,
+    source="Leng et al. 2022, arXiv:2204.12511",
+    ranges={"epsilon": "[-1, inf)"},
+)
+def poly1(logits: Tensor, target: Tensor, *, epsilon: float = 2.0) -> Tensor:
+    """Cross-entropy with another weight on the first term of its expansion in powers of 1 - p_y (Poly-1).
+
+    Formula: -log p_y + epsilon (1 - p_y)
+
+    The cross-entropy is sum_j (1 - p_y)^j / j; the weight of j = 1 becomes 1 + epsilon. epsilon = 0 is the
+    cross-entropy, and it may be negative. The best value depends on the data: the default, 2, is that of ImageNet.
+
+    Parameters
+    ----------
+    logits : Tensor (..., K)
+        Floating point.
+    target : Tensor (...)
+        Integer class indices.
+    epsilon : float from -1
+        What is added to the first weight, which is 1.
+
+    Returns
+    -------
+    Tensor (...)
+        Values from 0.
+
+    Raises
+    ------
+    ValueError
+        If the target does not hold class indices of the right shape.
+
+    References
+    ----------
+    Leng et al. 2022, "PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions".
+
+    Examples
+    --------
+    >>> poly1(torch.tensor([[0.0, 0.0]]), torch.tensor([1]), epsilon=2.0)
+    tensor([1.6931])
+
+    """
+    log_p_y = log_probability(logits, target)
+    return -log_p_y - epsilon * torch.expm1(log_p_y)
+
+
+@loss(
+    task="multiclass",
+    link=softmax,
+    source="Leng et al. 2022, arXiv:2204.12511",
+    problem="imbalance",
+    ranges={"epsilon": "[-1, inf)", "gamma": "[0, inf)"},
+)
+def poly1_focal(logits: Tensor, target: Tensor, *, epsilon: float = 1.0, gamma: float = 2.0) -> Tensor:
+    """Focal loss with another weight on the first term of its expansion in powers of 1 - p_y.
+
+    Formula: (1 - p_y)^gamma (-log p_y) + epsilon (1 - p_y)^(gamma + 1)
+
+    The softmax form. The paper, which uses it for detection, has the sigmoid form; with two classes they are the same
+    on the difference of the logits. epsilon = 0 is `focal`, gamma = 0 is `poly1`. For detection a negative epsilon,
+    -1, was best.
+
+    Parameters
+    ----------
+    logits : Tensor (..., K)
+        Floating point.
+    target : Tensor (...)
+        Integer class indices.
+    epsilon : float from -1
+        What is added to the first weight, which is 1.
+    gamma : float from 0
+        Strength of the down-weighting.
+
+    Returns
+    -------
+    Tensor (...)
+        Values from 0.
+
+    Raises
+    ------
+    ValueError
+        If the target does not hold class indices of the right shape.
+
+    References
+    ----------
+    Leng et al. 2022, "PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions".
+
+    Examples
+    --------
+    >>> poly1_focal(torch.tensor([[0.0, 0.0]]), torch.tensor([1]), epsilon=1.0, gamma=2.0)
+    tensor([0.2983])
+
+    """
+    log_p_y = log_probability(logits, target)
+    # At p_y = 1 the derivative of the power is infinite for gamma < 1; the whole loss has the derivative 0 there.
+    miss = (-torch.expm1(log_p_y)).clamp(min=torch.finfo(logits.dtype).tiny)
+    return miss**gamma * (epsilon * miss - log_p_y)
+
+
 def log_probability(logits: Tensor, target: Tensor) -> Tensor:
     """Return log p_y, shape (...), of logits (..., K) and integer class indices (...)."""
+    _require_indices(logits, target)
+    return torch.gather(logits.log_softmax(-1), -1, target.long().unsqueeze(-1)).squeeze(-1)
+
+
+def one_hot(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the boolean mask (..., K) of the true classes, of outputs (..., K) and integer class indices (...)."""
+    _require_indices(logits, target)
+    return F.one_hot(target.long(), logits.shape[-1]).bool()
+
+
+def signed_margin(scores: Tensor, target: Tensor) -> Tensor:
+    """Return the scores (...) of class 1 with the sign of the label: y f, with y = 2 target - 1 in {-1, +1}."""
+    if target.shape != scores.shape:
+        raise ValueError(
+            f"target has shape {tuple(target.shape)}, the outputs {tuple(scores.shape)}: give one label, 0 or 1, for "
+            "each output."
+        )
+    return (2 * target.to(scores.dtype) - 1) * scores
+
+
+def _require_indices(logits: Tensor, target: Tensor) -> None:
     # gather would take a shorter index without a word
     if target.is_floating_point() or target.shape != logits.shape[:-1]:
         raise ValueError(
             f"target holds {target.dtype} of shape {tuple(target.shape)}; logits of shape {tuple(logits.shape)} need "
             f"integer class indices of shape {tuple(logits.shape[:-1])}. Class probabilities: use cross_entropy."
         )
-    return torch.gather(logits.log_softmax(-1), -1, target.long().unsqueeze(-1)).squeeze(-1)

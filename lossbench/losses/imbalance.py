@@ -66,7 +66,7 @@ def weighted_cross_entropy(
     tensor([1.2477])
 
     """
-    weights = inverse(class_counts=_float64(class_counts)) if weight is None else _float64(weight)
+    weights = inverse(class_counts=float64(class_counts)) if weight is None else float64(weight)
     return _class_weighted(logits, target, weights)
 
 
@@ -160,8 +160,8 @@ def balanced_softmax(logits: Tensor, target: Tensor, *, class_counts: ClassCount
     tensor([2.3026])
 
     """
-    counts = positive_counts(_float64(class_counts))
-    return cross_entropy(logits + _per_class(counts.log(), logits), target)
+    counts = positive_counts(float64(class_counts))
+    return cross_entropy(logits + per_class(counts.log(), logits), target)
 
 
 @loss(
@@ -210,8 +210,8 @@ def logit_adjustment(logits: Tensor, target: Tensor, *, class_counts: ClassCount
     tensor([4.4067])
 
     """
-    counts = positive_counts(_float64(class_counts))
-    return cross_entropy(logits + _per_class(tau * (counts / counts.sum()).log(), logits), target)
+    counts = positive_counts(float64(class_counts))
+    return cross_entropy(logits + per_class(tau * (counts / counts.sum()).log(), logits), target)
 
 
 @loss(
@@ -263,8 +263,8 @@ def ldam(cosines: Tensor, target: Tensor, *, class_counts: ClassCounts, max_m: f
     tensor([1.3133])
 
     """
-    counts = positive_counts(_float64(class_counts))
-    margins = _per_class(max_m * (counts.min() / counts) ** 0.25, cosines)
+    counts = positive_counts(float64(class_counts))
+    margins = per_class(max_m * (counts.min() / counts) ** 0.25, cosines)
     true_class = F.one_hot(target.long(), cosines.shape[-1])
     return cross_entropy(s * (cosines - margins * true_class), target)
 
@@ -315,19 +315,20 @@ def class_balanced(logits: Tensor, target: Tensor, *, class_counts: ClassCounts,
     tensor([1.1944])
 
     """
-    return _class_weighted(logits, target, effective_number(class_counts=_float64(class_counts), beta=beta))
+    return _class_weighted(logits, target, effective_number(class_counts=float64(class_counts), beta=beta))
 
 
 def _class_weighted(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    return -_per_class(weights, logits)[target.long()] * log_probability(logits, target)
+    return -per_class(weights, logits)[target.long()] * log_probability(logits, target)
 
 
-def _float64(numbers: ClassCounts) -> Tensor:
-    # K numbers on the CPU: exact whatever the precision of the logits, and not every device has float64.
+def float64(numbers: ClassCounts) -> Tensor:
+    """Return K numbers in float64 on the CPU: exact whatever the logits are, and not every device has float64."""
     return torch.as_tensor(numbers, dtype=torch.float64, device="cpu")
 
 
-def _per_class(values: Tensor, logits: Tensor) -> Tensor:
+def per_class(values: Tensor, logits: Tensor) -> Tensor:
+    """Return K numbers in the type of the logits (..., K); raise ValueError unless there is one for each class."""
     if values.shape != logits.shape[-1:]:
         raise ValueError(
             f"{values.numel()} class counts or weights for {logits.shape[-1]} outputs: give one number for each class."

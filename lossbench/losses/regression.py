@@ -44,7 +44,7 @@ def mse(prediction: Tensor, target: Tensor) -> Tensor:
     tensor([9.])
 
     """
-    return _residual(prediction, target).square()
+    return residual_of(prediction, target).square()
 
 
 @loss(task="regression", link=identity, source="Boscovich 1757, Laplace 1774", problem="outliers")
@@ -80,7 +80,7 @@ def mae(prediction: Tensor, target: Tensor) -> Tensor:
     tensor([3.])
 
     """
-    return _residual(prediction, target).abs()
+    return residual_of(prediction, target).abs()
 
 
 @loss(task="regression", link=identity, source="Legendre 1805, Gauss 1809", reduction="sum")
@@ -117,7 +117,7 @@ def l2(prediction: Tensor, target: Tensor) -> Tensor:
     tensor(9.)
 
     """
-    return _residual(prediction, target).square()
+    return residual_of(prediction, target).square()
 
 
 @loss(task="regression", link=identity, source="Boscovich 1757, Laplace 1774", reduction="sum")
@@ -154,7 +154,7 @@ def l1(prediction: Tensor, target: Tensor) -> Tensor:
     tensor(3.)
 
     """
-    return _residual(prediction, target).abs()
+    return residual_of(prediction, target).abs()
 
 
 @loss(
@@ -199,7 +199,7 @@ def huber(prediction: Tensor, target: Tensor, *, delta: float = 1.0) -> Tensor:
     tensor([2.5000])
 
     """
-    residual = _residual(prediction, target)
+    residual = residual_of(prediction, target)
     return F.huber_loss(residual, torch.zeros_like(residual), reduction="none", delta=delta)
 
 
@@ -236,7 +236,7 @@ def log_cosh(prediction: Tensor, target: Tensor) -> Tensor:
     tensor([2.3093])
 
     """
-    size = _residual(prediction, target).abs()
+    size = residual_of(prediction, target).abs()
     # cosh overflows; softplus minus log 2 would cancel, to values below 0, for small residuals in float32.
     return size + torch.log1p(0.5 * torch.expm1(-2 * size))
 
@@ -282,7 +282,7 @@ def quantile(prediction: Tensor, target: Tensor, *, q: float = 0.5) -> Tensor:
     tensor([2.7000, 0.3000])
 
     """
-    residual = _residual(prediction, target)
+    residual = residual_of(prediction, target)
     return torch.maximum(q * residual, (q - 1) * residual)
 
 
@@ -329,7 +329,7 @@ def cauchy(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tensor:
     tensor([1.0986])
 
     """
-    return torch.log1p(0.5 * (_residual(prediction, target) / c).square())
+    return torch.log1p(0.5 * (residual_of(prediction, target) / c).square())
 
 
 @loss(
@@ -376,11 +376,12 @@ def tukey(prediction: Tensor, target: Tensor, *, c: float = 4.685) -> Tensor:
 
     """
     # The bound 1 is the second branch; the cube is multiplied out, which keeps the digits of small residuals.
-    square = (_residual(prediction, target) / c).square().clamp(max=1)
+    square = (residual_of(prediction, target) / c).square().clamp(max=1)
     return c**2 / 6 * square * (3 - 3 * square + square**2)
 
 
-def _residual(prediction: Tensor, target: Tensor) -> Tensor:
+def residual_of(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return target - prediction; raise ValueError unless both have the same shape."""
     if prediction.shape != target.shape:
         raise ValueError(
             f"prediction has shape {tuple(prediction.shape)} and target {tuple(target.shape)}: a regression loss needs "
