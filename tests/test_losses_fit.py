@@ -11,9 +11,7 @@ TASKS = {
 }
 CONSTANT = {"binary": 0.5, "multiclass": 0.1}
 """Balanced accuracy, or AUROC, of a constant prediction."""
-OWN = {
-    "balanced_mse": ["loss.sigma=0.3"]
-}  # its first noise scale wants a search: 1 is wide for a standardised target
+OWN = {"balanced_mse": ["loss.sigma=0.3"]}  # its first noise scale wants a search: 1 is wide for a standardised target
 RANKS = ("aucm", "auc_squared_hinge")
 """They order the samples, and leave open where the two classes part."""
 CASES = [(task, loss) for task in TASKS for loss in losses_of(task)]

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 from lossbench import record
 from lossbench.cells import Cell, digest
-from lossbench.compare.records import Comparison, comparisons
-from lossbench.compare.statistics import mean_interval
 from lossbench.errors import first_line
 from lossbench.record import this_process
 from lossbench.tracking.run import PARENTS
@@ -20,6 +18,8 @@ from lossbench.tracking.views import color_of, view_links
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from lossbench.compare.records import Comparison
 
 log = logging.getLogger(__name__)
 SERVED = "http://127.0.0.1:5000"
@@ -97,6 +97,8 @@ def close_parents(parents: Mapping[str, Parent], status: str, folders: Mapping[s
 
 
 def _close(parent: Parent, status: str, folders: Mapping[str, list[Path]]) -> None:
+    from lossbench.compare.records import comparisons
+
     records = [entry for cell in parent.cells if (entry := record.read(cell.path)) is not None]
     for entry in records:
         if entry.get("mlflow_run_id"):
@@ -111,7 +113,7 @@ def _close(parent: Parent, status: str, folders: Mapping[str, list[Path]]) -> No
     parent.client.set_terminated(parent.run_id, STATUS[status])
 
 
-def _sum_up(parent: Parent, comparison: Comparison) -> None:
+def _sum_up(parent: Parent, comparison: "Comparison") -> None:
     """Write a run for each loss that holds mean and 95 % interval of each test metric over the finished seeds."""
     from mlflow.entities import Metric, Param
 
@@ -140,7 +142,9 @@ def _sum_up(parent: Parent, comparison: Comparison) -> None:
         parent.client.set_terminated(run_id, "FINISHED")
 
 
-def _intervals(comparison: Comparison) -> dict[str, dict[str, float]]:
+def _intervals(comparison: "Comparison") -> dict[str, dict[str, float]]:
+    from lossbench.compare.statistics import mean_interval
+
     sums: dict[str, dict[str, float]] = {}
     for label, entries in comparison.entries.items():
         finished = [entry["metrics"]["last"] for entry in entries.values() if entry["status"] == "finished"]
