@@ -5,6 +5,7 @@ address with `viewStateShareKey=KEY`. It was made with MLflow 3.17; the format i
 browser looks at the page.
 """
 
+import colorsys
 import hashlib
 import json
 from typing import Any
@@ -13,10 +14,7 @@ from lossbench.catalogue import loss_names
 from lossbench.metric_names import COLUMNS
 
 RUNS = "tags.`lossbench.kind` = 'run' and tags.`lossbench.status` = 'finished'"
-PALETTE = (
-    "#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#9d755d", "#eeca3b", "#ff9da6", "#2f4b7c",
-    "#8c6d31", "#17becf", "#bcbd22", "#637939", "#843c39", "#7b4173", "#3182bd", "#e6550d", "#31a354", "#756bb1",
-)  # fmt: skip
+GOLDEN = (5**0.5 - 1) / 2
 
 
 def color_of(loss: str) -> str:
@@ -30,7 +28,9 @@ def color_of(loss: str) -> str:
     """
     names = loss_names()
     place = names.index(loss) if loss in names else int(hashlib.sha256(loss.encode()).hexdigest(), 16)
-    return PALETTE[place % len(PALETTE)]
+    # Steps of the golden ratio around the circle of hues keep any few of them apart.
+    parts = colorsys.hls_to_rgb(place * GOLDEN % 1, 0.35 + 0.08 * (place % 3), 0.65)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in parts)
 
 
 def view_tags(task: str) -> dict[str, str]:
