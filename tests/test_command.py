@@ -105,11 +105,8 @@ print("imported:", *sorted({name.partition(".")[0] for name in sys.modules} | se
     ("arguments", "unused"),
     [
         (["--help"], {"lightning_fabric", "matplotlib", "mlflow", "numpy", "pandas", "scipy", "sklearn", "torch"}),
-        (
-            ["data=outliers", "tracking=none"],
-            {"lossbench.compare", "mlflow", "optuna", "pandas", "sklearn", "sqlalchemy"},
-        ),
-        (["data=digits", "tracking=none"], {"lossbench.compare", "mlflow", "optuna", "pandas", "sqlalchemy"}),
+        (["data=outliers", *ONE_EPOCH], {"lossbench.compare", "mlflow", "optuna", "pandas", "sklearn", "sqlalchemy"}),
+        (["data=digits", *ONE_EPOCH], {"lossbench.compare", "mlflow", "optuna", "sqlalchemy"}),
     ],
 )
 def test_a_command_imports_only_what_it_uses(tmp_path, arguments, unused):
