@@ -49,7 +49,7 @@ class Segment:
     def gradients(self, run: int) -> list[Tensor]:
         """Return the gradients of one run, to change them in place: of its network and of its loss."""
         own = [parameter.grad for parameter in self._own[run] if parameter.grad is not None]
-        stacked = [(part.gradient(), part.row(run)) for part in self._parts if run in part.rows]
+        stacked = [(part.gradient(), part.rows[run]) for part in self._parts if run in part.rows]
         return [gradient[row] for gradient, row in stacked if gradient is not None] + own
 
     def state_of(self, run: int) -> State:
@@ -69,7 +69,7 @@ class Segment:
         """Go on from the checkpoints of the runs, all of the same epoch."""
         kept = {run: iter(checkpoints[run]["optimizer_states"][0]["state"].values()) for run in self.runs}
         for part in self._parts:
-            states = {part.row(run): next(kept[run]) for run in part.rows}
+            states = {part.rows[run]: next(kept[run]) for run in part.rows}
             self.optimizer.state[part.leaf] = {
                 key: _joined({row: state[key] for row, state in states.items()}, part.leaf)
                 for key in next(iter(states.values()))
@@ -92,10 +92,6 @@ class _Part:
         self._stacked, self._slice = stacked, slice(start, stop)
         whole = (start, stop) == (0, len(stacked))
         self.leaf = stacked if whole else nn.Parameter(stacked.data[start:stop])
-
-    def row(self, run: int) -> int:
-        """Return the row of a run in the leaf."""
-        return self.rows[run]
 
     def gradient(self) -> Tensor | None:
         """Return the gradient of the rows."""
@@ -121,7 +117,7 @@ def _row(value: Any, part: _Part, run: int) -> Any:
     """Return a run's part of a piece of optimizer state: its row, or the whole where all share it, as a step count."""
     if not torch.is_tensor(value):
         return value
-    return value[part.row(run)].clone() if value.shape == part.leaf.shape else value.clone()
+    return value[part.rows[run]].clone() if value.shape == part.leaf.shape else value.clone()
 
 
 def _joined(rows: Mapping[int, Any], leaf: Tensor) -> Any:
