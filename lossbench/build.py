@@ -59,10 +59,10 @@ def build_trainer(node: DictConfig, callbacks: list[pl.Callback], folder: Path) 
     return trainer
 
 
-def build_loss(node: DictConfig, task: Any, context: dict[str, Any]) -> BoundLoss:
+def build_loss(node: DictConfig, task: Any, context: dict[str, Any], learner: str = "supervised") -> BoundLoss:
     """Bind the loss of a config node to the run's context."""
     parameters: Any = OmegaConf.to_container(node, resolve=True)
-    return bind(locate(node["_target_"]), hyperparameters(parameters), context, task)
+    return bind(locate(node["_target_"]), hyperparameters(parameters), context, task, learner)
 
 
 def build_network(
@@ -82,7 +82,7 @@ def build_network(
     num_features = getattr(backbone, "num_features", None)
     if not isinstance(num_features, int):
         raise ConfigError(f"model {node['_target_']} needs an attribute num_features: the width of what it returns.")
-    num_outputs = num_classes if loss.declaration.task == "multiclass" and num_classes else 1
+    num_outputs = loss.num_outputs(num_classes)
     with random_state(derive_seed(seed, "head")):
         head: nn.Module
         if head_of(node, loss) == "linear":

@@ -16,11 +16,9 @@ from lossbench.data.loader import Batch
 from lossbench.errors import ConfigError, Diverged
 from lossbench.learners import Supervised
 from lossbench.losses import load_loss
+from lossbench.metric_names import BASELINE
 from lossbench.streams import derive_seed
 from lossbench.weighting import none
-
-BASELINE = {"regression": "mse", "binary": "bce", "multiclass": "cross_entropy"}
-"""The baseline of each task that a loss serves; it takes the same outputs and targets as the loss."""
 
 
 def calibrate(learner: Supervised, data: Any) -> dict[str, Any]:

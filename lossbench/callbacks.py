@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 
 from lossbench import progress
-from lossbench.learners import Supervised
+from lossbench.learners import Learner
 from lossbench.tracking.run import RunTracker
 
 
@@ -60,7 +60,7 @@ class Cost(pl.Callback):
 class Tell(pl.Callback):
     """Send each finished epoch of some learners to their trackers, and of one of them to the terminal."""
 
-    def __init__(self, learners: Mapping[RunTracker, Supervised]) -> None:
+    def __init__(self, learners: Mapping[RunTracker, Learner]) -> None:
         self.learners = learners
         self._told = dict.fromkeys(learners, 0)
 
@@ -73,7 +73,7 @@ class Tell(pl.Callback):
         self._tell()
 
     def _tell(self) -> None:
-        newest: tuple[dict[str, float], Supervised] | None = None
+        newest: tuple[dict[str, float], Learner] | None = None
         for tracker, learner in self.learners.items():
             for row in learner.history[self._told[tracker] :]:
                 tracker.log({name: value for name, value in row.items() if name != "epoch"}, step=int(row["epoch"]))

@@ -19,9 +19,14 @@ RUN_CONTEXT = frozenset({"class_counts", "num_classes", "max_epochs", "num_sampl
 """Context that holds for a whole run."""
 STEP_CONTEXT = frozenset({"epoch", "features", "index", "inputs"})
 """Context that changes from step to step."""
+NOT_PARAMETERS = ("_target_", "_partial_", "defaults", "search")
+"""The keys of a loss's YAML that are no hyper-parameters."""
 
 SERVES = {"regression": {"regression"}, "binary": {"binary", "multiclass"}, "multiclass": {"multiclass"}}
 """The tasks of losses that can train each task of data: two classes may also be trained with two logits."""
+
+CURVED = ("binary", "multiclass", "regression")
+"""The tasks whose losses can be drawn as curves: over a margin, or over a residual."""
 
 _FAMILIES = Path(__file__).parent / "losses"
 
@@ -38,6 +43,8 @@ class LossFacts:
     problem: str = ""
     head: str = "linear"
     reduction: str = "mean"
+    learner: str = "supervised"
+    outputs: int | str = 1
     ranges: dict[str, str] = field(default_factory=dict)
     coupled: bool = False
     detached: str = ""
@@ -110,12 +117,12 @@ def default_parameters(name: str) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"loss={name}: no such loss. {nearest(name, loss_names())}")
     node: Any = OmegaConf.to_container(OmegaConf.load(path))
-    return {key: value for key, value in node.items() if key not in ("_partial_", "search")}
+    return {key: value for key, value in node.items() if key == "_target_" or key not in NOT_PARAMETERS}
 
 
 def hyperparameters(node: Mapping[Any, Any]) -> dict[str, Any]:
     """Return the hyper-parameters of a loss's config node: all but what Hydra and the tuning read."""
-    return {str(key): node[key] for key in node if key not in ("_target_", "_partial_", "search")}
+    return {str(key): node[key] for key in node if key not in NOT_PARAMETERS}
 
 
 def locate(target: str) -> Any:

@@ -8,12 +8,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lossbench.catalogue import SERVES, default_parameters, facts_of, hyperparameters, locate, losses_for
+from lossbench.catalogue import SERVES, default_parameters, facts_of, hyperparameters, locate, losses_for, own_choices
 from lossbench.cells import Cell
 from lossbench.engine import ENGINES, engine_of
 from lossbench.errors import ConfigError, nearest
 from lossbench.intervals import contains
-from lossbench.metric_names import METRICS
+from lossbench.metric_names import BASELINE, METRICS
 from lossbench.shapes import INPUT_SHAPES, require_fit
 
 RANGES = {
@@ -117,7 +117,7 @@ def _check_choice(key: str, value: Any, allowed: list[str]) -> None:
 
 def _check_targets(cell: Cell) -> None:
     """Import what the user brings in place of our own parts."""
-    for group in ("data", "model", "optimizer", "scheduler", "weighting"):
+    for group in ("data", "learner", "model", "optimizer", "scheduler", "weighting"):
         target = str(cell.config[group]["_target_"])
         if target.partition(".")[0] not in ("lossbench", "torch", "pytorch_lightning"):
             locate(target)
@@ -129,13 +129,14 @@ def _check_loss(cell: Cell) -> None:
     task = cell.config.data.task
     _check_choice("data.task", task, list(SERVES))
     if facts is None:
-        _check_own_loss(node, task)
+        _check_own_loss(node, task, cell.choices["learner"])
         return
     if facts.task not in SERVES[task]:
         raise ConfigError(
             f"loss={cell.loss} is for {facts.task}, but data={cell.data} is {task}. "
             f"Losses that serve {task}: {', '.join(losses_for(task))}."
         )
+    _check_learner(cell, facts.learner)
     for name, interval in facts.ranges.items():
         value = node.get(name)
         if value is not None and not contains(interval, OmegaConf.to_object(value) if _nested(value) else value):
@@ -145,13 +146,27 @@ def _check_loss(cell: Cell) -> None:
             )
 
 
-def _check_own_loss(node: DictConfig, task: str) -> None:
+def _check_learner(cell: Cell, wanted: str) -> None:
+    """Check that the loss is learned in the way it was made for, and that no part is chosen that does not train."""
+    learner = cell.choices["learner"]
+    if learner != wanted and wanted in own_choices("learner"):
+        raise ConfigError(f"loss={cell.loss} is learned by learner={wanted}, not by learner={learner}. Leave it out.")
+    for group, default in {"model": None, "weighting": "none"}.items():
+        chosen = [line for line in cell.overrides if line.startswith((f"{group}=", f"{group}."))]
+        if learner != "supervised" and chosen and cell.choices[group] != default:
+            raise ConfigError(
+                f"{chosen[0]}: {group} is for what predicts and compares, loss={cell.loss} trains the networks of "
+                f"learner={learner}. Its settings: python -m lossbench loss={cell.loss} --cfg job --package learner"
+            )
+
+
+def _check_own_loss(node: DictConfig, task: str, learner: str) -> None:
     """Bind a user's loss and call it once on made-up outputs: its shape is seen before any training."""
     target = locate(node["_target_"])
     from lossbench.losses.binding import bind
     from lossbench.probe import probe
 
-    num_classes = None if task == "regression" else 10 if task == "multiclass" else 2
+    num_classes = {"binary": 2, "multiclass": 10}.get(task)
     context = {
         "class_counts": list(range(num_classes or 0, 0, -1)),
         "num_classes": num_classes,
@@ -159,26 +174,30 @@ def _check_own_loss(node: DictConfig, task: str) -> None:
         "num_samples": 100,
         "num_features": 4,
     }
-    probe(bind(target, hyperparameters(node), context, task), num_classes, name=str(node["_target_"]))  # type: ignore[arg-type]
+    loss = bind(target, hyperparameters(node), context, task, learner)  # type: ignore[arg-type]
+    probe(loss, num_classes, name=str(node["_target_"]))
 
 
 def _check_task(cell: Cell) -> None:
-    data, regression = cell.config.data, cell.config.data.task == "regression"
+    data, task = cell.config.data, str(cell.config.data.task)
+    classes, numbers = task in ("binary", "multiclass"), task in ("distributional", "regression")
     for key in ("monitor", "compare.metric"):
         metric = OmegaConf.select(cell.config, key)
         if metric is not None and not str(metric).startswith(("recall/", "clean/")):
             _check_choice(key, metric, METRICS[data.task])
     if data.get("source") in INPUT_SHAPES:
         require_fit(str(cell.config.model["_target_"]).rpartition(".")[2], INPUT_SHAPES[data.source])
-    if regression and cell.weighting != "none":
-        raise ConfigError(f"weighting={cell.weighting} needs classes, but data={cell.data} is regression. Use none.")
-    if regression and cell.config.model.get("head") == "cosine":
-        raise ConfigError(f"model.head=cosine needs classes, but data={cell.data} is regression. Use linear or auto.")
-    for group in ("imbalance", "noise") if regression else ("contamination",):
+    if not classes and cell.weighting != "none":
+        raise ConfigError(f"weighting={cell.weighting} needs classes, but data={cell.data} is {task}. Use none.")
+    if not classes and cell.config.model.get("head") == "cosine":
+        raise ConfigError(f"model.head=cosine needs classes, but data={cell.data} is {task}. Use linear or auto.")
+    if task not in BASELINE and cell.config.optimizer.get("calibrate") == "gradient":
+        raise ConfigError(f"optimizer.calibrate=gradient has no baseline for {task}. Use none.")
+    for group, fits in {"imbalance": classes, "noise": classes, "contamination": numbers}.items():
         kind = (data.get(group) or {}).get("kind", "none")
-        if kind != "none":
-            wanted = "classification" if regression else "regression"
-            raise ConfigError(f"data/{group}={kind} is for {wanted}, but data={cell.data} is {data.task}. Use none.")
+        if kind != "none" and not fits:
+            wanted = "regression" if group == "contamination" else "classification"
+            raise ConfigError(f"data/{group}={kind} is for {wanted}, but data={cell.data} is {task}. Use none.")
 
 
 def _nested(value: Any) -> bool:

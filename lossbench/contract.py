@@ -64,7 +64,12 @@ class Subject:
         """What it says of itself, read from the imported object; empty where it says nothing."""
         said: dict[str, Any] = {"task": "", "link": "", "source": ""}
         if self.declaration is not None:
-            said = {**vars(self.declaration), "link": getattr(self.declaration.link, "__name__", "")}
+            outputs = self.declaration.outputs
+            said = {
+                **vars(self.declaration),
+                "link": getattr(self.declaration.link, "__name__", ""),
+                "outputs": outputs if isinstance(outputs, int) else outputs.__name__,
+            }
         forward = getattr(self.factory, "forward", None)
         calls = [self.factory] if forward is None else [self.factory, forward]
         needs = [name for call in calls for name in context_names(call) if name not in (self.parameters or {})]
@@ -85,7 +90,7 @@ class Subject:
         """Bind it to its hyper-parameters and to a made-up run, both with changes; always with the same seed."""
         counts = list(CLASS_COUNTS[:2] if self.bound_task == "binary" else CLASS_COUNTS)
         context: dict[str, Any] = {"max_epochs": 10, "num_samples": sum(counts), "num_features": 4}
-        if self.bound_task != "regression":
+        if self.bound_task in ("binary", "multiclass"):
             context |= {"class_counts": counts, "num_classes": len(counts)}
         own = {key: value for key, value in changes.items() if key not in RUN_CONTEXT}
         context |= {key: value for key, value in changes.items() if key in RUN_CONTEXT}
@@ -94,6 +99,8 @@ class Subject:
             return bind(self.factory, {**(self.parameters or {}), **own}, context, self.task)
 
 
+LINKED = ("binary", "multiclass", "regression")
+"""The tasks whose links give probabilities or one prediction."""
 Point = Callable[[Subject], None]
 
 
@@ -288,6 +295,8 @@ POINTS: tuple[Point, ...] = (return_one_number_per_sample, *BEHAVIOUR, *ADVICE)
 def points_for(subject: Subject) -> list[Point]:
     """Return the points that apply to a loss."""
     left_out: set[Point] = set()
+    if subject.bound_task not in LINKED:
+        left_out.add(link_to_probabilities_or_predictions)
     if subject.bound_task != "multiclass" or inspect.isclass(subject.factory):
         left_out.add(treat_all_classes_alike)  # one output has no classes; a module may hold parameters for each
     if subject.declaration is not None and subject.declaration.coupled:

@@ -140,7 +140,9 @@ def why_alone(cell: Cell, forced: bool = False) -> str | None:
     optimizer = str(cell.config.optimizer["_target_"])
     callbacks = {str(callback["_target_"]) for callback in trainer.get("callbacks") or []}
     changed = [name for name, default in DEFAULTS.items() if trainer.get(name, default) != default]
+    learner = cell.choices["learner"]
     reasons = {
+        f"learner={learner} has no stacked form": learner != "supervised",
         f"{model} has no stacked form": model not in STACKED_MODELS,
         f"data={cell.data} brings its own batches": cell.config.data["_target_"] != "lossbench.data.DataModule",
         f"{optimizer} may mix what is stacked": optimizer.removeprefix("torch.optim.") not in ELEMENTWISE,

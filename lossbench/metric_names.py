@@ -7,6 +7,9 @@ MONITOR = {
 }
 """The metric of each task that picks the best validation epoch."""
 
+BASELINE = {"regression": "mse", "binary": "bce", "multiclass": "cross_entropy"}
+"""The plain loss of each task of losses, by which others are calibrated: it takes the same outputs and targets."""
+
 COLUMNS = {
     "regression": ["mae", "rmse", "median_ae", "r2", "mae_observed"],
     "binary": ["balanced_accuracy", "accuracy", "macro_f1", "auroc", "nll", "brier", "ece"],

@@ -8,16 +8,17 @@ import torch
 from omegaconf import OmegaConf
 
 from lossbench import record
-from lossbench.learners import Supervised
+from lossbench.learners import Learner
 from lossbench.pictures import draw_run
 from lossbench.record import Record
 
 
-def write_outcome(folder: Path, entry: Record, learner: Supervised) -> list[Path]:
+def write_outcome(folder: Path, entry: Record, learner: Learner) -> list[Path]:
     """Complete the record and write all files of a run, the record last; return their paths.
 
     `predictions.npz` holds the test set at the last epoch, `predictions_best.npz` at the best validation epoch, and
-    `validation.npz` the validation part at the last epoch, with a mask of its `contaminated` samples.
+    `validation.npz` the validation part at the last epoch, with a mask of its `contaminated` samples. `snapshots.npz`
+    holds what the learner's snapshots show, with the epochs as first axis.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ def write_outcome(folder: Path, entry: Record, learner: Supervised) -> list[Path
         The folder of the run.
     entry : dict
         Its record; the metrics and the history are added here.
-    learner : Supervised
+    learner : Learner
         The learner after training, however it ended.
 
     """
@@ -47,6 +48,10 @@ def write_outcome(folder: Path, entry: Record, learner: Supervised) -> list[Path
         if predictions:
             files.append(folder / name)
             _write_arrays(files[-1], predictions)
+    if learner.snapshots:
+        files.append(folder / "snapshots.npz")
+        names = learner.snapshots[0]
+        _write_arrays(files[-1], {name: torch.stack([each[name] for each in learner.snapshots]) for name in names})
     files += draw_run(folder, entry, last)
     record.write(folder, entry)
     return [*files, folder / record.FILE]

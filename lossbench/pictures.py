@@ -30,11 +30,9 @@ def draw_run(folder: Path, entry: Record, last: dict[str, Any] | None) -> list[P
     paths = []
     if entry["history"]:
         paths.append(_save(folder / "learning_curves.png", lambda axes: _learning_curves(axes, entry)))
-    if last is not None and "test" in last:
-        if entry["task"] == "regression":
-            paths.append(_save(folder / "predictions.png", lambda axes: _predictions(axes, last["test"])))
-        else:
-            paths.append(_save(folder / "confusion_matrix.png", lambda axes: _confusion(axes, last["test"])))
+    if last is not None and "test" in last and entry["task"] in OF_PREDICTIONS:
+        name, draw = OF_PREDICTIONS[entry["task"]]
+        paths.append(_save(folder / f"{name}.png", lambda axes: draw(axes, last["test"])))
     return paths
 
 
@@ -75,6 +73,14 @@ def _predictions(axes: Axes, test: dict[str, Any]) -> None:
     axes.plot(ends, ends, color="black", linewidth=0.8)
     axes.set(xlabel="target", ylabel="prediction", title="test set")
     axes.grid(alpha=0.3)
+
+
+OF_PREDICTIONS: dict[str, tuple[str, Callable[[Axes, dict[str, Any]], None]]] = {
+    "binary": ("confusion_matrix", _confusion),
+    "multiclass": ("confusion_matrix", _confusion),
+    "regression": ("predictions", _predictions),
+}
+"""By task, the name of the picture of what is predicted on the test set, and what draws it."""
 
 
 def _save(path: Path, draw: Callable[[Axes], None]) -> Path:

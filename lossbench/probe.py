@@ -1,18 +1,20 @@
 """Call a loss once on made-up outputs, to see that it returns one finite number per sample."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lossbench.errors import ConfigError
-from lossbench.losses.binding import BoundLoss
+from lossbench.losses.binding import PER_CLASS, BoundLoss
 
 _SAMPLES = 6
+MadeUp = tuple[Tensor, Tensor, dict[str, Any]]
 
 
-def made_up(loss: BoundLoss, num_classes: int | None, samples: int = _SAMPLES) -> tuple[Tensor, Tensor, dict[str, Any]]:
+def made_up(loss: BoundLoss, num_classes: int | None, samples: int = _SAMPLES) -> MadeUp:
     """Return outputs, target and step context of the shapes that a loss meets in training.
 
     Parameters
@@ -25,14 +27,17 @@ def made_up(loss: BoundLoss, num_classes: int | None, samples: int = _SAMPLES) -
         Number of samples N.
 
     """
-    generator = torch.Generator().manual_seed(0)
-    one_output = loss.declaration.task in ("regression", "binary")
-    shape = (samples,) if one_output else (samples, num_classes or 1)
-    outputs = torch.randn(shape, generator=generator)
+    return MADE_UP[loss.declaration.learner](loss, num_classes, samples, torch.Generator().manual_seed(0))
+
+
+def _to_compare(loss: BoundLoss, num_classes: int | None, samples: int, generator: torch.Generator) -> MadeUp:
+    task, width = loss.declaration.task, loss.num_outputs(num_classes)
+    one_output = width == 1 and task not in PER_CLASS
+    outputs = torch.randn((samples,) if one_output else (samples, width), generator=generator)
     target = torch.arange(samples) % (num_classes or 1)
-    if loss.declaration.task == "regression":
+    if task == "regression":
         target = torch.randn(samples, generator=generator)
-    elif loss.declaration.task == "binary":
+    elif task == "binary":
         target = target.float()
     context = {
         "epoch": 0,
@@ -41,6 +46,10 @@ def made_up(loss: BoundLoss, num_classes: int | None, samples: int = _SAMPLES) -
         "inputs": torch.randn(samples, 4, generator=generator),
     }
     return outputs, target, context
+
+
+MADE_UP: dict[str, Callable[[BoundLoss, int | None, int, torch.Generator], MadeUp]] = {"supervised": _to_compare}
+"""By way of learning, what makes up outputs, target and step context."""
 
 
 def probe(loss: BoundLoss, num_classes: int | None, name: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lossbench import progress, record
@@ -24,11 +25,12 @@ from lossbench.build import (
 )  # fmt: skip
 from lossbench.calibration import calibrate
 from lossbench.callbacks import Cost, Tell
+from lossbench.catalogue import locate
 from lossbench.cells import Cell, without
 from lossbench.errors import ConfigError, Killed
-from lossbench.learners import Supervised
-from lossbench.learners.supervised import Problem
+from lossbench.learners import Learner, Problem, Supervised
 from lossbench.metric_names import higher_is_better
+from lossbench.models import Network
 from lossbench.outcome import write_outcome
 from lossbench.probe import probe
 from lossbench.record import Record
@@ -46,7 +48,7 @@ class Run:
 
     cell: Cell
     data: Any
-    learner: Supervised
+    learner: Learner
     tracker: RunTracker
     entry: Record
 
@@ -111,7 +113,7 @@ def _train(cell: Cell, engine: str, threads: int) -> Record:
     return entry
 
 
-def begin(cell: Cell, data: Any, learner: Supervised, engine: Record) -> Run:
+def begin(cell: Cell, data: Any, learner: Learner, engine: Record) -> Run:
     """Write the first record of a cell and open its MLflow run."""
     if cell.config.compile:
         learner.network.compile()
@@ -136,8 +138,8 @@ def threads_of(cell: Cell, available: int) -> int:
     return int(cell.config.get("threads") or (1 if small else available))
 
 
-def build_learner(cell: Cell, data: Any) -> Supervised:
-    """Build network, loss, weighting and optimizer for loaded data."""
+def build_learner(cell: Cell, data: Any) -> Learner:
+    """Build network, loss, weighting and optimizer for loaded data, and the learner that the config names."""
     config = cell.config
     context = {
         "class_counts": data.train_class_counts,
@@ -147,7 +149,7 @@ def build_learner(cell: Cell, data: Any) -> Supervised:
     }
     context = {name: value for name, value in context.items() if value is not None}
     with random_state(derive_seed(config.seed, "loss")):
-        loss = build_loss(config.loss, data.task, context)
+        loss = build_loss(config.loss, data.task, context, cell.choices["learner"])
     probe(loss, data.num_classes, cell.loss)
     problem = Problem(
         task=data.task,
@@ -159,16 +161,22 @@ def build_learner(cell: Cell, data: Any) -> Supervised:
         center=data.target_center,
         scale=data.target_scale,
     )
-    return Supervised(
-        network=build_network(config.model, loss, data.input_shape, data.num_classes, config.seed),
-        loss=loss,
-        weighting=build(config.weighting),
-        optimizer=build(without(config.optimizer, "calibrate")),
-        scheduler=build(config.scheduler),
-        problem=problem,
-        max_epochs=config.trainer.max_epochs,
-        seed=config.seed,
-    )
+    common = {
+        "loss": loss,
+        "optimizer": build(without(config.optimizer, "calibrate")),
+        "scheduler": build(config.scheduler),
+        "problem": problem,
+        "max_epochs": config.trainer.max_epochs,
+        "seed": config.seed,
+    }
+    kind: Any = locate(config.learner._target_)
+    if kind is Supervised:
+        network = build_network(config.model, loss, data.input_shape, data.num_classes, config.seed)
+        return Supervised(network=network, weighting=build(config.weighting), **common)
+    settings: Any = OmegaConf.to_container(without(config.learner, "_target_", "network", "task"), resolve=True)
+    with random_state(derive_seed(config.seed, "network")):
+        network = build(config.learner.network)(input_shape=data.input_shape, num_classes=data.num_classes)
+    return kind(network=network, **settings, **common)
 
 
 def _checkpoints(cell: Cell, problem: Problem) -> list[ModelCheckpoint]:
@@ -182,9 +190,12 @@ def _checkpoints(cell: Cell, problem: Problem) -> list[ModelCheckpoint]:
     return [ModelCheckpoint(filename="best", monitor=f"val/{problem.monitor}", mode=mode, **common), last]
 
 
-def _describe(cell: Cell, data: Any, learner: Supervised) -> Record:
+def _describe(cell: Cell, data: Any, learner: Learner) -> Record:
     """Return the part of the record that is known before training."""
     network = learner.network
+    parts = {"weights": network}
+    if isinstance(network, Network):
+        parts = {"weights": network.backbone, "head": network.head}
     return {
         "key": cell.key,
         "problem": cell.problem,
@@ -192,6 +203,7 @@ def _describe(cell: Cell, data: Any, learner: Supervised) -> Record:
         "status": "running",
         "loss": cell.loss,
         "weighting": cell.weighting,
+        "learner": cell.choices["learner"],
         "head": head_of(cell.config.model, learner.loss),
         "seed": cell.config.seed,
         "task": data.task,
@@ -201,8 +213,7 @@ def _describe(cell: Cell, data: Any, learner: Supervised) -> Record:
         "protocol": cell.resolved.get("protocol", {"name": "default"}),
         "data": data.facts(),
         "hashes": {
-            "weights": hash_of(network.backbone.state_dict().values()),
-            "head": hash_of(network.head.state_dict().values()),
+            **{name: hash_of(module.state_dict().values()) for name, module in parts.items()},
             **data.hashes,
         },
         "parameters": sum(parameter.numel() for parameter in learner.parameters()),
@@ -215,7 +226,7 @@ def _describe(cell: Cell, data: Any, learner: Supervised) -> Record:
     }
 
 
-def _fit(cell: Cell, trainer: pl.Trainer, learner: Supervised, data: Any) -> Record:
+def _fit(cell: Cell, trainer: pl.Trainer, learner: Learner, data: Any) -> Record:
     """Train, or go on from the last checkpoint; say how it ended."""
     last = cell.path / "checkpoints" / "last.ckpt"
     if last.exists():
@@ -232,7 +243,7 @@ def _fit(cell: Cell, trainer: pl.Trainer, learner: Supervised, data: Any) -> Rec
     return {"status": "finished"}
 
 
-def train(trainer: pl.Trainer, learner: Supervised, data: Any, checkpoint: Path | None = None) -> None:
+def train(trainer: pl.Trainer, learner: Learner, data: Any, checkpoint: Path | None = None) -> None:
     """Train, from a checkpoint if there is one, and see to it that the last epoch is evaluated."""
     trainer.fit(learner, datamodule=data, ckpt_path=checkpoint and str(checkpoint))
     if learner.last is None or learner.last["epoch"] != learner.history[-1]["epoch"]:

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from torch.nn import functional as F
 
 from lossbench import CONF, contract, links
-from lossbench.catalogue import declared_losses, locate, loss_names
+from lossbench.catalogue import declared_losses, hyperparameters, locate, loss_names
 from lossbench.contract import Subject, examine, points_for
 from lossbench.errors import ConfigError
 from lossbench.intervals import contains
@@ -21,7 +21,7 @@ LOSSES = loss_names()
 
 def subject_of(name: str) -> Subject:
     node = OmegaConf.to_container(OmegaConf.load(CONF / "loss" / f"{name}.yaml"))
-    parameters = {key: value for key, value in node.items() if key not in ("_target_", "_partial_", "search")}
+    parameters = hyperparameters(node)
     return Subject(name, locate(node["_target_"]), parameters, node.get("search", {}), in_catalogue=True)
 
 

@@ -55,7 +55,7 @@ def predictions_file(analysis: Analysis) -> tuple[str, str]:
 
 def class_pictures(analysis: Analysis) -> list[Picture]:
     """Draw reliability and confusion of each loss; the files of each run are read once."""
-    if analysis.comparison.task == "regression":
+    if analysis.comparison.task not in ("binary", "multiclass"):
         return []
     name, epoch = predictions_file(analysis)
     found = {}

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from lossbench.catalogue import hyperparameters, locate
+from lossbench.catalogue import CURVED, hyperparameters, locate
 from lossbench.compare.analysis import Analysis
 from lossbench.compare.drawing import Picture, colors
 from lossbench.errors import first_line
@@ -26,6 +26,8 @@ def loss_curves(analysis: Analysis, folder: Path) -> tuple[Picture | None, str]:
         from lossbench.loss_curves import draw_loss_curves
     except ImportError as error:
         return None, f"The curves of the losses are not drawn: {error}."
+    if analysis.comparison.task not in CURVED:
+        return None, ""
     losses, problems = {}, []
     for label, node in _distinct(analysis).items():
         try:

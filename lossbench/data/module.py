@@ -18,6 +18,8 @@ from lossbench.errors import ConfigError
 from lossbench.streams import numpy_stream
 
 NONE: Mapping[str, Any] = {"kind": "none"}
+ALSO_SERVES = {"binary": (), "multiclass": ("generation",), "regression": ("distributional",)}
+"""The tasks that a source serves beside its own: images can be generated, a number's distribution predicted."""
 
 
 class DataModule(pl.LightningDataModule):
@@ -182,10 +184,10 @@ class DataModule(pl.LightningDataModule):
         return facts
 
     def _check(self, source: Source) -> None:
-        if self.task != source.task:
+        if self.task != source.task and self.task not in ALSO_SERVES[source.task]:
             raise ConfigError(f"data.task={self.task}, but data.source={self.source} is {source.task}.")
         corruptions = {"imbalance": self.imbalance, "noise": self.noise, "contamination": self.contamination}
-        for name in ("imbalance", "noise") if self.task == "regression" else ("contamination",):
+        for name in ("contamination",) if source.num_classes else ("imbalance", "noise"):
             if (kind := corruptions[name]["kind"]) != "none":
                 raise ConfigError(f"data.{name}.kind={kind} does not apply to {self.task} data; allowed: none.")
 
@@ -213,12 +215,17 @@ class DataModule(pl.LightningDataModule):
         self._sizes = {"train": len(train), "val": len(val), "test": len(test.index)}
         parts = {"val": training.samples.select(val), "test": test, "train": training.samples.select(train)}
         parts = {name: self._standardised(samples) for name, samples in parts.items()}
+        # What is generated is compared with the data as they are: images in 0..1, points in their own units.
+        mean, std = source.mean, source.std
+        if self.task == "generation":
+            mean, std = torch.zeros_like(mean), torch.ones_like(std)
         self._train_loader = BatchLoader(
-            parts["train"], self.batch_size, source.mean, source.std, seed=self.run_seed, augment=self.augment
+            parts["train"], self.batch_size, mean, std, seed=self.run_seed, augment=self.augment
         )
-        evaluated = [*(["val"] if len(val) else []), "test", *(["train"] if self.noise_kind != "none" else [])]
+        noisy = self.noise_kind != "none" and self.task in ("binary", "multiclass")
+        evaluated = [*(["val"] if len(val) else []), "test", *(["train"] if noisy else [])]
         self.evaluation_loaders = {
-            name: BatchLoader(parts[name], self.eval_batch_size, source.mean, source.std) for name in evaluated
+            name: BatchLoader(parts[name], self.eval_batch_size, mean, std) for name in evaluated
         }
 
     def _standardised(self, samples: Batch) -> Batch:

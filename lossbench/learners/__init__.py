@@ -1,3 +1,5 @@
 """Learners: one Lightning module for each way of learning."""
 
+from lossbench.learners.learner import Learner as Learner
+from lossbench.learners.learner import Problem as Problem
 from lossbench.learners.supervised import Supervised as Supervised

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lossbench.errors import Diverged
+from lossbench.learners.learner import Predictions, joined
 from lossbench.learners.stacked_optimizer import Segment
-from lossbench.learners.supervised import Predictions, Supervised, in_full_precision, joined, labels
+from lossbench.learners.supervised import Supervised, in_full_precision, labels
 from lossbench.losses.binding import BoundLoss
 from lossbench.models.stacked_module import StackedModule
 from lossbench.record import Record, ending_of
@@ -183,7 +184,7 @@ class Stack(pl.LightningModule):
         losses = (self._loss_sum / self._samples).tolist()
         for run in self.began:
             if self.endings.get(run, {"status": "finished"})["status"] == "finished":
-                self.learners[run].end_epoch(self.current_epoch, losses[run])
+                self.learners[run].end_epoch(self.current_epoch, losses[run], self._samples)
         for segment in self.segments:
             segment.scheduler.step()
 
@@ -287,7 +288,7 @@ class LossGroup(nn.Module):
                 context[name] = features.index_select(0, self.members).flatten(0, 1)
             else:
                 context[name] = epoch if name == "epoch" else _flat(getattr(batch, name), self.places)
-        return self.loss(chosen.flatten(0, 1), wanted.flatten(), **context).view(wanted.shape)
+        return self.loss(chosen.flatten(0, 1), wanted.flatten(0, 1), **context).view(wanted.shape[:2])
 
 
 def _flat(tensor: Tensor, places: Tensor) -> Tensor:

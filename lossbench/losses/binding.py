@@ -19,6 +19,8 @@ from lossbench.intervals import contains
 from lossbench.links import identity, sigmoid, softmax
 from lossbench.losses.declaration import Declaration, Task
 
+PER_CLASS = ("multiclass",)
+"""The tasks of losses that take an output for each class."""
 TASK_LINKS: dict[str, Callable[..., Tensor]] = {"regression": identity, "binary": sigmoid, "multiclass": softmax}
 
 
@@ -35,7 +37,7 @@ class BoundLoss:
     parameters : mapping
         Its hyper-parameters and run context, by name.
     step_context : tuple of str
-        What each call must supply besides outputs and target: `epoch`, `features`, `index`, `inputs`.
+        What each call must supply besides outputs and target, of `catalogue.STEP_CONTEXT`.
     factor : float
         What its values are multiplied by, where `optimizer.calibrate` says so.
 
@@ -57,6 +59,15 @@ class BoundLoss:
         link = self.declaration.link
         return link(outputs, **{name: self.parameters[name] for name in context_names(link)})
 
+    def num_outputs(self, num_classes: int | None) -> int:
+        """Return how many outputs of the network it takes for each sample."""
+        if self.declaration.task in PER_CLASS and num_classes:
+            return num_classes
+        outputs = self.declaration.outputs
+        if isinstance(outputs, int):
+            return outputs
+        return outputs(**{name: self.parameters[name] for name in context_names(outputs)})
+
     def copy(self) -> "BoundLoss":
         """Return a loss that can be called without a trace: of one with a memory, a copy."""
         return self if self.module is None else replace(self, function=copy.deepcopy(self.module))
@@ -77,7 +88,11 @@ def context_names(function: Callable[..., Any]) -> list[str]:
 
 
 def bind(
-    factory: Callable[..., Any], parameters: Mapping[str, Any], context: Mapping[str, Any], task: Task = "multiclass"
+    factory: Callable[..., Any],
+    parameters: Mapping[str, Any],
+    context: Mapping[str, Any],
+    task: Task = "multiclass",
+    learner: str = "supervised",
 ) -> BoundLoss:
     """Bind a loss to its hyper-parameters and to the run's context.
 
@@ -89,8 +104,8 @@ def bind(
         Hyper-parameters by name.
     context : mapping
         What the run can supply: `class_counts`, `num_classes`, `max_epochs`, `num_samples`, `num_features`.
-    task : str
-        The task that a loss without a declaration is taken to serve.
+    task, learner : str
+        The task that a loss without a declaration is taken to serve, and the way of learning.
 
     Raises
     ------
@@ -98,7 +113,8 @@ def bind(
         If the loss asks for something that nobody supplies, or a parameter is outside its range.
 
     """
-    declaration = getattr(factory, "declaration", None) or Declaration(task, TASK_LINKS[task], source="")
+    link = TASK_LINKS.get(task, identity)
+    declaration = getattr(factory, "declaration", None) or Declaration(task, link, source="", learner=learner)
     for name, value in parameters.items():
         if name in declaration.ranges and value is not None and not contains(declaration.ranges[name], value):
             raise ConfigError(f"loss.{name}={value} is out of range: allowed is {declaration.ranges[name]}.")

@@ -26,6 +26,11 @@ class Declaration:
         The difficulty it was made for: "imbalance", "noise", "outliers", "calibration", or "" for none.
     head : str
         The last layer it needs: "linear", or "cosine" (features and weights normalised, no bias).
+    learner : str
+        The way of learning that it is for: a choice of the group `learner`.
+    outputs : int or callable
+        For a loss of several outputs to each sample that are not classes: how many, or a function of its parameters,
+        which it asks for by name as a link does.
     reduction : str
         How the batch is reduced: "mean", or "sum" for the few losses that are defined as sums.
     ranges : mapping
@@ -43,6 +48,8 @@ class Declaration:
     problem: str = ""
     head: Literal["linear", "cosine"] = "linear"
     reduction: Literal["mean", "sum"] = "mean"
+    learner: str = "supervised"
+    outputs: int | Callable[..., int] = 1
     ranges: Mapping[str, str] = field(default_factory=dict)
     coupled: bool = False
     detached: str = ""
@@ -56,6 +63,8 @@ def loss(
     problem: str = "",
     head: Literal["linear", "cosine"] = "linear",
     reduction: Literal["mean", "sum"] = "mean",
+    learner: str = "supervised",
+    outputs: int | Callable[..., int] = 1,
     ranges: Mapping[str, str] | None = None,
     coupled: bool = False,
     detached: str = "",
@@ -64,7 +73,9 @@ def loss(
 
     The decorated object is returned as it was, with its `Declaration` as the attribute `declaration`.
     """
-    declaration = Declaration(task, link, source, problem, head, reduction, dict(ranges or {}), coupled, detached)
+    declaration = Declaration(
+        task, link, source, problem, head, reduction, learner, outputs, dict(ranges or {}), coupled, detached
+    )
 
     def declare(function: Declared) -> Declared:
         function.declaration = declaration  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lossbench import CONF
-from lossbench.catalogue import LossFacts, facts_of, hyperparameters, loss_names
+from lossbench.catalogue import CURVED, LossFacts, facts_of, hyperparameters, loss_names
 from lossbench.errors import ConfigError
 
 COMMAND = "python -m lossbench.losses gallery=docs/losses"
@@ -150,7 +150,9 @@ def _described(name: str) -> Described:
 
 
 def _pictures(page: Page, losses: list[Described]) -> dict[str, list[Described]]:
-    """Share the losses of a page out evenly."""
+    """Share the losses of a page out evenly; those of several outputs have no curve."""
+    if page.task not in CURVED:
+        return {}
     count = ceil(len(losses) / CURVES_IN_A_PICTURE)
     size = ceil(len(losses) / max(count, 1))
     return {f"{page.stem}-{number + 1}": losses[number * size : (number + 1) * size] for number in range(count)}

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from lossbench.catalogue import loss_names
-from lossbench.metric_names import COLUMNS
+from lossbench.metric_names import COLUMNS, higher_is_better
 
 RUNS = "tags.`lossbench.kind` = 'run' and tags.`lossbench.status` = 'finished'"
 GOLDEN = (5**0.5 - 1) / 2
@@ -43,12 +43,12 @@ def view_tags(task: str) -> dict[str, str]:
 
     """
     metric = COLUMNS[task][0]
-    shown = ["balanced_accuracy", "accuracy", "nll", "ece"] if task != "regression" else COLUMNS[task][:4]
+    shown = ["balanced_accuracy", "accuracy", "nll", "ece"] if task in ("binary", "multiclass") else COLUMNS[task][:4]
     columns = [f"metrics.`final/{name}`" for name in shown]
     state: dict[str, Any] = {
         "searchFilter": RUNS,
         "orderByKey": f"metrics.`final/{metric}`",
-        "orderByAsc": task == "regression",
+        "orderByAsc": not higher_is_better(metric),
         "selectedColumns": ["params.`loss`", "params.`weighting`", "params.`seed`", *columns],
         "runsHiddenMode": "SHOW_ALL",
         "runsExpanded": {},

@@ -30,7 +30,7 @@ from lossbench.build import build_data, build_trainer
 from lossbench.calibration import calibrate
 from lossbench.cells import Cell
 from lossbench.errors import ConfigError, Diverged, first_line
-from lossbench.learners import Supervised
+from lossbench.learners import Learner
 from lossbench.metric_names import higher_is_better
 from lossbench.run import TORCH_THREADS, build_learner, quiet, threads_of, train
 from lossbench.streams import derive_seed
@@ -240,7 +240,7 @@ class _Report(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report the mean over the seeds so far, of the best epoch so far; not before half of the first run."""
-        assert isinstance(pl_module, Supervised)
+        assert isinstance(pl_module, Learner)
         if pl_module.best is None:
             return
         reached, epochs = pl_module.best["metrics"][f"val/{self.monitor}"], pl_module.current_epoch + 1

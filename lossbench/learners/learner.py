@@ -1,0 +1,258 @@
+"""What all ways of learning share: steps by the mean loss, a history of epochs, evaluations, the best epoch."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lossbench.errors import Diverged
+from lossbench.losses.binding import BoundLoss
+from lossbench.metric_names import higher_is_better
+from lossbench.streams import derive_seed
+
+Predictions = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a learner knows of the data.
+
+    Parameters
+    ----------
+    task : str
+        A key of `lossbench.metric_names.METRICS`.
+    num_classes : int or None
+        Number of classes (of labels, if a sample may have several); None where there are none.
+    class_counts : sequence of int or None
+        Training samples of each class, as observed.
+    evaluated : sequence of str
+        Names of the loaders that are evaluated after each epoch: "test", "val" if there is one, "train" under noise.
+    monitor : str
+        The metric on "val" that picks the best epoch.
+    contaminated : Tensor
+        Indices of the training and validation samples that were corrupted.
+    center, scale : float
+        Regression targets are trained as (target - center) / scale.
+
+    """
+
+    task: str
+    num_classes: int | None
+    class_counts: Sequence[int] | None
+    evaluated: Sequence[str]
+    monitor: str
+    contaminated: Tensor
+    center: float = 0.0
+    scale: float = 1.0
+
+
+class Learner(pl.LightningModule):
+    """Train a network with one loss, and evaluate it on the validation and test parts after each epoch.
+
+    After training, `history` holds the metrics of every epoch, `last` and `best` the evaluations of the last and of the
+    best validation epoch: {"epoch": int, "metrics": {...}, "test": {...}, "val": {...}}.
+
+    A way of learning says what the loss of each sample is (`per_sample_loss`), what an evaluation keeps of a batch
+    (`kept`), and what is predicted and measured of a whole part (`predictions`, `metrics`).
+
+    Parameters
+    ----------
+    network : nn.Module
+        What is trained.
+    loss : BoundLoss
+        The loss of each sample.
+    optimizer, scheduler : callable
+        Make the optimizer from parameter groups, and the schedule from the optimizer.
+    problem : Problem
+        What is known of the data.
+    max_epochs : int
+        Length of the training.
+    seed : int
+        The training seed; the global generator is set from it and the epoch, so that a resumed run is the same run.
+
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: BoundLoss,
+        optimizer: Callable[..., Optimizer],
+        scheduler: Callable[[Optimizer], LRScheduler],
+        problem: Problem,
+        max_epochs: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.loss = loss
+        self.loss_module = loss.module
+        self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
+        self.problem = problem
+        self.max_epochs = max_epochs
+        self.seed = seed
+        self.history: list[dict[str, float]] = []
+        self.last: dict[str, Any] | None = None
+        self.best: dict[str, Any] | None = None
+        self.snapshots: list[dict[str, Any]] = []
+        self._loss_sum: Tensor | float = 0.0
+        self._samples = 0
+        self._term_sums: dict[str, Tensor] = {}
+        self._collected: dict[str, list[Predictions]] = {}
+
+    @abstractmethod
+    def per_sample_loss(self, batch: Any) -> Tensor:
+        """Return the loss (N,) of each sample of a batch."""
+
+    @abstractmethod
+    def kept(self, batch: Any) -> Predictions:
+        """Return what an evaluation keeps of a batch: tensors whose first axis is the sample."""
+
+    @abstractmethod
+    def predictions(self, together: Predictions) -> Predictions:
+        """Turn what was kept of a whole part into what is predicted; this is what the files of a run hold."""
+
+    @abstractmethod
+    def metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
+        """Measure the predictions on a part ("val", "test" or "train")."""
+
+    def snapshot(self) -> Predictions:
+        """Return a few small tensors that show what was learned up to an evaluation; `snapshots` keeps them."""
+        return {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; the name of the current hook, which Lightning sets 40 times a step, in the short way."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Leave batches on the CPU as they are: to walk through them takes a tenth of a small step."""
+        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+    def configure_optimizers(self) -> Any:
+        """Optimize the network, and the parameters of the loss without weight decay."""
+        groups: list[dict[str, Any]] = [{"params": list(self.network.parameters())}]
+        if self.loss_module is not None and (own := list(self.loss_module.parameters())):
+            groups.append({"params": own, "weight_decay": 0.0})
+        optimizer = self.optimizer_factory(groups)
+        return {"optimizer": optimizer, "lr_scheduler": self.scheduler_factory(optimizer)}
+
+    def on_train_epoch_start(self) -> None:
+        """Set this epoch's random numbers."""
+        torch.manual_seed(derive_seed(self.seed, "step", self.current_epoch))
+        self._loss_sum, self._samples, self._term_sums = 0.0, 0, {}
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        """Return the mean loss of the batch (its sum, for the losses that are defined as sums)."""
+        per_sample = self.per_sample_loss(batch)
+        mean = per_sample.mean()
+        self.require_finite(mean)
+        self._loss_sum = self._loss_sum + per_sample.detach().sum()
+        self._samples += len(per_sample)
+        return per_sample.sum() if self.loss.declaration.reduction == "sum" else mean
+
+    def require_finite(self, value: Tensor) -> None:
+        """Raise `Diverged` if the mean loss of a batch is not a finite number."""
+        if not torch.isfinite(value):
+            raise Diverged(self.current_epoch, self.global_step, float(value.detach()))
+
+    def add_terms(self, **terms: Tensor) -> None:
+        """Add the parts (N,) of which the loss of a batch consists; the history has the mean of each over an epoch."""
+        for name, values in terms.items():
+            self._term_sums[name] = self._term_sums.get(name, 0.0) + values.detach().sum()
+
+    def on_train_epoch_end(self) -> None:
+        """Add this epoch to the history."""
+        train_loss = float(self._loss_sum) / max(1, self._samples)
+        self.log("train/loss", train_loss)
+        self.end_epoch(self.current_epoch, train_loss, self._samples)
+
+    def end_epoch(self, epoch: int, train_loss: float, samples: int) -> None:
+        """Add an epoch of so many samples, with its evaluation if it has one, to the history."""
+        evaluated = self.last["metrics"] if self.last and self.last["epoch"] == epoch else {}
+        terms = {f"train/{name}": float(total) / max(1, samples) for name, total in self._term_sums.items()}
+        self.history.append({"epoch": epoch, "train/loss": train_loss, **terms, **evaluated})
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the previous evaluation."""
+        self._collected = {name: [] for name in self.problem.evaluated}
+
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Keep what matters of one evaluation batch."""
+        part = {name: tensor.detach().cpu() for name, tensor in self.kept(batch).items()}
+        self._collected[self.problem.evaluated[dataloader_idx]].append(part)
+
+    def on_validation_epoch_end(self) -> None:
+        """Compute the metrics of each part."""
+        parts = {name: joined(collected) for name, collected in self._collected.items() if collected}
+        self._collected = {}
+        metrics = self.evaluate(None if self.trainer.state.fn == "validate" else self.current_epoch, parts)
+        # Lightning takes a millisecond for each name; no callback waits for the recall of a class.
+        self.log_dict({name: value for name, value in metrics.items() if "/recall/" not in name})
+
+    def evaluate(self, epoch: int | None, parts: Mapping[str, Predictions]) -> dict[str, float]:
+        """Compute the metrics of an evaluation; keep it as the last one, and as the best one if it is.
+
+        Parameters
+        ----------
+        epoch : int or None
+            Its epoch; None for an evaluation after training, which is that of the last epoch.
+        parts : mapping
+            For each part what `kept` returned for all its samples.
+
+        Returns
+        -------
+        dict of str to float
+            Each metric as "part/name".
+
+        """
+        predicted = {name: self.predictions(together) for name, together in parts.items()}
+        metrics = {
+            f"{name}/{metric}": value
+            for name, predictions in predicted.items()
+            for metric, value in self.metrics(name, predictions).items()
+        }
+        if epoch is None:
+            epoch = int(self.history[-1]["epoch"])
+            self.history[-1] |= metrics
+        kept = {name: predictions for name, predictions in predicted.items() if name != "train"}
+        self.last = {"epoch": epoch, "metrics": metrics, **kept}
+        if self._is_best(metrics):
+            self.best = self.last
+        if shown := self.snapshot():
+            self.snapshots.append({"epoch": torch.tensor(epoch), **shown})
+        return metrics
+
+    def _is_best(self, metrics: dict[str, float]) -> bool:
+        monitor = self.problem.monitor
+        value = metrics.get(f"val/{monitor}")
+        if value is None or not math.isfinite(value):
+            return False
+        if self.best is None:
+            return True
+        best = self.best["metrics"][f"val/{monitor}"]
+        return bool(value > best if higher_is_better(monitor) else value < best)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep history and evaluations, so that a resumed run ends with the record of an undisturbed one."""
+        kept = {"history": list(self.history), "last": self.last, "best": self.best, "snapshots": list(self.snapshots)}
+        checkpoint["lossbench"] = kept
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore what `on_save_checkpoint` kept."""
+        kept = checkpoint["lossbench"]
+        self.history, self.last, self.best = kept["history"], kept["last"], kept["best"]
+        self.snapshots = kept["snapshots"]
+
+
+def joined(collected: Sequence[Predictions], dim: int = 0) -> Predictions:
+    """Join what was kept of the batches of a part."""
+    return {name: torch.cat([part[name] for part in collected], dim) for name in collected[0]}
