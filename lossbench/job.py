@@ -2,7 +2,6 @@
 
 import ctypes
 import logging
-import os
 import shutil
 import sys
 
@@ -12,6 +11,7 @@ from omegaconf import DictConfig
 from lossbench import CONF, record
 from lossbench.cells import Cell
 from lossbench.checks import check_cell
+from lossbench.engine import cores
 from lossbench.errors import ConfigError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -54,5 +54,4 @@ def _share_cores(jobs: int | None) -> None:
     if jobs is not None and jobs != 1:
         import torch
 
-        cores = os.cpu_count() or 1
-        torch.set_num_threads(max(1, cores // (jobs if jobs > 0 else cores)))
+        torch.set_num_threads(max(1, cores() // (jobs if jobs > 0 else cores())))
