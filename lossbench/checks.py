@@ -31,6 +31,7 @@ RANGES = {
     "data.eval_batch_size": "[1, inf)",
     "data.max_train": "[1, inf)",
     "data.max_test": "[1, inf)",
+    "learner.beam_width": "[1, inf)",
     "model.head_scale": "(0, inf)",
     "optimizer.lr": "(0, inf)",
     "optimizer.momentum": "[0, 1)",

@@ -4,6 +4,7 @@ MONITOR = {
     "regression": "mae_observed",
     "binary": "balanced_accuracy",
     "multiclass": "balanced_accuracy",
+    "sequence": "cer",
 }
 """The metric of each task that picks the best validation epoch."""
 
@@ -14,6 +15,7 @@ COLUMNS = {
     "regression": ["mae", "rmse", "median_ae", "r2", "mae_observed"],
     "binary": ["balanced_accuracy", "accuracy", "macro_f1", "auroc", "nll", "brier", "ece"],
     "multiclass": ["balanced_accuracy", "accuracy", "macro_f1", "auroc", "nll", "brier", "ece"],
+    "sequence": ["cer", "cer_beam", "wer", "exact_line", "nll", "frame_accuracy"],
 }
 """The metrics that a printed table shows, the first one being what it is sorted by."""
 
@@ -25,10 +27,11 @@ METRICS = {
     "regression": [f"{name}{suffix}" for name in ("mae", "median_ae", "r2", "rmse") for suffix in ("", "_observed")],
     "binary": _CLASSIFICATION,
     "multiclass": _CLASSIFICATION,
+    "sequence": ["cer", "cer_beam", "exact_line", "frame_accuracy", "nll", "wer"],
 }
 """The metrics that a task can be sorted or monitored by; there is also the recall of each class: `recall/0` ..."""
 
-_LOWER_IS_BETTER = ("nll", "brier", "ece", "mae", "rmse", "median_ae", "memorised", "loss")
+_LOWER_IS_BETTER = ("nll", "brier", "ece", "mae", "rmse", "median_ae", "memorised", "loss", "cer", "wer")
 
 
 def higher_is_better(metric: str) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lossbench.pictures_sequence import lines_with_posteriors
 from lossbench.record import Record
 
 WIDTH, HEIGHT = 6.4, 4.2
@@ -79,6 +80,7 @@ OF_PREDICTIONS: dict[str, tuple[str, Callable[[Axes, dict[str, Any]], None]]] = 
     "binary": ("confusion_matrix", _confusion),
     "multiclass": ("confusion_matrix", _confusion),
     "regression": ("predictions", _predictions),
+    "sequence": ("posteriors", lines_with_posteriors),
 }
 """By task, the name of the picture of what is predicted on the test set, and what draws it."""
 

@@ -48,7 +48,31 @@ def _to_compare(loss: BoundLoss, num_classes: int | None, samples: int, generato
     return outputs, target, context
 
 
-MADE_UP: dict[str, Callable[[BoundLoss, int | None, int, torch.Generator], MadeUp]] = {"supervised": _to_compare}
+def _lines(loss: BoundLoss, num_classes: int | None, samples: int, generator: torch.Generator) -> MadeUp:
+    """Make up lines of 1 to 3 classes in 7 to 9 frames."""
+    classes, frames = num_classes or 10, 9
+    order = torch.arange(samples)
+    lengths, input_lengths = 1 + order % 3, 7 + order % 3
+    target = torch.randint(classes, (samples, 3), generator=generator)
+    target[torch.arange(3) >= lengths.unsqueeze(1)] = -1
+    place = torch.arange(frames).expand(samples, -1)  # each class in the middle one of three frames
+    alignment = torch.where(place % 3 == 1, target.repeat_interleave(3, dim=1), -1)
+    alignment = torch.where(alignment >= 0, alignment, classes)
+    context = {
+        "alignment": torch.where(place < input_lengths.unsqueeze(1), alignment, -1),
+        "epoch": 0,
+        "index": order,
+        "input_lengths": input_lengths,
+        "inputs": torch.randn(samples, 1, 4, 2 * frames, generator=generator),
+        "target_lengths": lengths,
+    }
+    return torch.randn(samples, frames, classes + 1, generator=generator), target, context
+
+
+MADE_UP: dict[str, Callable[[BoundLoss, int | None, int, torch.Generator], MadeUp]] = {
+    "ctc": _lines,
+    "supervised": _to_compare,
+}
 """By way of learning, what makes up outputs, target and step context."""
 
 

@@ -9,9 +9,11 @@ INPUT_SHAPES = {
     "cifar10": (3, 32, 32),
     "cifar100": (3, 32, 32),
     "diabetes": (10,),
+    "digit_lines": (1, 8, 64),
     "digits": (1, 8, 8),
     "fashion_mnist": (1, 28, 28),
     "mnist": (1, 28, 28),
+    "mnist_lines": (1, 28, 224),
     "outliers": (1,),
 }
 """The shape of one input of each source."""

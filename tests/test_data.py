@@ -96,8 +96,8 @@ def test_generated_regression_has_its_function_and_noise(tmp_path):
 
 
 def test_unknown_source():
-    with pytest.raises(ConfigError, match=r"data\.source=digit: .*Nearest: digits\. Allowed: breast_cancer"):
-        ready("digit")
+    with pytest.raises(ConfigError, match=r"data\.source=digts: .*Nearest: digits\. Allowed: breast_cancer"):
+        ready("digts")
 
 
 # ---------------------------------------------------------------------------------------------------------- loaders

@@ -14,7 +14,7 @@ from lossbench.errors import ConfigError, Killed
 from lossbench.learners import Supervised
 from lossbench.run import run
 
-DATA = {"multiclass": "digits_imb", "binary": "breast_cancer", "regression": "outliers"}
+DATA = {"multiclass": "digits_imb", "binary": "breast_cancer", "regression": "outliers", "sequence": "digit_lines"}
 
 
 def paired(entry: record.Record) -> dict[str, str]:
@@ -48,7 +48,8 @@ def test_every_choice_composes(cell, group):
 
 @pytest.mark.parametrize("data", own_choices("data"))
 def test_every_data_preset_composes(cell, data):
-    made = cell(f"data={data}")
+    task = "sequence" if data.endswith("_lines") else None
+    made = cell(f"data={data}", *([f"loss={losses_for(task)[0]}"] if task else []))
     assert made.config.data._target_ == "lossbench.data.DataModule"
     assert made.config.trainer.max_epochs >= 1
 

@@ -19,6 +19,7 @@ from lossbench.compare.pictures_classes import class_pictures
 from lossbench.compare.pictures_losses import loss_curves
 from lossbench.compare.pictures_metrics import accuracy_by_shots, forest, learning_curves, memorised, recall_by_class
 from lossbench.compare.pictures_regression import fitted_function, residual_quantiles
+from lossbench.compare.pictures_sequence import blank_share, posteriors
 from lossbench.compare.provenance import cells_table, commands, cost_table, versions_table
 from lossbench.compare.selection_table import selections_table
 from lossbench.compare.table import Table, differences_table, notes, tables
@@ -30,7 +31,7 @@ Section = tuple[str, str]
 
 _PICTURES: list[Callable[[Analysis], list[Picture]]] = [
     forest, learning_curves, recall_by_class, accuracy_by_shots, memorised, residual_quantiles, fitted_function,
-    class_pictures,
+    class_pictures, posteriors, blank_share,
 ]  # fmt: skip
 """In the order of the report; each returns no picture where it has nothing to show."""
 log = logging.getLogger(__name__)

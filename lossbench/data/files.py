@@ -82,6 +82,7 @@ FILES = {
     ),
 }
 """The sources that need files; all others are embedded (scikit-learn's, or generated)."""
+FILES["mnist_lines"] = FILES["mnist"]
 
 
 def data_root(root: str | None) -> Path:
@@ -184,7 +185,7 @@ def _missing(source: str, files: Files, root: Path, reason: str) -> DataError:
         f"Lay them out as torchvision does, uncompressed: {folder / missing[0]} and so on. If they are elsewhere, set "
         f"data.root=DIR or the environment variable LOSSBENCH_DATA=DIR so that DIR holds {files.folder}/. "
         f"Embedded data need no files: data=digits, data=digits_imb (imbalance) or data=digits_noisy (label noise); "
-        f"data=breast_cancer (binary); data=diabetes or data=outliers (regression)."
+        f"data=breast_cancer (binary); data=diabetes or data=outliers (regression); data=digit_lines (sequences)."
     )
 
 

@@ -22,8 +22,9 @@ class Batch(NamedTuple):
         In a batch: float32, normalised.
     target : Tensor, shape (N,)
         As observed, corruption included: int64 classes, or float32 standardised by the data module's center and scale.
+        Of sequences the classes in their order, then -1, shape (N, S).
     target_clean : Tensor, shape (N,)
-        The truth, in the same units.
+        The truth, in the same units. Of sequences the class that is seen in each column, shape (N, W).
     index : Tensor, shape (N,)
         Position in the source's training (or test) part, int64.
 

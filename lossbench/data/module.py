@@ -18,7 +18,7 @@ from lossbench.errors import ConfigError
 from lossbench.streams import numpy_stream
 
 NONE: Mapping[str, Any] = {"kind": "none"}
-ALSO_SERVES = {"binary": (), "multiclass": ("generation",), "regression": ("distributional",)}
+ALSO_SERVES = {"binary": (), "multiclass": ("generation",), "regression": ("distributional",), "sequence": ()}
 """The tasks that a source serves beside its own: images can be generated, a number's distribution predicted."""
 
 
@@ -33,7 +33,7 @@ class DataModule(pl.LightningDataModule):
     source : str
         A name of `lossbench.data.sources.SOURCES`.
     task : str
-        The source's task: "multiclass", "binary" or "regression".
+        The source's task: "multiclass", "binary", "regression" or "sequence".
     imbalance : mapping
         kind (none, exp, step), factor, max_count; see `corruptions.imbalanced_counts`. Without max_count the head gets
         the size of the smallest class. Kind none with a max_count: so many of each class.
@@ -203,7 +203,7 @@ class DataModule(pl.LightningDataModule):
             self.target_center, self.target_scale = center_and_scale(samples.target[train])
             return
         self.class_counts, self.train_class_counts, self.val_class_counts = (
-            torch.bincount(target, minlength=self.num_classes).tolist()
+            torch.bincount(target[target >= 0], minlength=self.num_classes).tolist()
             for target in (samples.target, samples.target[train], samples.target[val])
         )
         self.target_center, self.target_scale = 0.0, 1.0

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lossbench.data.corruptions import Array, choose_per_class, stratified_subset
 from lossbench.data.files import FILES, ensure_files
+from lossbench.data.lines import lines_of
 from lossbench.errors import ConfigError, nearest
 from lossbench.streams import numpy_stream
 
@@ -28,17 +29,19 @@ class Source:
     Parameters
     ----------
     task : str
-        "multiclass", "binary" or "regression".
+        "multiclass", "binary", "regression" or "sequence".
     train_inputs, test_inputs : Tensor
         Images (N, C, H, W), uint8 in 0..255 or float32, or table rows (N, F), float32.
     train_target, test_target : Tensor, shape (N,)
-        Classes as int64 (binary: 0 and 1), or float32 for regression.
+        Classes as int64 (binary: 0 and 1), or float32 for regression. Of sequences the classes in their order, then
+        -1, shape (N, S).
     mean, std : Tensor
         Of the training inputs, per channel or feature, float32; uint8 images count as 0..1.
     class_names : tuple of str
         K names; empty for regression.
     train_target_clean, test_target_clean : Tensor, optional
-        The noise-free targets, where the source knows them; else they are the targets.
+        The noise-free targets, where the source knows them; else they are the targets. Of sequences the class that is
+        seen in each column, shape (N, W): see `lines.lines_of`.
 
     """
 
@@ -167,10 +170,22 @@ def cifar100(root: Path, seed: int) -> Source:
     return _from_torchvision("cifar100", root, mean=(0.5071, 0.4865, 0.4409), std=(0.2673, 0.2564, 0.2762))
 
 
+def digit_lines(root: Path, seed: int) -> Source:
+    """Lines of one to six digits of the source "digits", 8 x 64 pixels: 2,000 to train, 500 fixed to test."""
+    return _lines("digit_lines", digits(root, seed), (2000, 500), seed)
+
+
+def mnist_lines(root: Path, seed: int) -> Source:
+    """Lines of one to six digits of MNIST, 28 x 224 pixels: 6,000 to train, 1,000 fixed to test."""
+    return _lines("mnist_lines", mnist(root, seed), (6000, 1000), seed)
+
+
 SOURCES = {
     function.__name__: function
-    for function in (breast_cancer, cifar10, cifar100, diabetes, digits, fashion_mnist, mnist, outliers)
-}
+    for function in (
+        breast_cancer, cifar10, cifar100, diabetes, digit_lines, digits, fashion_mnist, mnist, mnist_lines, outliers,
+    )
+}  # fmt: skip
 
 
 def _split(
@@ -188,6 +203,17 @@ def _split(
         std=torch.tensor(inputs[train].std(axes), dtype=torch.float32),
         class_names=tuple(names),
     )
+
+
+def _lines(name: str, single: Source, sizes: tuple[int, int], seed: int) -> Source:
+    """Make lines of the images of a source: training lines of its training part, test lines of its test part."""
+    train, test = numpy_stream(seed, name, "train"), numpy_stream(FIXED, name, "test")
+    train_inputs, train_target, train_alignment = lines_of(single.train_inputs, single.train_target, sizes[0], train)
+    test_inputs, test_target, test_alignment = lines_of(single.test_inputs, single.test_target, sizes[1], test)
+    return Source(
+        "sequence", train_inputs, train_target, test_inputs, test_target, single.mean, single.std, single.class_names,
+        train_alignment, test_alignment,
+    )  # fmt: skip
 
 
 def _noisy_function(size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:

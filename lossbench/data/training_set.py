@@ -118,8 +118,9 @@ def validation_split(target: Tensor, fraction: float, rng: Rng) -> tuple[Tensor,
 
 
 def strata(target: Tensor) -> Array:
-    """Return the classes as an array; for regression one class for all."""
-    return np.zeros(len(target), dtype=np.int64) if target.is_floating_point() else target.numpy()
+    """Return the classes as an array; for regression and for sequences one class for all."""
+    one_class = target.ndim == 1 and not target.is_floating_point()
+    return target.numpy() if one_class else np.zeros(len(target), dtype=np.int64)
 
 
 def _imbalanced(source: Source, imbalance: Settings, rng: Rng) -> Array:

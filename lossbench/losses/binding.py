@@ -21,7 +21,12 @@ from lossbench.losses.declaration import Declaration, Task
 
 PER_CLASS = ("multiclass",)
 """The tasks of losses that take an output for each class."""
-TASK_LINKS: dict[str, Callable[..., Tensor]] = {"regression": identity, "binary": sigmoid, "multiclass": softmax}
+TASK_LINKS: dict[str, Callable[..., Tensor]] = {
+    "regression": identity,
+    "binary": sigmoid,
+    "multiclass": softmax,
+    "sequence": softmax,
+}
 
 
 @dataclass(frozen=True)
