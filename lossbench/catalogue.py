@@ -17,7 +17,9 @@ from lossbench.errors import ConfigError, nearest
 
 RUN_CONTEXT = frozenset({"class_counts", "num_classes", "max_epochs", "num_samples", "num_features"})
 """Context that holds for a whole run."""
-STEP_CONTEXT = frozenset({"alignment", "epoch", "features", "index", "input_lengths", "inputs", "target_lengths"})
+STEP_CONTEXT = frozenset(
+    {"alignment", "epoch", "features", "index", "input_lengths", "inputs", "log_variance", "mean", "target_lengths"}
+)
 """Context that changes from step to step."""
 NOT_PARAMETERS = ("_target_", "_partial_", "defaults", "search")
 """The keys of a loss's YAML that are no hyper-parameters."""
@@ -27,6 +29,7 @@ SERVES = {
     "binary": {"binary", "multiclass"},
     "multiclass": {"multiclass"},
     "sequence": {"sequence"},
+    "generation": {"generation"},
 }
 """The tasks of losses that can train each task of data: two classes may also be trained with two logits."""
 

@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lossbench import CONF
 from lossbench.catalogue import default_parameters, own_choices
 from lossbench.errors import ConfigError, nearest
-from lossbench.metric_names import MONITOR
+from lossbench.metric_names import MONITOR, measured_as
 
 NOT_IN_KEY = (
     "compare", "data.root", "engine", "loss.search", "output_dir", "protocol.searched", "protocol.study", "rerun",
@@ -89,7 +89,7 @@ class Cell:
     @property
     def monitor(self) -> str:
         """The validation metric that picks the best epoch."""
-        return str(self.config.monitor or MONITOR[self.config.data.task])
+        return str(self.config.monitor or MONITOR[measured_as(self.config.data.task, self.choices["learner"])])
 
     @cached_property
     def resolved(self) -> dict[str, Any]:

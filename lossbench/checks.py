@@ -13,7 +13,7 @@ from lossbench.cells import Cell
 from lossbench.engine import ENGINES, engine_of
 from lossbench.errors import ConfigError, nearest
 from lossbench.intervals import contains
-from lossbench.metric_names import BASELINE, METRICS
+from lossbench.metric_names import BASELINE, METRICS, measured_as
 from lossbench.shapes import INPUT_SHAPES, require_fit
 
 RANGES = {
@@ -32,6 +32,7 @@ RANGES = {
     "data.max_train": "[1, inf)",
     "data.max_test": "[1, inf)",
     "learner.beam_width": "[1, inf)",
+    "learner.network.latents": "[1, inf)",
     "model.head_scale": "(0, inf)",
     "optimizer.lr": "(0, inf)",
     "optimizer.momentum": "[0, 1)",
@@ -132,12 +133,12 @@ def _check_loss(cell: Cell) -> None:
     if facts is None:
         _check_own_loss(node, task, cell.choices["learner"])
         return
+    _check_learner(cell, facts.learner)
     if facts.task not in SERVES[task]:
         raise ConfigError(
             f"loss={cell.loss} is for {facts.task}, but data={cell.data} is {task}. "
             f"Losses that serve {task}: {', '.join(losses_for(task))}."
         )
-    _check_learner(cell, facts.learner)
     for name, interval in facts.ranges.items():
         value = node.get(name)
         if value is not None and not contains(interval, OmegaConf.to_object(value) if _nested(value) else value):
@@ -185,7 +186,7 @@ def _check_task(cell: Cell) -> None:
     for key in ("monitor", "compare.metric"):
         metric = OmegaConf.select(cell.config, key)
         if metric is not None and not str(metric).startswith(("recall/", "clean/")):
-            _check_choice(key, metric, METRICS[data.task])
+            _check_choice(key, metric, METRICS[measured_as(task, cell.choices["learner"])])
     if data.get("source") in INPUT_SHAPES:
         require_fit(str(cell.config.model["_target_"]).rpartition(".")[2], INPUT_SHAPES[data.source])
     if not classes and cell.weighting != "none":

@@ -42,3 +42,8 @@ def dirichlet_mean(outputs: Tensor) -> Tensor:
     """Turn outputs (N, K) into the mean (N, K) of the Dirichlet distribution of parameters 1 + relu(outputs)."""
     alpha = 1 + outputs.relu()
     return alpha / alpha.sum(-1, keepdim=True)
+
+
+def pixel_means(outputs: Tensor) -> Tensor:
+    """Turn outputs of any shape into the means of pixels in [0, 1]."""
+    return outputs.sigmoid()

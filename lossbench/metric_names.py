@@ -5,6 +5,7 @@ MONITOR = {
     "binary": "balanced_accuracy",
     "multiclass": "balanced_accuracy",
     "sequence": "cer",
+    "vae": "neg_elbo",
 }
 """The metric of each task that picks the best validation epoch."""
 
@@ -16,6 +17,7 @@ COLUMNS = {
     "binary": ["balanced_accuracy", "accuracy", "macro_f1", "auroc", "nll", "brier", "ece"],
     "multiclass": ["balanced_accuracy", "accuracy", "macro_f1", "auroc", "nll", "brier", "ece"],
     "sequence": ["cer", "cer_beam", "wer", "exact_line", "nll", "frame_accuracy"],
+    "vae": ["neg_elbo", "reconstruction", "kl", "active_units", "mse"],
 }
 """The metrics that a printed table shows, the first one being what it is sorted by."""
 
@@ -28,10 +30,27 @@ METRICS = {
     "binary": _CLASSIFICATION,
     "multiclass": _CLASSIFICATION,
     "sequence": ["cer", "cer_beam", "exact_line", "frame_accuracy", "nll", "wer"],
+    "vae": ["active_units", "kl", "mse", "neg_elbo", "reconstruction"],
 }
 """The metrics that a task can be sorted or monitored by; there is also the recall of each class: `recall/0` ..."""
 
-_LOWER_IS_BETTER = ("nll", "brier", "ece", "mae", "rmse", "median_ae", "memorised", "loss", "cer", "wer")
+_LOWER_IS_BETTER = (
+    "nll", "brier", "ece", "mae", "rmse", "median_ae", "memorised", "loss",
+    "cer", "wer",
+    "kl", "mse", "neg_elbo", "reconstruction",
+)  # fmt: skip
+
+
+def measured_as(task: str, learner: str) -> str:
+    """Return the key of the tables here: the way of learning where it has metrics of its own, else the task.
+
+    Examples
+    --------
+    >>> measured_as("generation", "vae"), measured_as("binary", "supervised")
+    ('vae', 'binary')
+
+    """
+    return learner if learner in COLUMNS else task
 
 
 def higher_is_better(metric: str) -> bool:

@@ -52,7 +52,7 @@ def write_outcome(folder: Path, entry: Record, learner: Learner) -> list[Path]:
         files.append(folder / "snapshots.npz")
         names = learner.snapshots[0]
         _write_arrays(files[-1], {name: torch.stack([each[name] for each in learner.snapshots]) for name in names})
-    files += draw_run(folder, entry, last)
+    files += draw_run(folder, entry, last, learner.snapshots)
     record.write(folder, entry)
     return [*files, folder / record.FILE]
 

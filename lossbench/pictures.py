@@ -1,6 +1,6 @@
 """The pictures of one run: its learning curves, and what it predicts against what is true."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lossbench.pictures_generation import images_over_epochs, loss_terms
 from lossbench.pictures_sequence import lines_with_posteriors
 from lossbench.record import Record
 
@@ -15,7 +16,9 @@ WIDTH, HEIGHT = 6.4, 4.2
 COLORS = {"train": "#7f7f7f", "val": "#4c78a8", "test": "#d1495b"}
 
 
-def draw_run(folder: Path, entry: Record, last: dict[str, Any] | None) -> list[Path]:
+def draw_run(
+    folder: Path, entry: Record, last: dict[str, Any] | None, snapshots: Sequence[dict[str, Any]] = ()
+) -> list[Path]:
     """Draw the pictures of a run into its folder; return their paths.
 
     Parameters
@@ -26,6 +29,8 @@ def draw_run(folder: Path, entry: Record, last: dict[str, Any] | None) -> list[P
         Its record, with `history`.
     last : dict or None
         The evaluation of the last epoch, with the predictions on the test set.
+    snapshots : sequence of dict
+        What the learner showed of each evaluation.
 
     """
     paths = []
@@ -34,6 +39,10 @@ def draw_run(folder: Path, entry: Record, last: dict[str, Any] | None) -> list[P
     if last is not None and "test" in last and entry["task"] in OF_PREDICTIONS:
         name, draw = OF_PREDICTIONS[entry["task"]]
         paths.append(_save(folder / f"{name}.png", lambda axes: draw(axes, last["test"])))
+    if entry["task"] == "generation" and entry["history"]:
+        paths.append(_save(folder / "loss_terms.png", lambda axes: loss_terms(axes, entry)))
+        if last is not None and snapshots and snapshots[0]["samples"].ndim == 4:
+            paths.append(_save(folder / "generated.png", lambda axes: images_over_epochs(axes, last, snapshots), 0.26))
     return paths
 
 
@@ -85,9 +94,9 @@ OF_PREDICTIONS: dict[str, tuple[str, Callable[[Axes, dict[str, Any]], None]]] = 
 """By task, the name of the picture of what is predicted on the test set, and what draws it."""
 
 
-def _save(path: Path, draw: Callable[[Axes], None]) -> Path:
+def _save(path: Path, draw: Callable[[Axes], None], left: float = 0.12) -> Path:
     # A fixed layout and little compression: a sweep draws hundreds, and a layout that is solved takes half of the time.
     figure = Figure(figsize=(WIDTH, HEIGHT))
-    draw(figure.subplots(gridspec_kw={"left": 0.12, "right": 0.96, "bottom": 0.13, "top": 0.92}))
+    draw(figure.subplots(gridspec_kw={"left": left, "right": 0.96, "bottom": 0.13, "top": 0.92}))
     figure.savefig(path, dpi=100, pil_kwargs={"compress_level": 1})
     return path

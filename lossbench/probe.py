@@ -69,9 +69,23 @@ def _lines(loss: BoundLoss, num_classes: int | None, samples: int, generator: to
     return torch.randn(samples, frames, classes + 1, generator=generator), target, context
 
 
+def _to_encode(loss: BoundLoss, num_classes: int | None, samples: int, generator: torch.Generator) -> MadeUp:
+    outputs = torch.randn(samples, 1, 4, 4, generator=generator)
+    images = torch.rand(samples, 1, 4, 4, generator=generator)
+    context = {
+        "epoch": 0,
+        "index": torch.arange(samples),
+        "inputs": images,
+        "mean": torch.randn(samples, 3, generator=generator),
+        "log_variance": torch.randn(samples, 3, generator=generator),
+    }
+    return outputs, images, context
+
+
 MADE_UP: dict[str, Callable[[BoundLoss, int | None, int, torch.Generator], MadeUp]] = {
     "ctc": _lines,
     "supervised": _to_compare,
+    "vae": _to_encode,
 }
 """By way of learning, what makes up outputs, target and step context."""
 

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from lossbench import progress
 from lossbench.errors import Diverged, Killed
-from lossbench.metric_names import COLUMNS
+from lossbench.metric_names import COLUMNS, measured_as
 
 if TYPE_CHECKING:
     from lossbench.cells import Cell
@@ -128,7 +128,7 @@ def read_all(output_dir: Path) -> Iterator[tuple[Path, Record]]:
 def summary(record: Record) -> str:
     """Say in one line how a run ended."""
     seconds = record.get("cost", {}).get("seconds")
-    metric = COLUMNS[record["task"]][0]
+    metric = COLUMNS[measured_as(record["task"], record.get("learner", "supervised"))][0]
     value = (record["metrics"]["last"] or {}).get(f"test/{metric}")
     shown = [f"test/{metric} {value:.4f} at the last epoch"] if value is not None else []
     return ", ".join([record["status"], *shown, *([f"{seconds:.1f} s"] if seconds is not None else [])])

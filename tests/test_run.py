@@ -14,7 +14,13 @@ from lossbench.errors import ConfigError, Killed
 from lossbench.learners import Supervised
 from lossbench.run import run
 
-DATA = {"multiclass": "digits_imb", "binary": "breast_cancer", "regression": "outliers", "sequence": "digit_lines"}
+DATA = {
+    "multiclass": "digits_imb",
+    "binary": "breast_cancer",
+    "regression": "outliers",
+    "sequence": "digit_lines",
+    "generation": "digits",
+}
 
 
 def paired(entry: record.Record) -> dict[str, str]:

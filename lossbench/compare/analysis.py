@@ -23,7 +23,7 @@ from lossbench.errors import ConfigError, nearest
 from lossbench.intervals import contains
 from lossbench.metric_names import COLUMNS, higher_is_better
 
-BASELINES = ("cross_entropy", "bce", "mse")
+BASELINES = ("cross_entropy", "bce", "mse", "vae_bernoulli")
 """The first of these that was run is the baseline, unless one is named."""
 
 Values = dict[int, float]
@@ -144,7 +144,9 @@ class Analysis:
     @property
     def shown(self) -> list[str]:
         """The metrics of the written table."""
-        return [name for name in dict.fromkeys([self.metric, *COLUMNS[self.comparison.task]]) if name in self.columns]
+        return [
+            name for name in dict.fromkeys([self.metric, *COLUMNS[self.comparison.measured]]) if name in self.columns
+        ]
 
     @property
     def counted(self) -> list[str]:
@@ -196,7 +198,7 @@ def analyse(comparison: Comparison, options: Options) -> Analysis:
         If there is no such metric or baseline, or losses were run with different seeds and `unpaired` is not set.
 
     """
-    metric = options.metric or COLUMNS[comparison.task][0]
+    metric = options.metric or COLUMNS[comparison.measured][0]
     scores = {
         label: {entry["seed"]: test_metrics(entry, options.select, metric) for entry in comparison.finished(label)}
         for label in comparison.entries
@@ -207,7 +209,7 @@ def analyse(comparison: Comparison, options: Options) -> Analysis:
     known = dict.fromkeys(name for found in scores.values() for each in found.values() for name in each)
     if known and metric not in known:
         raise ConfigError(f"compare.metric={metric} was not recorded for {comparison.data}. {nearest(metric, known)}")
-    shown = [name for name in dict.fromkeys([metric, *COLUMNS[comparison.task]]) if name in known or name == metric]
+    shown = [name for name in dict.fromkeys([metric, *COLUMNS[comparison.measured]]) if name in known or name == metric]
     without_order = Analysis(comparison, options, metric, baseline, scores, {})
     columns = {name: _column(without_order, name, name in shown) for name in [*shown, *known]}
     sign = -1 if higher_is_better(metric) else 1

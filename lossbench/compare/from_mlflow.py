@@ -93,6 +93,7 @@ def _from_tags(run: "Run") -> Record:
         "key": tags["lossbench.key"], "problem": tags["lossbench.problem"], "name": run.info.run_name,
         "status": "missing" if status == "finished" else status, "loss": tags["loss"], "weighting": tags["weighting"],
         "seed": int(tags["seed"]), "task": parameters.get("data.task", "multiclass"), "monitor": None,
+        "learner": tags.get("learner", "supervised"),
         "choices": {"data": tags["data"], "model": tags.get("model", "?")},
         "config": {"loss": node("loss"), "weighting": node("weighting"), "data": {}},
         "metrics": {"last": None, "best_val": None}, "started": run.info.start_time / 1000,

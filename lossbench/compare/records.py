@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lossbench import record
 from lossbench.catalogue import hyperparameters
 from lossbench.cells import Cell
+from lossbench.metric_names import measured_as
 from lossbench.record import Record
 
 Entries = dict[int, Record]
@@ -49,6 +50,11 @@ class Comparison:
     def name(self) -> str:
         """A name for files: the data and the start of the problem's hash."""
         return f"{self.data}-{self.problem[:8]}"
+
+    @property
+    def measured(self) -> str:
+        """The key of its metrics in `lossbench.metric_names`."""
+        return measured_as(self.task, self.all_entries[0].get("learner", "supervised"))
 
     @property
     def seeds(self) -> list[int]:
@@ -121,6 +127,7 @@ def _never_started(cell: Cell) -> Record:
     return {
         "key": cell.key, "problem": cell.problem, "name": cell.name, "status": "missing", "loss": cell.loss,
         "weighting": cell.weighting, "seed": cell.config.seed, "task": cell.config.data.task,
+        "learner": cell.choices["learner"],
         "choices": cell.named_choices, "config": cell.resolved, "metrics": {"last": None, "best_val": None},
         "monitor": None,
     }  # fmt: skip

@@ -16,6 +16,7 @@ from lossbench.compare.drawing import STYLE, Picture, save
 from lossbench.compare.fairness import cautions, protocol
 from lossbench.compare.page import PAGE
 from lossbench.compare.pictures_classes import class_pictures
+from lossbench.compare.pictures_generation import generated
 from lossbench.compare.pictures_losses import loss_curves
 from lossbench.compare.pictures_metrics import accuracy_by_shots, forest, learning_curves, memorised, recall_by_class
 from lossbench.compare.pictures_regression import fitted_function, residual_quantiles
@@ -31,7 +32,7 @@ Section = tuple[str, str]
 
 _PICTURES: list[Callable[[Analysis], list[Picture]]] = [
     forest, learning_curves, recall_by_class, accuracy_by_shots, memorised, residual_quantiles, fitted_function,
-    class_pictures, posteriors, blank_share,
+    class_pictures, posteriors, blank_share, generated,
 ]  # fmt: skip
 """In the order of the report; each returns no picture where it has nothing to show."""
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def _page(analysis: Analysis, sections: list[Section]) -> str:
     comparison = analysis.comparison
     losses, seeds = len(comparison.entries), comparison.seeds
     entry = comparison.any_entry
-    setting = f"{comparison.task}; model {entry['choices'].get('model', '?')}, {_epochs(entry)}; seeds {span(seeds)}"
+    setting = f"{comparison.task}; {_trained(entry)}, {_epochs(entry)}; seeds {span(seeds)}"
     links = "".join(f'<a href="#s{k}">{escape(title)}</a>' for k, (title, _) in enumerate(sections))
     body = "".join(
         f'<section id="s{k}"><h2>{escape(title)}</h2>{html}</section>' for k, (title, html) in enumerate(sections)
@@ -112,6 +113,12 @@ def _page(analysis: Analysis, sections: list[Section]) -> str:
         sections=body,
         footer=escape(f"lossbench {__version__}; problem {comparison.problem[:8]}"),
     )
+
+
+def _trained(entry: record.Record) -> str:
+    choices = entry["choices"]
+    network = choices.get("learner/network")
+    return f"network {network}" if network else f"model {choices.get('model', '?')}"
 
 
 def _epochs(entry: record.Record) -> str:

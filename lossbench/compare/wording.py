@@ -37,8 +37,8 @@ def words(metric: str) -> str:
     ('balanced accuracy', 'NLL')
 
     """
-    upper = ("nll", "ece", "auroc", "mae", "rmse", "r2", "ae", "f1")
-    known = {"brier": "Brier", **{word: word.upper() for word in upper}}
+    upper = ("nll", "ece", "auroc", "mae", "rmse", "mse", "r2", "ae", "f1", "kl", "elbo")
+    known = {"brier": "Brier", "neg": "negative", **{word: word.upper() for word in upper}}
     return " ".join(known.get(word, word) for word in metric.replace("_", " ").split(" "))
 
 

@@ -3,3 +3,4 @@
 from lossbench.learners.learner import Learner as Learner
 from lossbench.learners.learner import Problem as Problem
 from lossbench.learners.supervised import Supervised as Supervised
+from lossbench.learners.vae import VAE as VAE

@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 from torch import Tensor
 
-Task = Literal["regression", "binary", "multiclass", "sequence"]
+Task = Literal["regression", "binary", "multiclass", "sequence", "generation"]
 Declared = TypeVar("Declared", bound=Callable[..., object])
 
 

@@ -45,6 +45,7 @@ PAGES = (
     Page("Label noise", "Some of the training labels are wrong.", "multiclass", "noise"),
     Page("Sequences", "A line of classes is read without knowing where each of them is.", "sequence", None),
     Page("Two classes", "One logit per sample; losses with one output per class also serve two.", "binary", None),
+    Page("Generation", "New data like those seen are to be drawn.", "generation", None),
 )
 
 

@@ -4,3 +4,5 @@ from lossbench.models.backbones import MLP as MLP
 from lossbench.models.backbones import LeNet as LeNet
 from lossbench.models.network import Network as Network
 from lossbench.models.resnet import ResNet32 as ResNet32
+from lossbench.models.vae import VAEMLP as VAEMLP
+from lossbench.models.vae import VAEConv as VAEConv

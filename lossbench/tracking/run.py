@@ -52,6 +52,7 @@ class RunTracker:
             "lossbench.status": "running",
             "lossbench.process": json.dumps(this_process()),
             "data": cell.data,
+            "learner": cell.choices["learner"],
             "loss": cell.loss,
             "model": cell.choices["model"],
             "seed": str(cell.config.seed),

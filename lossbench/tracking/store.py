@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from lossbench.cells import Cell
 from lossbench.checks import check_writable
 from lossbench.errors import ConfigError, first_line
+from lossbench.metric_names import measured_as
 from lossbench.record import git_state, is_alive
 from lossbench.tracking.views import view_tags
 
@@ -65,8 +66,9 @@ def prepare(cells: Iterable[Cell]) -> None:
         If the store can't be used.
 
     """
-    wanted = {(cell.config.tracking.uri, experiment_name(cell)): cell.config for cell in cells}
-    for (uri, name), config in wanted.items():
+    wanted = {(cell.config.tracking.uri, experiment_name(cell)): cell for cell in cells}
+    for (uri, name), cell in wanted.items():
+        config, measured = cell.config, measured_as(cell.config.data.task, cell.choices["learner"])
         if uri is None:
             continue
         _check_uri(uri)
@@ -77,7 +79,7 @@ def prepare(cells: Iterable[Cell]) -> None:
                 client = connect(config.tracking)
                 experiment = client.get_experiment_by_name(name)
                 if experiment is None:
-                    _create_experiment(client, name, uri, output_dir, view_tags(config.data.task))
+                    _create_experiment(client, name, uri, output_dir, view_tags(measured))
                 else:
                     _close_dead_runs(client, experiment.experiment_id)
         except ConfigError:

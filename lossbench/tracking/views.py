@@ -39,7 +39,7 @@ def view_tags(task: str) -> dict[str, str]:
     Parameters
     ----------
     task : str
-        "regression", "binary" or "multiclass".
+        A key of `lossbench.metric_names.COLUMNS`.
 
     """
     metric = COLUMNS[task][0]

@@ -1,0 +1,88 @@
+"""The learner of variational autoencoders."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lossbench.learners.generative import FIXED, SAMPLES, Generative, as_pixels
+from lossbench.learners.learner import Predictions
+from lossbench.learners.supervised import in_full_precision
+from lossbench.metrics_generation import active_units, bound_of_each
+from lossbench.streams import torch_stream
+
+
+class VAE(Generative):
+    """Train a network that encodes an image as a Gaussian, and decodes a draw from it (Kingma and Welling 2014).
+
+    The loss gets the decoded outputs, the images, and `mean` and `log_variance` of the code. The draws come from
+    streams of their own, the same for every loss: one for each epoch of training, and a fixed one for evaluations.
+
+    Parameters
+    ----------
+    **common
+        As for every `Learner`; the network has `encode`, `decode` and the width `latents` of a code.
+
+    """
+
+    def __init__(self, **common: Any) -> None:
+        super().__init__(**common)
+        self._draws = torch.Generator()
+
+    def on_train_epoch_start(self) -> None:
+        """Set this epoch's random numbers."""
+        super().on_train_epoch_start()
+        self._draws = torch_stream(self.seed, "latent", self.current_epoch)
+
+    def per_sample_loss(self, batch: Any) -> Tensor:
+        """Return the loss (N,) of each image; the terms of the history are those of the bound, alike for every loss."""
+        outputs, mean, log_variance = self.reconstruct(batch.inputs)
+        value = self.loss(
+            outputs,
+            batch.inputs,
+            mean=mean,
+            log_variance=log_variance,
+            epoch=self.current_epoch,
+            index=batch.index,
+            inputs=batch.inputs,
+        )
+        with torch.no_grad():
+            terms = bound_of_each(self.loss.link(outputs), batch.inputs, mean, log_variance)
+            self.add_terms(reconstruction=terms["reconstruction"], kl=terms["kl"])
+        return value
+
+    def reconstruct(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode images, draw a code of each and decode it; return outputs, means and log variances."""
+        mean, log_variance = map(in_full_precision, self.network.encode(images))
+        draws = torch.randn(mean.shape, generator=self._draws, dtype=mean.dtype).to(mean.device)
+        outputs = self.network.decode(mean + (0.5 * log_variance).exp() * draws)
+        return in_full_precision(outputs), mean, log_variance
+
+    def sample(self, count: int, noise: torch.Generator) -> Tensor:
+        """Decode codes from the standard normal; return the means of the pixels."""
+        codes = torch.randn(count, self.network.latents, generator=noise).to(self.device, self.dtype)
+        return self.loss.link(in_full_precision(self.network.decode(codes)))
+
+    def on_validation_epoch_start(self) -> None:
+        """Set the draws of an evaluation."""
+        super().on_validation_epoch_start()
+        self._draws = torch_stream(FIXED, "evaluated latent")
+
+    def kept(self, batch: Any) -> Predictions:
+        """Keep the bound of each image, the mean of its code, and some images with their reconstructions."""
+        outputs, mean, log_variance = self.reconstruct(batch.inputs)
+        means = self.loss.link(outputs)
+        return {
+            **bound_of_each(means, batch.inputs, mean, log_variance),
+            "mean": mean,
+            "target": batch.target,
+            "index": batch.index,
+            "images": as_pixels(batch.inputs[:SAMPLES]),
+            "reconstructions": as_pixels(means[:SAMPLES]),
+        }
+
+    def metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
+        """Return the mean over the images of the bound and its parts, and the number of latents that are in use."""
+        names = ("neg_elbo", "reconstruction", "kl", "mse")
+        metrics = {name: float(predictions[name].double().mean()) for name in names}
+        return metrics | {"active_units": active_units(predictions["mean"])}
