@@ -57,6 +57,7 @@ class LossFacts:
     coupled: bool = False
     detached: str = ""
     needs: tuple[str, ...] = ()
+    memory: bool = False
     docstring: str = ""
 
     @property
@@ -76,12 +77,15 @@ def declared_losses() -> dict[str, LossFacts]:
     """Return the facts of every loss that lossbench defines, by the name of its function."""
     facts = {}
     for path in sorted(_FAMILIES.glob("*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        classes = {node.name: node for node in body if isinstance(node, ast.ClassDef)}
+        for node in body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and (declaration := _declaration(node)) is not None:
                 facts[node.name] = LossFacts(
                     name=node.name,
                     family=path.stem,
                     needs=_needs(node),
+                    memory=_remembers(node, classes),
                     docstring=ast.get_docstring(node) or "",
                     **declaration,
                 )
@@ -180,3 +184,12 @@ def _needs(node: ast.FunctionDef | ast.ClassDef) -> tuple[str, ...]:
         for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
         if default is None
     )
+
+
+def _remembers(node: ast.AST, classes: Mapping[str, ast.ClassDef]) -> bool:
+    """Tell whether a class, or one of the same file that it derives from, keeps a buffer from step to step."""
+    if not isinstance(node, ast.ClassDef):
+        return False
+    own = any(isinstance(part, ast.Attribute) and part.attr == "register_buffer" for part in ast.walk(node))
+    bases = [classes[base.id] for base in node.bases if isinstance(base, ast.Name) and base.id in classes]
+    return own or any(_remembers(base, classes) for base in bases)

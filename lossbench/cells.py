@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lossbench import CONF
 from lossbench.catalogue import default_parameters, own_choices
 from lossbench.errors import ConfigError, nearest
+from lossbench.method import AXES, additions, axes_of
 from lossbench.metric_names import MONITOR, measured_as
 
 NOT_IN_KEY = (
@@ -32,7 +33,7 @@ NOT_IN_KEY = (
     "tracking", "trainer.profiler",
 )  # fmt: skip
 """What can't change the numbers of a run."""
-NOT_IN_PROBLEM = ("data.run_seed", "data.seed", "loss", "model.head", "seed", "weighting")
+NOT_IN_PROBLEM = ("data.run_seed", "data.sampler", "data.seed", "loss", "model.head", "seed", *AXES)
 """What may differ between the runs that one comparison holds against each other."""
 
 
@@ -76,15 +77,24 @@ class Cell:
         return {**groups, "data": self.data, "loss": self.loss}
 
     @property
+    def axes(self) -> dict[str, str]:
+        """What the loss is combined with: the choice in each group of `method.AXES`."""
+        return axes_of(self.choices)
+
+    @property
     def weighting(self) -> str:
         """The name of the weighting."""
-        return self.choices["weighting"]
+        return self.axes["weighting"]
+
+    @cached_property
+    def method(self) -> str:
+        """The loss and what it is combined with, e.g. "ldam+drw"."""
+        return self.loss + additions(self.choices)
 
     @cached_property
     def name(self) -> str:
         """The name of the run, e.g. "ldam+drw-s3"."""
-        weighting = "" if self.weighting == "none" else f"+{self.weighting}"
-        return f"{self.loss}{weighting}-s{self.config.seed}"
+        return f"{self.method}-s{self.config.seed}"
 
     @property
     def monitor(self) -> str:
@@ -104,7 +114,7 @@ class Cell:
 
     @cached_property
     def problem(self) -> str:
-        """The hash of what the runs of one comparison share: all but loss, weighting, head, seed and what was tuned."""
+        """The hash of what the runs of one comparison share: all but method, head, seed and what was tuned."""
         own_seed = "seed" in self.config.data and not OmegaConf.is_interpolation(self.config.data, "seed")
         data_seed = self.config.data.seed if own_seed else "the run's"
         tuned = tuple(self.resolved.get("protocol", {}).get("searched", ()))

@@ -1,18 +1,22 @@
 """What must hold before anything starts. No check here imports torch, unless the user brings a loss of their own."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from lossbench import CONF
 from lossbench.catalogue import SERVES, default_parameters, facts_of, hyperparameters, locate, losses_for, own_choices
 from lossbench.cells import Cell
 from lossbench.engine import ENGINES, engine_of
 from lossbench.errors import ConfigError, nearest
 from lossbench.intervals import contains
+from lossbench.method import AXES, check_method
 from lossbench.metric_names import BASELINE, METRICS, measured_as
 from lossbench.shapes import INPUT_SHAPES, require_fit
 
@@ -20,6 +24,7 @@ RANGES = {
     "compare.confidence": "(0, 1)",
     "seed": "[0, inf)",
     "data.seed": "[0, inf)",
+    "data.imbalance.bins": "[2, inf)",
     "data.imbalance.factor": "[1, inf)",
     "data.imbalance.max_count": "[1, inf)",
     "data.noise.rate": "[0, 1]",
@@ -33,10 +38,12 @@ RANGES = {
     "data.max_test": "[1, inf)",
     "learner.beam_width": "[1, inf)",
     "learner.network.latents": "[1, inf)",
+    "mixup.alpha": "(0, inf)",
     "model.head_scale": "(0, inf)",
     "optimizer.lr": "(0, inf)",
     "optimizer.momentum": "[0, 1)",
     "optimizer.weight_decay": "[0, inf)",
+    "posthoc.tau": "[0, inf)",
     "scheduler.gamma": "(0, inf)",
     "threads": "[1, inf)",
     "trainer.max_epochs": "[1, inf)",
@@ -45,21 +52,27 @@ RANGES = {
     "tune.seed": "[0, inf)",
     "tune.trials": "[1, inf)",
     "weighting.beta": "[0, 1)",
+    "weighting.power": "[0, 1]",
+    "weighting.reach": "[0, inf)",
+    "weighting.sigma": "(0, inf)",
     "weighting.start_epoch": "[0, inf)",
 }
 ALLOWED = {
     "compare.interval": ["bca", "t"],
     "engine": ENGINES,
     "compare.select": ["best_clean_val", "best_val", "last", "oracle"],
-    "data.imbalance.kind": ["exp", "none", "step"],
-    "data.noise.kind": ["asymmetric", "none", "symmetric"],
+    "data.imbalance.kind": ["exp", "label_density", "none", "step"],
+    "data.noise.kind": ["asymmetric", "instance", "none", "pair", "symmetric"],
     "data.contamination.kind": ["heavy_tail", "heteroscedastic", "leverage", "none", "vertical"],
     "data.contamination.shift": ["one_sided", "symmetric"],
+    "mixup.kind": ["mixup", "none"],
     "model.head": ["auto", "cosine", "linear"],
     "optimizer.calibrate": ["gradient", "none"],
+    "posthoc.kind": ["logit_adjustment", "none", "temperature"],
+    "sampler.kind": ["class_balanced", "square_root", "uniform"],
     "tune.pruner": ["median", "none"],
 }
-FAMILIES = {"symmetric": ["exact", "iid", "uniform"], "asymmetric": ["exact", "iid"]}
+FAMILIES = {"symmetric": ["exact", "iid", "uniform"], "asymmetric": ["exact", "iid"], "pair": ["exact", "iid"]}
 
 
 def check(cells: Iterable[Cell]) -> None:
@@ -86,6 +99,7 @@ def check(cells: Iterable[Cell]) -> None:
 
 def check_cell(cell: Cell) -> None:
     """Check one config: values, the loss, and that loss, weighting, corruption and head fit the task."""
+    _check_keys(cell)
     for key, interval in RANGES.items():
         value = OmegaConf.select(cell.config, key)
         if value is not None and not contains(interval, value):
@@ -98,6 +112,28 @@ def check_cell(cell: Cell) -> None:
     _check_targets(cell)
     _check_loss(cell)
     _check_task(cell)
+    check_method(cell)
+
+
+def _check_keys(cell: Cell) -> None:
+    """See to it that each key at the top of a config is read by something, be it by an interpolation."""
+    known = _top_keys()
+    for key in sorted(set(map(str, cell.config)) - known):
+        if not re.search(r"\$\{(oc\.select:)?" + re.escape(key) + r"\b", OmegaConf.to_yaml(cell.config)):
+            typed = next((line for line in cell.overrides if line.lstrip("+").startswith(key)), key)
+            raise ConfigError(f"{typed}: nothing reads the key {key!r}. {nearest(key, known | _groups())}")
+
+
+@cache
+def _top_keys() -> set[str]:
+    config: Any = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
+    groups = {str(group) for default in config["defaults"] if isinstance(default, dict) for group in default}
+    return {*config, *groups, "protocol", "scale", "tune"} - {"defaults", "hydra"}
+
+
+@cache
+def _groups() -> set[str]:
+    return {folder.name for folder in CONF.iterdir() if folder.is_dir()}
 
 
 def check_writable(folder: Path) -> None:
@@ -153,7 +189,7 @@ def _check_learner(cell: Cell, wanted: str) -> None:
     learner = cell.choices["learner"]
     if learner != wanted and wanted in own_choices("learner"):
         raise ConfigError(f"loss={cell.loss} is learned by learner={wanted}, not by learner={learner}. Leave it out.")
-    for group, default in {"model": None, "weighting": "none"}.items():
+    for group, default in {"model": None, **AXES}.items():
         chosen = [line for line in cell.overrides if line.startswith((f"{group}=", f"{group}."))]
         if learner != "supervised" and chosen and cell.choices[group] != default:
             raise ConfigError(
@@ -189,16 +225,16 @@ def _check_task(cell: Cell) -> None:
             _check_choice(key, metric, METRICS[measured_as(task, cell.choices["learner"])])
     if data.get("source") in INPUT_SHAPES:
         require_fit(str(cell.config.model["_target_"]).rpartition(".")[2], INPUT_SHAPES[data.source])
-    if not classes and cell.weighting != "none":
-        raise ConfigError(f"weighting={cell.weighting} needs classes, but data={cell.data} is {task}. Use none.")
     if not classes and cell.config.model.get("head") == "cosine":
         raise ConfigError(f"model.head=cosine needs classes, but data={cell.data} is {task}. Use linear or auto.")
     if task not in BASELINE and cell.config.optimizer.get("calibrate") == "gradient":
         raise ConfigError(f"optimizer.calibrate=gradient has no baseline for {task}. Use none.")
-    for group, fits in {"imbalance": classes, "noise": classes, "contamination": numbers}.items():
+    by_density = (data.get("imbalance") or {}).get("kind") == "label_density"
+    fits = {"imbalance": numbers if by_density else classes, "noise": classes, "contamination": numbers}
+    for group, fit in fits.items():
         kind = (data.get(group) or {}).get("kind", "none")
-        if kind != "none" and not fits:
-            wanted = "regression" if group == "contamination" else "classification"
+        if kind != "none" and not fit:
+            wanted = "regression" if group == "contamination" or kind == "label_density" else "classification"
             raise ConfigError(f"data/{group}={kind} is for {wanted}, but data={cell.data} is {task}. Use none.")
 
 

@@ -77,6 +77,7 @@ class Subject:
             name=self.name,
             family=self.factory.__module__.rpartition(".")[2],
             needs=tuple(needs),
+            memory=_remembers(self.factory),
             docstring=inspect.cleandoc(self.factory.__doc__ or ""),
             **said,
         )
@@ -97,6 +98,12 @@ class Subject:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return bind(self.factory, {**(self.parameters or {}), **own}, context, self.task)
+
+
+def _remembers(factory: Callable[..., Any]) -> bool:
+    """Tell whether a loss is a module that keeps a buffer from step to step."""
+    made = [vars(each).get("__init__") for each in inspect.getmro(factory)] if inspect.isclass(factory) else []
+    return any("register_buffer" in init.__code__.co_names for init in made if inspect.isfunction(init))
 
 
 LINKED = ("binary", "multiclass", "regression")

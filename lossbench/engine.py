@@ -19,6 +19,7 @@ import psutil
 
 from lossbench.cells import Cell, digest
 from lossbench.errors import ConfigError
+from lossbench.method import AXES
 
 ENGINES = ["auto", "packed", "single", "stacked"]
 
@@ -62,8 +63,8 @@ DEFAULTS = {
 PRECISIONS = ("32", "32-true", "64", "64-true", "bf16-mixed")
 EARLY_STOPPING = "pytorch_lightning.callbacks.EarlyStopping"
 NOT_SHARED = (
-    "compare", "data.run_seed", "data.seed", "loss", "model.head", "model.head_scale", "optimizer", "output_dir",
-    "rerun", "scheduler", "seed", "tracking", "weighting",
+    "compare", "data.run_seed", "data.sampler", "data.seed", "loss", "model.head", "model.head_scale", "optimizer",
+    "output_dir", "rerun", "scheduler", "seed", "tracking", *AXES,
 )  # fmt: skip
 """What may differ between the runs of a stack."""
 
@@ -144,6 +145,10 @@ def why_alone(cell: Cell, forced: bool = False) -> str | None:
     reasons = {
         f"learner={learner} has no stacked form": learner != "supervised",
         f"{model} has no stacked form": model not in STACKED_MODELS,
+        f"mixup={cell.axes['mixup']} has no stacked form": cell.axes["mixup"] != AXES["mixup"],
+        f"weighting={cell.weighting} has no stacked form for numbers": (
+            cell.config.data.task == "regression" and cell.weighting != AXES["weighting"]
+        ),
         f"data={cell.data} brings its own batches": cell.config.data["_target_"] != "lossbench.data.DataModule",
         f"{optimizer} may mix what is stacked": optimizer.removeprefix("torch.optim.") not in ELEMENTWISE,
         "compile=true": cell.config.compile,

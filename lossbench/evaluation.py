@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lossbench.losses.binding import BoundLoss
-from lossbench.metrics import classification_metrics, noise_metrics, regression_metrics
+from lossbench.metrics import balanced_errors, classification_metrics, noise_metrics, regression_metrics
 
 if TYPE_CHECKING:
     from lossbench.learners.learner import Problem
@@ -54,7 +54,11 @@ def _regress(loss: BoundLoss, together: Predictions, problem: "Problem") -> Pred
 
 
 def _measure_numbers(part: str, predictions: Predictions, problem: "Problem") -> dict[str, float]:
-    return regression_metrics(predictions["prediction"], predictions["target"], predictions["target_clean"])
+    prediction, clean = predictions["prediction"], predictions["target_clean"]
+    metrics = regression_metrics(prediction, predictions["target"], clean)
+    if problem.density is not None and problem.density.skewed:
+        metrics |= balanced_errors(prediction, clean, problem.density.edges, problem.density.counts)
+    return metrics
 
 
 EVALUATIONS = {

@@ -168,7 +168,7 @@ def _exit_code(entries: Entries) -> int:
 def _counted(cells: list[Cell]) -> str:
     counts: dict[str, set[Any]] = {
         "problem": {cell.data for cell in cells},
-        "loss": {(cell.loss, cell.weighting) for cell in cells},
+        "loss": {cell.method for cell in cells},
         "seed": {cell.config.seed for cell in cells},
     }
     plural = {"problem": "problems", "loss": "losses", "seed": "seeds"}

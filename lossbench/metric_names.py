@@ -13,7 +13,7 @@ BASELINE = {"regression": "mse", "binary": "bce", "multiclass": "cross_entropy"}
 """The plain loss of each task of losses, by which others are calibrated: it takes the same outputs and targets."""
 
 COLUMNS = {
-    "regression": ["mae", "rmse", "median_ae", "r2", "mae_observed"],
+    "regression": ["mae", "rmse", "median_ae", "r2", "mae_balanced", "mae_few", "mae_observed"],
     "binary": ["balanced_accuracy", "accuracy", "macro_f1", "auroc", "nll", "brier", "ece"],
     "multiclass": ["balanced_accuracy", "accuracy", "macro_f1", "auroc", "nll", "brier", "ece"],
     "sequence": ["cer", "cer_beam", "wer", "exact_line", "nll", "frame_accuracy"],
@@ -26,7 +26,10 @@ _CLASSIFICATION = [
     "brier", "ece", "macro_f1", "nll",
 ]  # fmt: skip
 METRICS = {
-    "regression": [f"{name}{suffix}" for name in ("mae", "median_ae", "r2", "rmse") for suffix in ("", "_observed")],
+    "regression": [
+        *(f"{name}{suffix}" for name in ("mae", "median_ae", "r2", "rmse") for suffix in ("", "_observed")),
+        *(f"mae_{group}" for group in ("balanced", "few", "many", "medium")),
+    ],
     "binary": _CLASSIFICATION,
     "multiclass": _CLASSIFICATION,
     "sequence": ["cer", "cer_beam", "exact_line", "frame_accuracy", "nll", "wer"],

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmetrics.functional import classification
 
 SHOTS = {"many": (101, float("inf")), "medium": (20, 100), "few": (0, 19)}
-"""Groups of classes by their number of training samples, bounds included (Liu et al. 2019)."""
+"""Groups of classes, or of bins of a target, by their number of training samples, bounds included (Liu et al. 2019)."""
 
 
 def classification_metrics(
@@ -107,6 +107,41 @@ def regression_metrics(prediction: Tensor, observed: Tensor, clean: Tensor) -> d
         if spread > 0:
             metrics[f"r2{suffix}"] = 1 - squares / spread
     return {name: float(value) for name, value in metrics.items()}
+
+
+def balanced_errors(prediction: Tensor, target: Tensor, edges: Tensor, counts: Tensor) -> dict[str, float]:
+    """Compute the mean absolute error where a bin has many (> 100), medium (20 to 100) and few (< 20) training samples.
+
+    Parameters
+    ----------
+    prediction, target : Tensor
+        Shape (N,), in the units of the target.
+    edges : Tensor
+        Inner edges of B bins of the target, shape (B - 1,).
+    counts : Tensor
+        Training samples in each bin, shape (B,).
+
+    Returns
+    -------
+    dict of str to float
+        `mae_many`, `mae_medium`, `mae_few` where there are such samples, and `mae_balanced`, their mean.
+
+    References
+    ----------
+    Yang et al. 2021, "Delving into Deep Imbalanced Regression" (the groups).
+
+    Examples
+    --------
+    >>> edges, counts = torch.tensor([10.0]), torch.tensor([150, 3])
+    >>> balanced_errors(torch.tensor([4.0, 6.0, 12.0]), torch.tensor([5.0, 5.0, 15.0]), edges, counts)
+    {'mae_many': 1.0, 'mae_few': 3.0, 'mae_balanced': 2.0}
+
+    """
+    error = (prediction - target).abs()
+    seen = counts[torch.bucketize(target.to(edges.dtype), edges)]
+    members = {group: (seen >= low) & (seen <= high) for group, (low, high) in SHOTS.items()}
+    metrics = {f"mae_{group}": float(error[rows].mean()) for group, rows in members.items() if rows.any()}
+    return {**metrics, "mae_balanced": sum(metrics.values()) / len(metrics)}
 
 
 def noise_metrics(probabilities: Tensor, observed: Tensor, clean: Tensor) -> dict[str, float]:

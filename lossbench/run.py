@@ -160,6 +160,7 @@ def build_learner(cell: Cell, data: Any) -> Learner:
         contaminated=data.contaminated,
         center=data.target_center,
         scale=data.target_scale,
+        density=getattr(data, "target_density", None),
     )
     common = {
         "loss": loss,
@@ -172,7 +173,8 @@ def build_learner(cell: Cell, data: Any) -> Learner:
     kind: Any = locate(config.learner._target_)
     if kind is Supervised:
         network = build_network(config.model, loss, data.input_shape, data.num_classes, config.seed)
-        return Supervised(network=network, weighting=build(config.weighting), **common)
+        axes = {name: cell.resolved[name] for name in ("mixup", "posthoc")}
+        return Supervised(network=network, weighting=build(config.weighting), **axes, **common)
     settings: Any = OmegaConf.to_container(without(config.learner, "_target_", "network", "task"), resolve=True)
     with random_state(derive_seed(config.seed, "network")):
         network = build(config.learner.network)(input_shape=data.input_shape, num_classes=data.num_classes)
@@ -202,7 +204,7 @@ def _describe(cell: Cell, data: Any, learner: Learner) -> Record:
         "name": cell.name,
         "status": "running",
         "loss": cell.loss,
-        "weighting": cell.weighting,
+        **cell.axes,
         "learner": cell.choices["learner"],
         "head": head_of(cell.config.model, learner.loss),
         "seed": cell.config.seed,

@@ -8,6 +8,7 @@ INPUT_SHAPES = {
     "breast_cancer": (30,),
     "cifar10": (3, 32, 32),
     "cifar100": (3, 32, 32),
+    "curve": (8,),
     "diabetes": (10,),
     "digit_lines": (1, 8, 64),
     "digits": (1, 8, 8),

@@ -11,7 +11,7 @@ from lossbench.build import build_data
 from lossbench.data.sources import SOURCES
 
 PRESETS = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
-EMBEDDED = [name for name in PRESETS if name.startswith(("breast", "diabetes", "digits", "outliers"))]
+EMBEDDED = [name for name in PRESETS if name.startswith(("breast", "curve", "diabetes", "digits", "outliers"))]
 
 
 def data_node(*overrides):
@@ -52,9 +52,10 @@ def test_groups_and_keys_override_a_preset():
 
 
 def test_every_choice_of_every_corruption_loads():
-    for group, preset in (("imbalance", "digits"), ("noise", "digits"), ("contamination", "diabetes")):
+    presets = {"imbalance": "digits", "noise": "digits", "contamination": "diabetes", "label_density": "curve"}
+    for group in ("imbalance", "noise", "contamination"):
         for path in sorted((CONF / "data" / group).glob("*.yaml")):
-            overrides = [f"data={preset}", f"data/{group}={path.stem}"]
+            overrides = [f"data={presets.get(path.stem, presets[group])}", f"data/{group}={path.stem}"]
             if group == "imbalance" and path.stem != "none":
                 overrides.append("data.imbalance.factor=10")
             module = build_data(data_node(*overrides).data)

@@ -80,7 +80,10 @@ def test_empty_class_is_an_error_from_the_first_epoch():
         weighting.drw(class_counts=[0, 3], epoch=0, max_epochs=10)
 
 
-@pytest.mark.parametrize("path", sorted((CONF / "weighting").glob("*.yaml")), ids=lambda path: path.stem)
+OF_CLASSES = sorted(path for path in (CONF / "weighting").glob("*.yaml") if path.stem != "lds")
+
+
+@pytest.mark.parametrize("path", OF_CLASSES, ids=lambda path: path.stem)
 def test_yaml_gives_weights_that_sum_to_k(path: Path):
     compute = instantiate(OmegaConf.load(path))
     schedule = {"epoch": 8, "max_epochs": 10} if path.stem == "drw" else {}

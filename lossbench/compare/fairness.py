@@ -5,6 +5,7 @@ from typing import Any
 
 from lossbench.compare.records import Comparison
 from lossbench.compare.wording import counted, listed
+from lossbench.method import axes_of
 from lossbench.record import Record
 
 PAIRED = {
@@ -89,11 +90,12 @@ def _mixed_engines(comparison: Comparison) -> list[str]:
 def _unshared(comparison: Comparison) -> list[str]:
     sentences = []
     for key, name in PAIRED.items():
-        hashes: dict[int, set[str]] = defaultdict(set)
+        hashes: dict[tuple[int, str], set[str]] = defaultdict(set)
         for entry in comparison.all_entries:
             if key in entry.get("hashes", {}):
-                hashes[entry["seed"]].add(entry["hashes"][key])
-        seeds = [str(seed) for seed, values in sorted(hashes.items()) if len(values) > 1]
+                sampler = axes_of(entry)["sampler"] if key == "order" else ""  # another sampler is another order
+                hashes[entry["seed"], sampler].add(entry["hashes"][key])
+        seeds = dict.fromkeys(str(seed) for (seed, _), values in sorted(hashes.items()) if len(values) > 1)
         if seeds:
             sentences.append(f"The runs of seed {listed(seeds)} do not share their {name}: they are not paired.")
     return sentences

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lossbench import record
 from lossbench.errors import ConfigError
+from lossbench.method import AXES, axes_of
 from lossbench.record import Record
 from lossbench.tracking.store import connect
 
@@ -91,10 +92,10 @@ def _from_tags(run: "Run") -> Record:
 
     return {
         "key": tags["lossbench.key"], "problem": tags["lossbench.problem"], "name": run.info.run_name,
-        "status": "missing" if status == "finished" else status, "loss": tags["loss"], "weighting": tags["weighting"],
+        "status": "missing" if status == "finished" else status, "loss": tags["loss"], **axes_of(tags),
         "seed": int(tags["seed"]), "task": parameters.get("data.task", "multiclass"), "monitor": None,
         "learner": tags.get("learner", "supervised"),
         "choices": {"data": tags["data"], "model": tags.get("model", "?")},
-        "config": {"loss": node("loss"), "weighting": node("weighting"), "data": {}},
+        "config": {**{group: node(group) for group in ("loss", *AXES)}, "data": {}},
         "metrics": {"last": None, "best_val": None}, "started": run.info.start_time / 1000,
     }  # fmt: skip

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lossbench import record
 from lossbench.catalogue import hyperparameters
 from lossbench.cells import Cell
+from lossbench.method import AXES, additions
 from lossbench.metric_names import measured_as
 from lossbench.record import Record
 
@@ -126,8 +127,7 @@ def read_cells(cells: Iterable[Cell]) -> Iterator[Record]:
 def _never_started(cell: Cell) -> Record:
     return {
         "key": cell.key, "problem": cell.problem, "name": cell.name, "status": "missing", "loss": cell.loss,
-        "weighting": cell.weighting, "seed": cell.config.seed, "task": cell.config.data.task,
-        "learner": cell.choices["learner"],
+        **cell.axes, "seed": cell.config.seed, "task": cell.config.data.task, "learner": cell.choices["learner"],
         "choices": cell.named_choices, "config": cell.resolved, "metrics": {"last": None, "best_val": None},
         "monitor": None,
     }  # fmt: skip
@@ -143,7 +143,7 @@ def load_arrays(entry: Record, name: str, keys: Iterable[str]) -> Arrays | None:
 
 
 def labels(records: list[Record]) -> list[str]:
-    """Name each run by its loss and weighting, and by head and parameters where these tell runs of that loss apart.
+    """Name each run by its loss, what is combined with it, and head and parameters that tell runs of that loss apart.
 
     Examples
     --------
@@ -161,16 +161,20 @@ def labels(records: list[Record]) -> list[str]:
         own = _parameters(entry)
         differing = [name for name, values in settings[entry["loss"]].items() if len(values) > 1 and name in own]
         shown = ", ".join(f"{name}={_shown(own[name])}" for name in differing)
-        weighting = "" if entry["weighting"] == "none" else f"+{entry['weighting']}"
-        names.append(entry["loss"] + weighting + (f"({shown})" if shown else ""))
+        names.append(entry["loss"] + additions(entry) + (f"({shown})" if shown else ""))
     return names
 
 
 def _parameters(entry: Record) -> dict[str, Any]:
     loss = hyperparameters(entry["config"]["loss"])
-    weighting = {f"weighting.{name}": value for name, value in entry["config"].get("weighting", {}).items()}
+    axes = {
+        f"{axis}.{name}": value
+        for axis in AXES
+        for name, value in entry["config"].get(axis, {}).items()
+        if name != "kind" and not name.startswith("_")
+    }
     head = {"head": entry["head"]} if "head" in entry else {}
-    return {**loss, **{name: value for name, value in weighting.items() if "._" not in name}, **head}
+    return {**loss, **axes, **head}
 
 
 def _shown(value: Any) -> str:

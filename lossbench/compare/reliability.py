@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+
+from lossbench.temperature import best_temperature, log_tempered
 
 BINS = 15
 
 Array = NDArray[np.float64]
 _TINY = 1e-12  # probabilities are kept in single precision; below this their logarithm is noise
-_LOG_RANGE = (-3.0, 3.0)  # temperatures from 1/20 to 20
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def temper(probabilities: NDArray[Any], temperature: float) -> Array:
     [[0.667, 0.333]]
 
     """
-    return np.exp(_log_tempered(_logarithm(probabilities), temperature))
+    return np.exp(log_tempered(_logarithm(probabilities), temperature))
 
 
 def fit_temperature(probabilities: NDArray[Any], target: NDArray[Any]) -> float:
@@ -101,19 +100,8 @@ def fit_temperature(probabilities: NDArray[Any], target: NDArray[Any]) -> float:
     [0.75, 0.25]
 
     """
-    logarithm, rows = _logarithm(probabilities), np.arange(len(target))
-
-    def likelihood(log_temperature: float) -> float:
-        return -float(_log_tempered(logarithm, float(np.exp(log_temperature)))[rows, target].mean())
-
-    found = minimize_scalar(likelihood, bounds=_LOG_RANGE, method="bounded", options={"xatol": 1e-3})
-    return float(np.exp(found.x))
+    return best_temperature(_logarithm(probabilities), target)
 
 
 def _logarithm(probabilities: NDArray[Any]) -> Array:
     return np.log(np.maximum(probabilities.astype(np.float64), _TINY))
-
-
-def _log_tempered(logarithm: Array, temperature: float) -> Array:
-    scaled: Array = log_softmax(logarithm / temperature, axis=1)
-    return scaled

@@ -1,9 +1,8 @@
-"""Corruptions of training data: class imbalance, label noise, contaminated regression. Pure functions of NumPy arrays.
+"""Corruptions of training data: class imbalance, contaminated regression. Pure functions of NumPy arrays.
 
 Every function reads from its arguments and writes to a copy, so that a corrupted value is never corrupted again.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,6 @@ from lossbench.errors import ConfigError
 
 Array = NDArray[Any]
 Rng = np.random.Generator
-
-DIGIT_PAIRS = {7: 1, 2: 7, 5: 6, 6: 5, 3: 8}
-CIFAR10_PAIRS = {9: 1, 2: 0, 3: 5, 5: 3, 4: 7}
 
 
 def part_of(count: int, fraction: float) -> int:
@@ -139,125 +135,6 @@ def stratified_subset(labels: Array, size: int, rng: Rng) -> Array:
             counts[counts.argmax()] -= 1
             counts[label] = 1
     return choose_per_class(labels, counts.tolist(), rng)
-
-
-def symmetric_noise(labels: Array, rate: float, num_classes: int, rng: Rng, family: str = "exact") -> Array:
-    """Flip labels to classes drawn uniformly.
-
-    Parameters
-    ----------
-    labels : array of int, shape (N,)
-        Clean classes.
-    rate : float
-        Nominal rate, in [0, 1].
-    num_classes : int
-        K.
-    rng : numpy.random.Generator
-        Draws which labels flip, and to what.
-    family : str
-        "exact": floor(rate * n_c) labels of each class flip to another class. "iid": each label flips to another class
-        with probability `rate`. "uniform": each label is drawn anew from all K classes with probability `rate`, its own
-        among them, so that the true rate is rate * (1 - 1 / K).
-
-    Returns
-    -------
-    array of int, shape (N,)
-
-    References
-    ----------
-    "exact": Ma et al. 2020. "iid": Patrini et al. 2017. "uniform": Liu et al. 2020 (ELR).
-
-    Examples
-    --------
-    >>> clean = np.repeat([0, 1], 10)
-    >>> int((symmetric_noise(clean, 0.4, 2, np.random.default_rng(0)) != clean).sum())
-    8
-
-    """
-    flips = _which_flip(labels, rate, rng, "iid" if family == "uniform" else family)
-    first = 0 if family == "uniform" else 1
-    shift = rng.integers(first, num_classes, size=len(labels))
-    return np.where(flips, (labels + shift) % num_classes, labels)
-
-
-def asymmetric_noise(labels: Array, rate: float, pairs: Mapping[int, int], rng: Rng, family: str = "exact") -> Array:
-    """Flip labels of some classes to the one class that each is mistaken for.
-
-    Parameters
-    ----------
-    labels : array of int, shape (N,)
-        Clean classes.
-    rate : float
-        Rate within each class of `pairs`, in [0, 1].
-    pairs : mapping of int to int
-        True class -> observed class; see `confused_pairs`.
-    rng : numpy.random.Generator
-        Draws which labels flip.
-    family : str
-        "exact": floor(rate * n_c) labels of each class. "iid": each label with probability `rate`.
-
-    Examples
-    --------
-    >>> clean = np.repeat([3, 5], 10)
-    >>> np.bincount(asymmetric_noise(clean, 0.4, {3: 5, 5: 3}, np.random.default_rng(0)))[[3, 5]].tolist()
-    [10, 10]
-
-    """
-    flips = _which_flip(labels, rate, rng, family)
-    mistaken_for = np.arange(max(labels.max(initial=0), *pairs, *pairs.values()) + 1)
-    mistaken_for[list(pairs)] = list(pairs.values())
-    return np.where(flips, mistaken_for[labels], labels)
-
-
-def _which_flip(labels: Array, rate: float, rng: Rng, family: str) -> Array:
-    if family == "iid":
-        return rng.random(len(labels)) < rate
-    if family != "exact":
-        raise ConfigError(f"data.noise.family={family} is not known. Allowed: exact, iid; symmetric noise: uniform.")
-    flips = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        flips[rng.permutation(members)[: part_of(len(members), rate)]] = True
-    return flips
-
-
-def confused_pairs(source: str, num_classes: int) -> dict[int, int]:
-    """Return which class each class is mistaken for under asymmetric noise.
-
-    CIFAR-10: truck -> automobile, bird -> airplane, deer -> horse, cat <-> dog. MNIST and digits: 7 -> 1, 2 -> 7,
-    5 <-> 6, 3 -> 8. CIFAR-100: the next class in each group of five consecutive fine labels (not the official
-    superclasses, which are not consecutive). All others: the next class, in a circle.
-
-    References
-    ----------
-    Patrini et al. 2017, "Making Deep Neural Networks Robust to Label Noise" (CIFAR-10, MNIST); Ma et al. 2020,
-    "Normalized Loss Functions for Deep Learning with Noisy Labels" (CIFAR-100).
-
-    Examples
-    --------
-    >>> confused_pairs("cifar100", 100)[4], confused_pairs("fashion_mnist", 10)[9]
-    (0, 0)
-
-    """
-    if source == "cifar10":
-        return dict(CIFAR10_PAIRS)
-    if source in ("mnist", "digits"):
-        return dict(DIGIT_PAIRS)
-    group = 5 if source == "cifar100" else num_classes
-    return {label: label - label % group + (label + 1) % group for label in range(num_classes)}
-
-
-def confusion(clean: Array, observed: Array, num_classes: int) -> Array:
-    """Count how often each clean class (row) is observed as each class (column).
-
-    Examples
-    --------
-    >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
-    [[1, 1], [0, 1]]
-
-    """
-    cells = np.bincount(clean * num_classes + observed, minlength=num_classes**2)
-    return cells.reshape(num_classes, num_classes)
 
 
 def contaminate(

@@ -1,12 +1,14 @@
 """Batches from memory: gathered, augmented and normalised as whole tensors, in the order of (seed, epoch)."""
 
 from collections.abc import Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lossbench.data.sampling import draw_order
 from lossbench.errors import ConfigError
 from lossbench.streams import torch_stream
 
@@ -43,9 +45,9 @@ class Batch(NamedTuple):
 class BatchLoader:
     """Iterate over the batches of an epoch.
 
-    With a seed it is a training loader: the order is a permutation from the stream (seed, "order", epoch), augmentation
-    draws come from (seed, "augment", epoch), and a last batch of a single sample joins the one before it, since
-    BatchNorm can't normalise it. Without a seed it goes through the samples in their order, without augmentation.
+    With a seed it is a training loader: the order comes from the stream (seed, "order", epoch), augmentation draws from
+    (seed, "augment", epoch), and a last batch of a single sample joins the one before it, since BatchNorm can't
+    normalise it. Without a seed it goes through the samples in their order, without augmentation.
     Lightning calls `set_epoch` by itself.
 
     Parameters
@@ -60,6 +62,8 @@ class BatchLoader:
         Seed of the order and the augmentation.
     augment : bool
         Crop at random after padding by 4 pixels, and flip at random from left to right; for 32x32 RGB images.
+    sampling : str
+        How the samples of an epoch are drawn, in training: a kind of `sampling.draw_order`.
 
     """
 
@@ -72,6 +76,7 @@ class BatchLoader:
         *,
         seed: int | None = None,
         augment: bool = False,
+        sampling: str = "uniform",
     ) -> None:
         shape = tuple(samples.inputs.shape[1:])
         if augment and shape != (3, 32, 32):
@@ -81,9 +86,9 @@ class BatchLoader:
         self.samples = samples
         self.batch_size = batch_size
         self.seed = seed
+        self.sampling = sampling
         self.epoch = 0
-        channels = (-1, *[1] * (len(shape) - 1))
-        self._mean, self._std = mean.view(channels), std.view(channels)
+        self._mean, self._std = mean, std
         self._windows = crop_windows(samples.inputs) if augment else None
 
     batch_sampler = None  # Lightning asks every loader that has a sampler for it
@@ -102,21 +107,27 @@ class BatchLoader:
         n = len(self.samples.index)
         if self.seed is None:
             return torch.arange(n)
-        return torch.randperm(n, generator=torch_stream(self.seed, "order", self.epoch))
+        return draw_order(self.sampling, self.samples.target, torch_stream(self.seed, "order", self.epoch))
 
     def __len__(self) -> int:
         return len(self.batches())
 
     def __iter__(self) -> Iterator[Batch]:
-        augmentation = self.augmentation()
-        for rows in self.batches():
-            yield self.batch(rows, augmentation)
+        for rows, draws in self.steps():
+            yield self.batch(rows, draws)
 
-    def augmentation(self) -> Tensor | None:
-        """Draw what each sample gets in the current epoch: it does not depend on the order or the batch size."""
+    def steps(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Return the rows of each batch of the current epoch, and what is drawn for their augmentation.
+
+        Where each sample comes once its draw does not depend on the order; one that comes again gets another.
+        """
+        batches = self.batches()
         if self._windows is None or self.seed is None:
-            return None
-        return draw_augmentation(len(self._windows), torch_stream(self.seed, "augment", self.epoch))
+            return zip(batches, repeat(None), strict=False)
+        draws = draw_augmentation(len(self._windows), torch_stream(self.seed, "augment", self.epoch))
+        if self.sampling == "uniform":
+            draws = draws[torch.cat(batches)]
+        return zip(batches, draws.split([len(rows) for rows in batches]), strict=True)
 
     def batches(self) -> list[Tensor]:
         """Return the rows of each batch of the current epoch."""
@@ -125,17 +136,20 @@ class BatchLoader:
             batches[-2:] = [torch.cat(batches[-2:])]
         return batches
 
-    def batch(self, rows: Tensor, augmentation: Tensor | None = None) -> Batch:
-        """Gather the samples of some rows."""
-        if self._windows is not None and augmentation is not None:
-            inputs = crop_and_flip(self._windows, rows, augmentation[rows])
+    def batch(self, rows: Tensor, draws: Tensor | None = None) -> Batch:
+        """Gather the samples of some rows, augmented as drawn."""
+        if self._windows is not None and draws is not None:
+            inputs = crop_and_flip(self._windows, rows, draws)
         else:
             inputs = self.samples.inputs[rows]
-        return Batch(self._normalise(inputs), *(tensor[rows] for tensor in self.samples[1:]))
+        return Batch(normalised(inputs, self._mean, self._std), *(tensor[rows] for tensor in self.samples[1:]))
 
-    def _normalise(self, inputs: Tensor) -> Tensor:
-        values = inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs.clone()
-        return values.sub_(self._mean).div_(self._std)
+
+def normalised(inputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Return inputs as a network sees them: less the mean of each channel or feature, divided by its deviation."""
+    channels = (-1, *[1] * (inputs.ndim - 2))
+    values = inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs.clone()
+    return values.sub_(mean.view(channels)).div_(std.view(channels))
 
 
 def crop_windows(images: Tensor) -> Tensor:

@@ -9,8 +9,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lossbench.data.corruptions import confusion, stratified_subset
+from lossbench.data.corruptions import stratified_subset
 from lossbench.data.files import data_root
+from lossbench.data.label_density import BINS, TargetDensity, bin_counts, inner_edges
+from lossbench.data.label_noise import confusion
 from lossbench.data.loader import Batch, BatchLoader
 from lossbench.data.sources import FIXED, Source, load_source
 from lossbench.data.training_set import TrainingSet, strata, training_set, validation_split
@@ -36,9 +38,10 @@ class DataModule(pl.LightningDataModule):
         The source's task: "multiclass", "binary", "regression" or "sequence".
     imbalance : mapping
         kind (none, exp, step), factor, max_count; see `corruptions.imbalanced_counts`. Without max_count the head gets
-        the size of the smallest class. Kind none with a max_count: so many of each class.
+        the size of the smallest class. Kind none with a max_count: so many of each class. For regression label_density
+        with factor, bins, max_count; see `label_density.skewed_subset`.
     noise : mapping
-        kind (none, symmetric, asymmetric), rate, family; see `corruptions.symmetric_noise`, `asymmetric_noise`.
+        kind (none, symmetric, asymmetric, pair, instance), rate, family; see `label_noise.noisy_labels`.
     contamination : mapping
         kind and the parameters of `corruptions.contaminate`, for regression.
     max_train, max_test : int, optional
@@ -50,6 +53,9 @@ class DataModule(pl.LightningDataModule):
         Samples per batch in training, and in evaluation.
     augment : bool
         Random crops and flips in training, for 32x32 RGB images.
+    sampler : str
+        How the training samples of an epoch are drawn: "uniform", and for classes "class_balanced" or "square_root";
+        see `sampling.draw_order`.
     root : str, optional
         Folder of the data files; see `files.data_root`.
     seed : int
@@ -72,8 +78,10 @@ class DataModule(pl.LightningDataModule):
         deviation of the observed training targets. 0 and 1 for classes.
     contaminated : Tensor
         Positions in the source's training part of the samples whose target or inputs are not the clean ones, int64.
+    target_density : TargetDensity or None
+        For regression, how many training samples there are at which target.
     noise_kind : str
-        "none", "symmetric" or "asymmetric".
+        The kind of the label noise.
     evaluation_loaders : dict of str to BatchLoader
         "val" (if there is one), "test", and under label noise "train": what is evaluated, in this order.
     hashes : dict of str to str
@@ -95,6 +103,7 @@ class DataModule(pl.LightningDataModule):
         batch_size: int = 128,
         eval_batch_size: int = 250,
         augment: bool = False,
+        sampler: str = "uniform",
         root: str | None = None,
         seed: int = 0,
         run_seed: int = 0,
@@ -108,6 +117,7 @@ class DataModule(pl.LightningDataModule):
         self.val_fraction = val_fraction
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.augment = augment
+        self.sampler = sampler
         self.root = root
         self.seed, self.run_seed = seed, run_seed
         self.evaluation_loaders: dict[str, BatchLoader] = {}
@@ -166,10 +176,17 @@ class DataModule(pl.LightningDataModule):
             "val_class_counts": self.val_class_counts,
             "target_center": self.target_center,
             "target_scale": self.target_scale,
+            "sampler": self.sampler,
             "imbalance": dict(self.imbalance),
             "noise": dict(self.noise),
             "contamination": dict(self.contamination),
         }
+        if self.target_density is not None and self.target_density.skewed:
+            facts["imbalance"] |= {
+                "bin_edges": self.target_density.edges.tolist(),
+                "bin_counts": self._bin_counts.tolist(),
+                "train_bin_counts": self.target_density.counts.tolist(),
+            }
         if self._confusion is not None:
             flipped = int(self._confusion.sum() - self._confusion.trace())
             facts["noise"] |= {
@@ -186,10 +203,18 @@ class DataModule(pl.LightningDataModule):
     def _check(self, source: Source) -> None:
         if self.task != source.task and self.task not in ALSO_SERVES[source.task]:
             raise ConfigError(f"data.task={self.task}, but data.source={self.source} is {source.task}.")
-        corruptions = {"imbalance": self.imbalance, "noise": self.noise, "contamination": self.contamination}
-        for name in ("contamination",) if source.num_classes else ("imbalance", "noise"):
-            if (kind := corruptions[name]["kind"]) != "none":
+        classes = source.num_classes is not None
+        fits = {
+            "imbalance": classes != (self.imbalance["kind"] == "label_density"),
+            "noise": classes,
+            "contamination": not classes,
+        }
+        for name, fit in fits.items():
+            kind = getattr(self, name)["kind"]
+            if kind != "none" and not fit:
                 raise ConfigError(f"data.{name}.kind={kind} does not apply to {self.task} data; allowed: none.")
+        if not classes and self.sampler != "uniform":
+            raise ConfigError(f"sampler={self.sampler} draws by class, but {self.task} data have none. Use uniform.")
 
     def _describe(self, source: Source, training: TrainingSet, train: Tensor, val: Tensor) -> None:
         samples = training.samples
@@ -198,9 +223,12 @@ class DataModule(pl.LightningDataModule):
         self.num_train = len(source.train_target)
         self.contaminated = samples.index[training.contaminated]
         self._confusion = None
+        self.target_density: TargetDensity | None = None
         if self.num_classes is None:
             self.class_counts = self.train_class_counts = self.val_class_counts = None
             self.target_center, self.target_scale = center_and_scale(samples.target[train])
+            if samples.target.ndim == 1:
+                self._describe_density(source, samples.target, train)
             return
         self.class_counts, self.train_class_counts, self.val_class_counts = (
             torch.bincount(target[target >= 0], minlength=self.num_classes).tolist()
@@ -209,6 +237,12 @@ class DataModule(pl.LightningDataModule):
         self.target_center, self.target_scale = 0.0, 1.0
         if self.noise_kind != "none":
             self._confusion = confusion(samples.target_clean.numpy(), samples.target.numpy(), self.num_classes)
+
+    def _describe_density(self, source: Source, target: Tensor, train: Tensor) -> None:
+        edges = inner_edges(source.train_target, self.imbalance.get("bins", BINS))
+        self._bin_counts = bin_counts(target, edges)
+        counts, skewed = bin_counts(target[train], edges), self.imbalance["kind"] != "none"
+        self.target_density = TargetDensity(edges, counts, skewed)
 
     def _make_loaders(self, source: Source, training: TrainingSet, train: Tensor, val: Tensor) -> None:
         test = _test_samples(source, self.max_test)
@@ -220,7 +254,13 @@ class DataModule(pl.LightningDataModule):
         if self.task == "generation":
             mean, std = torch.zeros_like(mean), torch.ones_like(std)
         self._train_loader = BatchLoader(
-            parts["train"], self.batch_size, mean, std, seed=self.run_seed, augment=self.augment
+            parts["train"],
+            self.batch_size,
+            mean,
+            std,
+            seed=self.run_seed,
+            augment=self.augment,
+            sampling=self.sampler,
         )
         noisy = self.noise_kind != "none" and self.task in ("binary", "multiclass")
         evaluated = [*(["val"] if len(val) else []), "test", *(["train"] if noisy else [])]

@@ -146,6 +146,20 @@ def outliers(root: Path, seed: int) -> Source:
     )  # fmt: skip
 
 
+def curve(root: Path, seed: int) -> Source:
+    """Numbers in [0, 10], to be told from noisy points of a curve in 8 dimensions: 4000 to train, 1000 fixed to test.
+
+    Both parts cover the range evenly. Inputs are sin(k y) and cos(k y) for k = 0.15, 0.3, 0.6, 1.2, with Gaussian noise
+    of 0.3: they do not settle the number, so that a model falls back on the numbers that it has seen often.
+    """
+    rng = numpy_stream(seed, "curve", "train")
+    train = 10 * rng.random(4000)
+    test = 10 * (np.arange(1000) + 0.5) / 1000
+    seen, unseen = _on_curve(train, rng), _on_curve(test, numpy_stream(FIXED, "curve", "test"))
+    y_train, y_test = (torch.tensor(part, dtype=torch.float32) for part in (train, test))
+    return Source("regression", seen, y_train, unseen, y_test, seen.mean(0), seen.std(0))
+
+
 def mnist(root: Path, seed: int) -> Source:
     """28x28 grey images of ten digits: 60,000 to train, 10,000 to test (LeCun et al. 1998)."""
     return _from_torchvision("mnist", root, mean=(0.1307,), std=(0.3081,))
@@ -183,7 +197,8 @@ def mnist_lines(root: Path, seed: int) -> Source:
 SOURCES = {
     function.__name__: function
     for function in (
-        breast_cancer, cifar10, cifar100, diabetes, digit_lines, digits, fashion_mnist, mnist, mnist_lines, outliers,
+        breast_cancer, cifar10, cifar100, curve, diabetes, digit_lines, digits, fashion_mnist, mnist, mnist_lines,
+        outliers,
     )
 }  # fmt: skip
 
@@ -214,6 +229,12 @@ def _lines(name: str, single: Source, sizes: tuple[int, int], seed: int) -> Sour
         "sequence", train_inputs, train_target, test_inputs, test_target, single.mean, single.std, single.class_names,
         train_alignment, test_alignment,
     )  # fmt: skip
+
+
+def _on_curve(position: Array, rng: np.random.Generator) -> Tensor:
+    angles = position[:, np.newaxis] * [0.15, 0.3, 0.6, 1.2]
+    points = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    return torch.tensor(points + rng.normal(0, 0.3, size=points.shape), dtype=torch.float32)
 
 
 def _noisy_function(size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:

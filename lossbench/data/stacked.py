@@ -1,7 +1,6 @@
 """The batches of many runs at once, for runs that train as one stack."""
 
 from collections.abc import Iterator, Sequence
-from itertools import repeat
 from typing import Any
 
 import pytorch_lightning as pl
@@ -40,15 +39,14 @@ class StackedLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         if self.loaders[0].seed is not None:
-            augmentations = [loader.augmentation() for loader in self.loaders]
-            for rows in zip(*(loader.batches() for loader in self.loaders), strict=True):
-                yield self._together(rows, augmentations)
+            for steps in zip(*(loader.steps() for loader in self.loaders), strict=True):
+                yield self._together(steps)
             return
         for rows in torch.arange(max(self.sizes)).split(self.loaders[0].batch_size):
-            yield self._together([rows.clamp_max(size - 1) for size in self.sizes], repeat(None))
+            yield self._together([(rows.clamp_max(size - 1), None) for size in self.sizes])
 
-    def _together(self, rows: Sequence[Tensor], augmentations: Any) -> Batch:
-        batches = [loader.batch(*chosen) for loader, *chosen in zip(self.loaders, rows, augmentations, strict=False)]
+    def _together(self, steps: Sequence[tuple[Tensor, Tensor | None]]) -> Batch:
+        batches = [loader.batch(*step) for loader, step in zip(self.loaders, steps, strict=True)]
         return Batch(*map(torch.stack, zip(*batches, strict=True)))
 
 

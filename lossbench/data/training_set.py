@@ -11,16 +11,15 @@ from torch import Tensor
 from lossbench.data.corruptions import (
     Array,
     Rng,
-    asymmetric_noise,
     choose_per_class,
-    confused_pairs,
     contaminate,
     imbalanced_counts,
     part_of,
     stratified_subset,
-    symmetric_noise,
 )
-from lossbench.data.loader import Batch
+from lossbench.data.label_density import skewed_subset
+from lossbench.data.label_noise import noisy_labels
+from lossbench.data.loader import Batch, normalised
 from lossbench.data.sources import Source
 from lossbench.errors import ConfigError
 from lossbench.streams import numpy_stream
@@ -71,7 +70,7 @@ def training_set(
     contaminated = torch.zeros(len(index), dtype=torch.bool)
     observed = target
     if noise["kind"] != "none":
-        labels = _noisy(name, source, target.numpy(), noise, numpy_stream(seed, "noise"))
+        labels = _noisy(name, source, index, noise, numpy_stream(seed, "noise"))
         observed = torch.from_numpy(labels)
         contaminated = observed != target
     if contamination["kind"] != "none":
@@ -126,21 +125,27 @@ def strata(target: Tensor) -> Array:
 def _imbalanced(source: Source, imbalance: Settings, rng: Rng) -> Array:
     """Return the chosen positions. Without imbalance all stay, or `max_count` of each class if it is given."""
     kind, n_max = imbalance["kind"], imbalance.get("max_count")
+    if kind == "label_density":
+        return skewed_subset(source.train_target, imbalance["factor"], imbalance["bins"], n_max, rng)
     if kind == "none" and n_max is None:
         return np.arange(len(source.train_target))
     labels = source.train_target.numpy()
     if n_max is None:
         n_max = int(np.bincount(labels).min())
-    assert source.num_classes is not None
+    if source.num_classes is None:
+        raise ConfigError(f"data.imbalance.max_count={n_max} counts samples of a class; for regression use max_train.")
     counts = imbalanced_counts(kind, imbalance.get("factor", 1.0), n_max, source.num_classes)
     return choose_per_class(labels, counts, rng)
 
 
-def _noisy(name: str, source: Source, labels: Array, noise: Settings, rng: Rng) -> Array:
-    num_classes = source.num_classes
-    assert num_classes is not None
-    if noise["kind"] == "symmetric":
-        return symmetric_noise(labels, noise["rate"], num_classes, rng, noise["family"])
-    if noise["kind"] == "asymmetric":
-        return asymmetric_noise(labels, noise["rate"], confused_pairs(name, num_classes), rng, noise["family"])
-    raise ConfigError(f"data.noise.kind={noise['kind']} is not known. Allowed: asymmetric, none, symmetric.")
+def _noisy(name: str, source: Source, index: Tensor, noise: Settings, rng: Rng) -> Array:
+    assert source.num_classes is not None
+
+    def inputs_of(rows: Array) -> Array:
+        inputs = source.train_inputs[index[torch.from_numpy(rows)]]
+        return normalised(inputs, source.mean, source.std).flatten(1).numpy()
+
+    labels, settings = source.train_target[index].numpy(), {key: noise[key] for key in noise if key != "kind"}
+    return noisy_labels(
+        noise["kind"], labels, rng, inputs_of=inputs_of, source=name, num_classes=source.num_classes, **settings
+    )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lossbench.data.label_density import TargetDensity
 from lossbench.errors import Diverged
 from lossbench.losses.binding import BoundLoss
 from lossbench.metric_names import higher_is_better
@@ -40,6 +41,8 @@ class Problem:
         Indices of the training and validation samples that were corrupted.
     center, scale : float
         Regression targets are trained as (target - center) / scale.
+    density : TargetDensity, optional
+        For regression, how many training samples there are at which target.
 
     """
 
@@ -51,6 +54,7 @@ class Problem:
     contaminated: Tensor
     center: float = 0.0
     scale: float = 1.0
+    density: TargetDensity | None = None
 
 
 class Learner(pl.LightningModule):

@@ -1,6 +1,6 @@
 """The learner for everything that is predict-and-compare: classification and regression."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -9,6 +9,10 @@ from torch import Tensor
 from lossbench.evaluation import EVALUATIONS
 from lossbench.learners.learner import Learner, Predictions
 from lossbench.losses.binding import context_names
+from lossbench.mixup import Mixture, draw_mixture
+from lossbench.posthoc import adjust
+
+NONE: Mapping[str, Any] = {"kind": "none"}
 
 
 class Supervised(Learner):
@@ -17,16 +21,29 @@ class Supervised(Learner):
     Parameters
     ----------
     weighting : callable
-        Class weights from the context that it asks for by name; not used where there are no classes.
+        Weights of the classes, or for regression of bins of the target, from the context that it asks for by name.
+    mixup : mapping
+        kind ("none" or "mixup") and alpha; see `mixup.draw_mixture`.
+    posthoc : mapping
+        kind and parameters of what is done to outputs before they are evaluated; see `posthoc.adjust`.
     **common
         As for every `Learner`; the network is a `lossbench.models.Network`.
 
     """
 
-    def __init__(self, weighting: Callable[..., Tensor], **common: Any) -> None:
+    def __init__(
+        self,
+        weighting: Callable[..., Tensor],
+        mixup: Mapping[str, Any] = NONE,
+        posthoc: Mapping[str, Any] = NONE,
+        **common: Any,
+    ) -> None:
         super().__init__(**common)
         self.weighting = weighting
+        self.mixup, self.posthoc = mixup, posthoc
         self._class_weights: Tensor | None = None
+        self._mixture: Mixture | None = None
+        self._fitted: dict[str, float] = {}
 
     def on_train_epoch_start(self) -> None:
         """Set this epoch's class weights and random numbers."""
@@ -35,26 +52,56 @@ class Supervised(Learner):
         self._class_weights = None if weights is None else weights.to(self.device)
 
     def class_weights(self, epoch: int) -> Tensor | None:
-        """Return the weights (K,) of the classes in an epoch; None where all weigh the same."""
-        if self.problem.task not in ("binary", "multiclass"):
+        """Return the weights (K,) of the classes, or of bins of the target, in an epoch; None where all are alike."""
+        asked = context_names(self.weighting)
+        if self.problem.task in ("binary", "multiclass"):
+            counts = {"class_counts": torch.as_tensor(self.problem.class_counts)}
+        elif self.problem.density is not None and "bin_counts" in asked:
+            counts = {"bin_counts": self.problem.density.counts}
+        else:
             return None
-        known = {
-            "class_counts": torch.as_tensor(self.problem.class_counts),
-            "epoch": epoch,
-            "max_epochs": self.max_epochs,
-        }
-        weights = self.weighting(**{name: known[name] for name in context_names(self.weighting)})
+        known = {**counts, "epoch": epoch, "max_epochs": self.max_epochs}
+        weights = self.weighting(**{name: known[name] for name in asked})
         return None if (weights == 1).all() else weights.float()
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        """Return the mean loss of the batch, or of its samples mixed with each other."""
+        if self.mixup["kind"] != "none":
+            size = len(batch.target)
+            self._mixture = draw_mixture(size, self.mixup["alpha"], self.seed, self.current_epoch, batch_idx)
+        return super().training_step(batch, batch_idx)
 
     def per_sample_loss(self, batch: Any) -> Tensor:
         """Return the weighted loss (N,) of each sample of a batch."""
-        features = self.network.backbone(batch.inputs)
+        mixture = self._mixture
+        inputs = batch.inputs if mixture is None else mixture.mix(batch.inputs)
+        features = self.network.backbone(inputs)
         outputs = in_full_precision(self.network.outputs(features))
-        target = batch.target if self.loss.declaration.task == "multiclass" else batch.target.to(outputs.dtype)
-        value = self.loss(
-            outputs, target, epoch=self.current_epoch, features=features, index=batch.index, inputs=batch.inputs
+        context = {"epoch": self.current_epoch, "features": features, "index": batch.index, "inputs": inputs}
+        value = self._weighted(outputs, batch.target, context)
+        if mixture is None:
+            return value
+        return mixture.share * value + (1 - mixture.share) * self._weighted(
+            outputs, batch.target[mixture.partner], context
         )
-        return value if self._class_weights is None else self._class_weights[batch.target] * value
+
+    def _weighted(self, outputs: Tensor, target: Tensor, context: Mapping[str, Any]) -> Tensor:
+        expected = target if self.loss.declaration.task == "multiclass" else target.to(outputs.dtype)
+        value = self.loss(outputs, expected, **context)
+        return value if self._class_weights is None else self._class_weights[self._places(target)] * value
+
+    def _places(self, target: Tensor) -> Tensor:
+        """Return the class of each sample, or the bin that its target lies in."""
+        density = self.problem.density
+        if density is None:
+            return target
+        edges = (density.edges.to(target) - self.problem.center) / self.problem.scale
+        return torch.bucketize(target, edges)
+
+    def evaluate(self, epoch: int | None, parts: Mapping[str, Predictions]) -> dict[str, float]:
+        """Adjust the outputs as `posthoc` says, then compute the metrics; what was fitted is one of them."""
+        adjusted, self._fitted = adjust(self.posthoc, parts, self.loss, self.problem)
+        return super().evaluate(epoch, adjusted)
 
     def kept(self, batch: Any) -> Predictions:
         """Keep outputs, targets and indices."""
@@ -67,7 +114,8 @@ class Supervised(Learner):
 
     def metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
         """Compute the metrics of the task."""
-        return EVALUATIONS[self.problem.task].measure(part, predictions, self.problem)
+        measured = EVALUATIONS[self.problem.task].measure(part, predictions, self.problem)
+        return measured | self._fitted if part == "val" else measured
 
 
 def in_full_precision(outputs: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ class RunTracker:
             "loss": cell.loss,
             "model": cell.choices["model"],
             "seed": str(cell.config.seed),
-            "weighting": cell.weighting,
+            **cell.axes,
             "mlflow.runColor": color_of(cell.loss),
         }
         if parent is not None:

@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from lossbench.catalogue import loss_names
+from lossbench.method import AXES
 from lossbench.metric_names import COLUMNS, higher_is_better
 
 RUNS = "tags.`lossbench.kind` = 'run' and tags.`lossbench.status` = 'finished'"
@@ -44,12 +45,13 @@ def view_tags(task: str) -> dict[str, str]:
     """
     metric = COLUMNS[task][0]
     shown = ["balanced_accuracy", "accuracy", "nll", "ece"] if task in ("binary", "multiclass") else COLUMNS[task][:4]
+    methods = [f"params.`{axis}`" for axis in AXES]
     columns = [f"metrics.`final/{name}`" for name in shown]
     state: dict[str, Any] = {
         "searchFilter": RUNS,
         "orderByKey": f"metrics.`final/{metric}`",
         "orderByAsc": not higher_is_better(metric),
-        "selectedColumns": ["params.`loss`", "params.`weighting`", "params.`seed`", *columns],
+        "selectedColumns": ["params.`loss`", *methods, "params.`seed`", *columns],
         "runsHiddenMode": "SHOW_ALL",
         "runsExpanded": {},
         "groupBy": None,

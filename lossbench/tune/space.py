@@ -52,8 +52,7 @@ def study_name(cell: Cell) -> str:
     """Name the study of a cell: the same for all seeds of the comparison, whatever the number of trials."""
     tune = OmegaConf.to_container(without(cell.config.tune, "trials"))
     keys = [with_values(cell, seed, {}).key for seed in cell.config.tune.seeds]
-    weighting = "" if cell.weighting == "none" else f"+{cell.weighting}"
-    return f"{cell.data}-{cell.loss}{weighting}-{digest({'keys': keys, 'tune': tune, 'space': search_space(cell)})[:8]}"
+    return f"{cell.data}-{cell.method}-{digest({'keys': keys, 'tune': tune, 'space': search_space(cell)})[:8]}"
 
 
 def short_name(study: str) -> str:

@@ -1,0 +1,130 @@
+"""Mixup against its definition, its limits and the run without it."""
+
+import pytest
+import torch
+from scipy import stats
+from torch.nn import functional as F
+
+from lossbench import engine, record
+from lossbench.build import build_data
+from lossbench.catalogue import declared_losses
+from lossbench.errors import ConfigError, Killed
+from lossbench.learners import supervised
+from lossbench.mixup import Mixture, draw_mixture
+from lossbench.run import build_learner, quiet, run
+from tests.test_sampling import _Kill, numbers
+
+QUICK = ["data.max_train=200", "data.batch_size=32", "model.hidden=[16]", "trainer.max_epochs=3"]
+WITH_MEMORY = ["elr", "eql_v2", "ghm_c", "group_dro", "ovr_ghm_c", "seesaw"]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    quiet()
+    torch.set_num_threads(1)
+    monkeypatch.setattr("lossbench.outcome.draw_run", lambda *_: [])
+
+
+def test_shares_follow_the_beta_distribution_and_partners_are_a_permutation():
+    mixtures = [draw_mixture(5, 0.4, 0, epoch, step) for epoch in range(20) for step in range(50)]
+    assert stats.kstest([mixture.share for mixture in mixtures], stats.beta(0.4, 0.4).cdf).pvalue > 1e-3
+    assert all(sorted(mixture.partner.tolist()) == list(range(5)) for mixture in mixtures)
+    firsts = torch.bincount(torch.tensor([int(mixture.partner[0]) for mixture in mixtures]), minlength=5)
+    assert stats.chisquare(firsts.numpy()).pvalue > 1e-3
+
+
+def test_a_mixture_depends_on_seed_epoch_and_step_alone():
+    def same(one, other):
+        return one.share == other.share and torch.equal(one.partner, other.partner)
+
+    first = draw_mixture(8, 1.0, 1, 2, 3)
+    assert same(first, draw_mixture(8, 1.0, 1, 2, 3))
+    assert not any(same(first, draw_mixture(8, 1.0, *other)) for other in [(0, 2, 3), (1, 3, 3), (1, 2, 2)])
+
+
+def learner_and_batch(cell, *lines):
+    each = cell(*QUICK, *lines)
+    data = build_data(each.config.data)
+    learner = build_learner(each, data)
+    learner.on_train_epoch_start()
+    return learner, next(iter(data.train_dataloader()))
+
+
+def test_cross_entropy_of_a_mixture_is_that_of_mixed_targets(cell):
+    """For the cross-entropy the mixture of two losses is the loss of the mixture of the targets: value and gradient."""
+    learner, batch = learner_and_batch(cell, "data=digits_imb", "mixup=mixup")
+    parameters = list(learner.network.parameters())
+    value = learner.training_step(batch, 4)
+    found = torch.autograd.grad(value, parameters)
+    mixture = draw_mixture(len(batch.target), 1.0, 0, 0, 4)
+    share, partner = mixture.share, mixture.partner
+    outputs = learner.network(share * batch.inputs + (1 - share) * batch.inputs[partner])
+    one_hot = F.one_hot(batch.target, 10).float()
+    expected = F.cross_entropy(outputs, share * one_hot + (1 - share) * one_hot[partner])
+    torch.testing.assert_close(value, expected)
+    for one, other in zip(found, torch.autograd.grad(expected, parameters), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_weights_go_with_the_targets_that_are_mixed(cell):
+    lines = ["data=digits_imb", "mixup=mixup", "mixup.alpha=0.3", "weighting=inverse", "loss=focal"]
+    learner, batch = learner_and_batch(cell, *lines)
+    value = learner.training_step(batch, 0)
+    mixture = draw_mixture(len(batch.target), 0.3, 0, 0, 0)
+    outputs, weights = learner.network(mixture.mix(batch.inputs)), learner.class_weights(0)
+    parts = [
+        weights[target] * learner.loss(outputs, target) for target in (batch.target, batch.target[mixture.partner])
+    ]
+    torch.testing.assert_close(value, (mixture.share * parts[0] + (1 - mixture.share) * parts[1]).mean())
+
+
+def test_regression_and_one_logit_are_mixed_too(cell):
+    for lines in (["data=diabetes", "loss=mse"], ["data=breast_cancer", "loss=bce"]):
+        learner, batch = learner_and_batch(cell, *lines, "mixup=mixup")
+        mixture = draw_mixture(len(batch.target), 1.0, 0, 0, 0)
+        outputs = learner.network(mixture.mix(batch.inputs))
+        targets = [target.to(outputs.dtype) for target in (batch.target, batch.target[mixture.partner])]
+        first, second = (learner.loss(outputs, target) for target in targets)
+        value = learner.training_step(batch, 0)
+        torch.testing.assert_close(value, (mixture.share * first + (1 - mixture.share) * second).mean())
+
+
+def test_a_share_of_one_is_the_run_without_mixup(cell, tmp_path, monkeypatch):
+    plain, mixed = (cell("data=digits_imb", *QUICK, f"mixup={name}") for name in ("none", "mixup"))
+    assert plain.problem == mixed.problem
+    run(plain)
+    monkeypatch.setattr(supervised, "draw_mixture", lambda size, *_: Mixture(1.0, torch.arange(size)))
+    run(mixed)
+    assert numbers(mixed) == numbers(plain)
+
+
+def test_a_killed_run_goes_on_to_the_same_numbers(cell, tmp_path, monkeypatch):
+    whole, killed = (cell("data=digits_imb", "mixup=mixup", *QUICK, output_dir=tmp_path / name) for name in "ab")
+    run(whole)
+    with monkeypatch.context() as patch:
+        patch.setattr("lossbench.run.Cost", lambda: _Kill(1))
+        with pytest.raises(Killed):
+            run(killed)
+    run(killed)
+    assert numbers(killed) == numbers(whole)
+    assert record.read(whole.path)["mixup"] == "mixup"
+
+
+def test_mixed_runs_train_alone(cell):
+    cells = [cell("data=digits_imb", f"mixup={name}") for name in ("none", "mixup")]
+    assert [engine.why_alone(each) for each in cells] == [None, "mixup=mixup has no stacked form"]
+
+
+def test_losses_with_a_memory_are_known():
+    assert [name for name, facts in sorted(declared_losses().items()) if facts.memory] == WITH_MEMORY
+
+
+@pytest.mark.parametrize("loss", [*(set(WITH_MEMORY) - {"ghm_c"}), "softmax_eql"])
+def test_losses_with_a_memory_are_refused(cell, loss):
+    with pytest.raises(ConfigError, match=f"mixup=mixup: loss={loss} remembers"):
+        cell(f"loss={loss}", "data=digits_imb", "mixup=mixup")
+
+
+def test_a_range_is_checked(cell):
+    with pytest.raises(ConfigError, match=r"mixup\.alpha=0 is out of range"):
+        cell("mixup=mixup", "mixup.alpha=0")
