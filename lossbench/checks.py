@@ -17,7 +17,7 @@ from lossbench.engine import ENGINES, engine_of
 from lossbench.errors import ConfigError, nearest
 from lossbench.intervals import contains
 from lossbench.method import AXES, check_method
-from lossbench.metric_names import BASELINE, METRICS, measured_as
+from lossbench.metric_names import BASELINE, FURTHER, METRICS, NUMBERED, SAME_AS, measured_as, require_epochs
 from lossbench.shapes import INPUT_SHAPES, require_fit
 
 RANGES = {
@@ -219,10 +219,7 @@ def _check_own_loss(node: DictConfig, task: str, learner: str) -> None:
 def _check_task(cell: Cell) -> None:
     data, task = cell.config.data, str(cell.config.data.task)
     classes, numbers = task in ("binary", "multiclass"), task in ("distributional", "regression")
-    for key in ("monitor", "compare.metric"):
-        metric = OmegaConf.select(cell.config, key)
-        if metric is not None and not str(metric).startswith(("recall/", "clean/")):
-            _check_choice(key, metric, METRICS[measured_as(task, cell.choices["learner"])])
+    _check_metrics(cell)
     if data.get("source") in INPUT_SHAPES:
         require_fit(str(cell.config.model["_target_"]).rpartition(".")[2], INPUT_SHAPES[data.source])
     if not classes and cell.config.model.get("head") == "cosine":
@@ -236,6 +233,28 @@ def _check_task(cell: Cell) -> None:
         if kind != "none" and not fit:
             wanted = "regression" if group == "contamination" or kind == "label_density" else "classification"
             raise ConfigError(f"data/{group}={kind} is for {wanted}, but data={cell.data} is {task}. Use none.")
+
+
+def _check_metrics(cell: Cell) -> None:
+    """Check the metrics that pick the best epoch and that sort the losses; the first is needed at every epoch."""
+    task = measured_as(str(cell.config.data.task), cell.choices["learner"])
+    further = FURTHER.get(task, [])
+    for key, names in {"monitor": METRICS[task], "compare.metric": [*METRICS[task], *further]}.items():
+        metric = OmegaConf.select(cell.config, key)
+        name = str(metric).removeprefix("clean/")
+        if metric is None or name.startswith(NUMBERED[:1] if key == "monitor" else NUMBERED):
+            continue
+        if name in SAME_AS and task in ("binary", "multiclass"):
+            raise ConfigError(f"{key}={metric} is the {SAME_AS[name]} where each sample has one class. Use that name.")
+        if name in further and key == "monitor":
+            raise ConfigError(
+                f"monitor={metric} is computed only at the end of a run, and can't pick an epoch. "
+                f"{nearest(name, METRICS[task])} Losses can be sorted by it: compare.metric={metric}"
+            )
+        if name not in names:
+            raise ConfigError(f"{key}={metric} is not known. {nearest(name, names)}")
+    compare = cell.config.get("compare") or {}
+    require_epochs(str(compare.get("metric")), compare.get("select", "last"), task)
 
 
 def _nested(value: Any) -> bool:

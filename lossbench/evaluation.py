@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from lossbench.further_metrics import further_classification_metrics, further_regression_metrics
 from lossbench.losses.binding import BoundLoss
 from lossbench.metrics import balanced_errors, classification_metrics, noise_metrics, regression_metrics
 
@@ -13,17 +14,25 @@ if TYPE_CHECKING:
     from lossbench.learners.learner import Problem
 
 Predictions = dict[str, Tensor]
+Metrics = dict[str, float]
+Measure = Callable[[str, Predictions, "Problem"], Metrics]
+
+
+def _nothing(part: str, predictions: Predictions, problem: "Problem") -> Metrics:
+    return {}
 
 
 class Evaluation(NamedTuple):
     """How a task is evaluated.
 
     `predict` turns outputs, targets, clean targets and indices of a part into what is predicted; `measure` computes the
-    metrics of what is predicted on a part ("val", "test" or "train").
+    metrics of what is predicted on a part ("val", "test" or "train"), and `measure_further` those of "val" and "test"
+    that are computed only once, at the end of a run.
     """
 
     predict: Callable[[BoundLoss, Predictions, "Problem"], Predictions]
-    measure: Callable[[str, Predictions, "Problem"], dict[str, float]]
+    measure: Measure
+    measure_further: Measure = _nothing
 
 
 def _classify(loss: BoundLoss, together: Predictions, problem: "Problem") -> Predictions:
@@ -31,14 +40,23 @@ def _classify(loss: BoundLoss, together: Predictions, problem: "Problem") -> Pre
     return {"probabilities": loss.link(together["outputs"]), **named}
 
 
-def _measure_classes(part: str, predictions: Predictions, problem: "Problem") -> dict[str, float]:
-    probabilities, target, clean = (predictions[key] for key in ("probabilities", "target", "target_clean"))
+def _measure_classes(part: str, predictions: Predictions, problem: "Problem") -> Metrics:
     if part == "train":
-        return noise_metrics(probabilities, target, clean)
-    metrics = classification_metrics(probabilities, target, problem.class_counts)
+        return noise_metrics(*(predictions[key] for key in ("probabilities", "target", "target_clean")))
+    return _on_both_labels(predictions, lambda p, y: classification_metrics(p, y, problem.class_counts))
+
+
+def _measure_classes_further(part: str, predictions: Predictions, problem: "Problem") -> Metrics:
+    binary = problem.task == "binary"
+    return _on_both_labels(predictions, lambda p, y: further_classification_metrics(p, y, binary))
+
+
+def _on_both_labels(predictions: Predictions, measure: Callable[[Tensor, Tensor], Metrics]) -> Metrics:
+    """Measure on the labels as observed, and where they are noisy also on the clean ones, as `clean/...`."""
+    probabilities, target, clean = (predictions[key] for key in ("probabilities", "target", "target_clean"))
+    metrics = measure(probabilities, target)
     if not torch.equal(target, clean):
-        on_clean = classification_metrics(probabilities, clean, problem.class_counts)
-        metrics |= {f"clean/{metric}": value for metric, value in on_clean.items()}
+        metrics |= {f"clean/{metric}": value for metric, value in measure(probabilities, clean).items()}
     return metrics
 
 
@@ -53,7 +71,7 @@ def _regress(loss: BoundLoss, together: Predictions, problem: "Problem") -> Pred
     return {"prediction": prediction, **in_units_of_the_target(together, problem)}
 
 
-def _measure_numbers(part: str, predictions: Predictions, problem: "Problem") -> dict[str, float]:
+def _measure_numbers(part: str, predictions: Predictions, problem: "Problem") -> Metrics:
     prediction, clean = predictions["prediction"], predictions["target_clean"]
     metrics = regression_metrics(prediction, predictions["target"], clean)
     if problem.density is not None and problem.density.skewed:
@@ -61,8 +79,13 @@ def _measure_numbers(part: str, predictions: Predictions, problem: "Problem") ->
     return metrics
 
 
+def _measure_numbers_further(part: str, predictions: Predictions, problem: "Problem") -> Metrics:
+    prediction, target, clean = (predictions[key] for key in ("prediction", "target", "target_clean"))
+    return further_regression_metrics(prediction, target, clean, problem.num_features)
+
+
 EVALUATIONS = {
-    "binary": Evaluation(_classify, _measure_classes),
-    "multiclass": Evaluation(_classify, _measure_classes),
-    "regression": Evaluation(_regress, _measure_numbers),
+    "binary": Evaluation(_classify, _measure_classes, _measure_classes_further),
+    "multiclass": Evaluation(_classify, _measure_classes, _measure_classes_further),
+    "regression": Evaluation(_regress, _measure_numbers, _measure_numbers_further),
 }

@@ -1,4 +1,6 @@
-"""Facts about metrics by their names: which way is better, which one decides."""
+"""Facts about metrics by their names: which way is better, which one decides, which are there only at the end."""
+
+from lossbench.errors import ConfigError
 
 MONITOR = {
     "regression": "mae_observed",
@@ -37,10 +39,37 @@ METRICS = {
 }
 """The metrics that a task can be sorted or monitored by; there is also the recall of each class: `recall/0` ..."""
 
+_SHARES = ("f0.5", "f2", "fdr", "fnr", "fpr", "npv", "precision", "specificity")
+_FURTHER = [
+    "adaptive_ece", "aurc", "classwise_ece", "cohen_kappa", "g_mean", "mcc", "mce", "micro_auroc",
+    "micro_average_precision", "worst_class_recall",
+]  # fmt: skip
+_FURTHER_NUMBERS = (
+    "adjusted_r2", "concordance", "explained_variance", "kendall", "log_cosh", "mape", "max_error", "mse", "nrmse",
+    "smape", "spearman", "trimmed_rmse", "wmape",
+)  # fmt: skip
+FURTHER = {
+    "regression": [f"{name}{suffix}" for name in _FURTHER_NUMBERS for suffix in ("", "_observed")],
+    "binary": sorted([*_FURTHER, *_SHARES, "auprc", "f1", "recall"]),
+    "multiclass": sorted([*_FURTHER, *(f"macro_{share}" for share in _SHARES), "ovo_auroc", "top5_accuracy"]),
+}
+"""The metrics that are computed once, at the end of a run: losses can be sorted by them, an epoch not picked."""
+
+NUMBERED = ("recall/", "precision/", "f1/", "mae_fifth/", "mae_fifth_observed/")
+"""The metrics of each class, or of each fifth of the targets; of these there is only the recall at every epoch."""
+
+SAME_AS = {
+    **dict.fromkeys(("micro_f1", "micro_precision", "micro_recall"), "accuracy"),
+    "macro_recall": "balanced_accuracy",
+}
+"""Metrics that are the same as another one where each sample has one class."""
+
 _LOWER_IS_BETTER = (
     "nll", "brier", "ece", "mae", "rmse", "median_ae", "memorised", "loss",
     "cer", "wer",
-    "kl", "mse", "neg_elbo", "reconstruction",
+    "kl", "neg_elbo", "reconstruction",
+    "adaptive_ece", "aurc", "classwise_ece", "mce", "fdr", "fnr", "fpr", "macro_fdr", "macro_fnr", "macro_fpr",
+    "log_cosh", "mape", "max_error", "mse", "nrmse", "smape", "trimmed_rmse", "wmape",
 )  # fmt: skip
 
 
@@ -63,6 +92,19 @@ def higher_is_better(metric: str) -> bool:
     --------
     >>> higher_is_better("accuracy"), higher_is_better("clean/nll"), higher_is_better("mae_observed")
     (True, False, False)
+    >>> higher_is_better("recall/3"), higher_is_better("test/mae_fifth/1")
+    (True, False)
 
     """
-    return not metric.rpartition("/")[2].startswith(_LOWER_IS_BETTER)
+    name = next(part for part in reversed(metric.split("/")) if not part.isdigit())
+    return not name.startswith(_LOWER_IS_BETTER)
+
+
+def require_epochs(metric: str, select: str, task: str) -> None:
+    """Raise a `ConfigError` if an epoch is to be chosen by its history, which lacks a metric of the end of a run."""
+    only_at_the_end = metric in FURTHER.get(task, []) or metric.startswith(NUMBERED[1:])
+    if only_at_the_end and select not in ("last", "best_val"):
+        raise ConfigError(
+            f"compare.metric={metric} is computed only at the last and at the best validation epoch of a run, not at "
+            f"every epoch as compare.select={select} needs. Use compare.select=last or best_val, or another metric."
+        )

@@ -1,4 +1,6 @@
-"""The metrics of each task: the same keys for every loss, on probabilities or point predictions, never on raw outputs.
+"""The core metrics of each task, computed at every epoch; `lossbench.further_metrics` has those of the end of a run.
+
+The keys are the same for every loss, and the values those of probabilities or point predictions, never of raw outputs.
 
 One rule for classes that are absent: a class with no true sample in what is evaluated is left out of every macro
 average, and an empty few-shot group has no key.
@@ -148,7 +150,9 @@ def noise_metrics(probabilities: Tensor, observed: Tensor, clean: Tensor) -> dic
     """Compute what label noise does to the training set.
 
     `clean_accuracy` is the share of training samples whose true label is predicted; `memorised` the share of flipped
-    labels that is reproduced.
+    labels that is reproduced. The network taken as a filter that keeps the samples whose observed label it predicts,
+    `label_precision` is the share of what it keeps whose label is right, and `label_recall` the share of all right
+    labels that it keeps.
 
     Parameters
     ----------
@@ -159,7 +163,12 @@ def noise_metrics(probabilities: Tensor, observed: Tensor, clean: Tensor) -> dic
 
     """
     predicted, flipped = probabilities.argmax(1), observed != clean
+    kept = predicted == observed
     metrics = {"clean_accuracy": float((predicted == clean).double().mean())}
     if flipped.any():
-        metrics["memorised"] = float((predicted == observed)[flipped].double().mean())
+        metrics["memorised"] = float(kept[flipped].double().mean())
+    if kept.any():
+        metrics["label_precision"] = float(1 - flipped[kept].double().mean())
+    if not flipped.all():
+        metrics["label_recall"] = float(kept[~flipped].double().mean())
     return metrics

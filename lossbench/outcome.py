@@ -8,13 +8,20 @@ import torch
 from omegaconf import OmegaConf
 
 from lossbench import record
+from lossbench.further_metrics import confusion_matrix
 from lossbench.learners import Learner
 from lossbench.pictures import draw_run
 from lossbench.record import Record
 
+MOST_CLASSES = 100
+"""The confusion matrix of more classes is not in the record; it follows from the predictions."""
+
 
 def write_outcome(folder: Path, entry: Record, learner: Learner) -> list[Path]:
     """Complete the record and write all files of a run, the record last; return their paths.
+
+    The metrics in the record are those of the evaluation, and of a run that has ended, the further ones too.
+    `confusion_matrix` counts the test samples at the last epoch, a row for each true class.
 
     `predictions.npz` holds the test set at the last epoch, `predictions_best.npz` at the best validation epoch, and
     `validation.npz` the validation part at the last epoch, with a mask of its `contaminated` samples. `snapshots.npz`
@@ -31,7 +38,10 @@ def write_outcome(folder: Path, entry: Record, learner: Learner) -> list[Path]:
 
     """
     last, best = learner.last, learner.best
-    entry["metrics"] = {"last": last and last["metrics"], "best_val": best and best["metrics"]}
+    entry["metrics"] = _metrics(entry, learner)
+    test = (last or {}).get("test", {})
+    if entry["task"] in ("binary", "multiclass") and test and test["probabilities"].shape[1] <= MOST_CLASSES:
+        entry["confusion_matrix"] = confusion_matrix(test["probabilities"], test["target"]).tolist()
     entry["epochs"] = {"done": len(learner.history), "last": last and last["epoch"], "best_val": best and best["epoch"]}
     entry["history"] = learner.history
     files = [folder / "config.yaml"]
@@ -55,6 +65,30 @@ def write_outcome(folder: Path, entry: Record, learner: Learner) -> list[Path]:
     files += draw_run(folder, entry, last, learner.snapshots)
     record.write(folder, entry)
     return [*files, folder / record.FILE]
+
+
+def _metrics(entry: Record, learner: Learner) -> dict[str, dict[str, float] | None]:
+    """Return the metrics of both selections; the further ones are computed once if both are of one epoch."""
+    found: dict[str, dict[str, float] | None] = {}
+    known: dict[int, dict[str, float]] = {}
+    for selection, evaluation in {"last": learner.last, "best_val": learner.best}.items():
+        if evaluation is None:
+            found[selection] = None
+            continue
+        epoch = evaluation["epoch"]
+        if epoch not in known:
+            known[epoch] = _further(learner, evaluation) if record.is_done(entry) else {}
+        found[selection] = evaluation["metrics"] | known[epoch]
+    return found
+
+
+def _further(learner: Learner, evaluation: dict[str, Any]) -> dict[str, float]:
+    return {
+        f"{part}/{name}": value
+        for part in ("val", "test")
+        if part in evaluation
+        for name, value in learner.further_metrics(part, evaluation[part]).items()
+    }
 
 
 def _write_arrays(path: Path, predictions: dict[str, Any]) -> None:

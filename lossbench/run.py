@@ -1,6 +1,7 @@
 """One run, from its config to its record."""
 
 import logging
+import math
 import time
 import warnings
 from dataclasses import dataclass
@@ -161,6 +162,7 @@ def build_learner(cell: Cell, data: Any) -> Learner:
         center=data.target_center,
         scale=data.target_scale,
         density=getattr(data, "target_density", None),
+        num_features=math.prod(data.input_shape),
     )
     common = {
         "loss": loss,

@@ -33,6 +33,10 @@ MISTAKES = {
     "data/noise=pairs": ["noise=pairs", "Nearest: pair"],
     "data/contamination=vertical": ["data/contamination=vertical", "regression"],
     "monitor=accurcy": ["monitor=accurcy", "Nearest: accuracy"],
+    "monitor=mcc": ["monitor=mcc", "only at the end", "compare.metric=mcc"],
+    "compare.metric=mc": ["compare.metric=mc", "Nearest: mcc", "worst_class_recall"],
+    "compare.metric=micro_f1": ["compare.metric=micro_f1", "the accuracy"],
+    "compare.metric=mcc compare.select=oracle": ["compare.metric=mcc", "compare.select=last or best_val"],
     "compare.select=lst": ["compare.select=lst", "Nearest: last"],
     "loss=focal,ldam": ["loss=focal,ldam", "-m"],
     "-m loss=focal,mse seed=0,1": ["loss=mse", "multiclass"],
@@ -189,6 +193,9 @@ def _check_mlflow(folder: Path) -> None:
     assert steps == [0, 1]
     record = json.loads(next(folder.glob("outputs/digits_imb/mine-s1-*/record.json")).read_text())
     assert child.data.metrics["final/accuracy"] == pytest.approx(record["metrics"]["last"]["test/accuracy"])
+    assert child.data.metrics["final/mcc"] == pytest.approx(record["metrics"]["last"]["test/mcc"])
+    best = record["metrics"]["best_val"]
+    assert child.data.metrics["best_val/macro_f0.5"] == pytest.approx(best["test/macro_f0.5"])
     names = {file.path for file in client.list_artifacts(child.info.run_id)}
     assert {"config.yaml", "record.json", "predictions.npz", "confusion_matrix.png", "learning_curves.png"} <= names
 

@@ -97,7 +97,7 @@ def test_the_report_says_what_a_reader_needs(folders):
     ("data", "names"),
     [
         ("made_up", ["paired_differences", "learning_curves", "recall_by_class", "accuracy_by_shots", "memorised",
-                     "reliability", "confusion", "loss_curves"]),
+                     "reliability", "confusion", "curves", "loss_curves"]),
         ("a_function", ["paired_differences", "learning_curves", "residuals", "fitted_function", "loss_curves"]),
     ],
 )  # fmt: skip

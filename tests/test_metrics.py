@@ -82,4 +82,13 @@ def test_regression_agrees_with_scikit_learn():
 def test_noise_metrics_by_hand():
     clean, observed = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 1, 0])
     probabilities = torch.eye(2, dtype=torch.float64)[torch.tensor([0, 1, 1, 1])]
-    assert noise_metrics(probabilities, observed, clean) == {"clean_accuracy": 0.75, "memorised": 0.5}
+    expected = {"clean_accuracy": 0.75, "memorised": 0.5, "label_precision": 2 / 3, "label_recall": 1.0}
+    assert noise_metrics(probabilities, observed, clean) == pytest.approx(expected)
+
+
+def test_a_filter_that_keeps_nothing_has_no_precision():
+    clean, observed = torch.tensor([0, 0]), torch.tensor([0, 1])
+    probabilities = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    assert noise_metrics(probabilities, observed, clean) == {
+        "clean_accuracy": 0.5, "memorised": 0.0, "label_recall": 0.0,
+    }  # fmt: skip

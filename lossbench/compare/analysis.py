@@ -21,7 +21,7 @@ from lossbench.compare.statistics import (
 from lossbench.compare.unpaired import unpaired_difference
 from lossbench.errors import ConfigError, nearest
 from lossbench.intervals import contains
-from lossbench.metric_names import COLUMNS, higher_is_better
+from lossbench.metric_names import COLUMNS, NUMBERED, SAME_AS, higher_is_better, require_epochs
 
 BASELINES = ("cross_entropy", "bce", "mse", "vae_bernoulli")
 """The first of these that was run is the baseline, unless one is named."""
@@ -199,6 +199,7 @@ def analyse(comparison: Comparison, options: Options) -> Analysis:
 
     """
     metric = options.metric or COLUMNS[comparison.measured][0]
+    require_epochs(metric, options.select, comparison.measured)
     scores = {
         label: {entry["seed"]: test_metrics(entry, options.select, metric) for entry in comparison.finished(label)}
         for label in comparison.entries
@@ -208,7 +209,9 @@ def analyse(comparison: Comparison, options: Options) -> Analysis:
         _require_same_seeds(comparison)
     known = dict.fromkeys(name for found in scores.values() for each in found.values() for name in each)
     if known and metric not in known:
-        raise ConfigError(f"compare.metric={metric} was not recorded for {comparison.data}. {nearest(metric, known)}")
+        raise ConfigError(
+            f"compare.metric={metric} was not recorded for {comparison.data}. {_instead(comparison, metric, known)}"
+        )
     shown = [name for name in dict.fromkeys([metric, *COLUMNS[comparison.measured]]) if name in known or name == metric]
     without_order = Analysis(comparison, options, metric, baseline, scores, {})
     columns = {name: _column(without_order, name, name in shown) for name in [*shown, *known]}
@@ -226,6 +229,13 @@ def pair_up(analysis: Analysis, label: str, other: str, metric: str) -> tuple[li
         return list(first.values()), list(second.values()), False
     common = [seed for seed in first if seed in second]
     return [first[seed] for seed in common], [second[seed] for seed in common], True
+
+
+def _instead(comparison: Comparison, metric: str, known: Iterable[str]) -> str:
+    """Say what can be asked for instead; the metrics of each class are listed only to whom asks for one of them."""
+    if metric in SAME_AS and comparison.task in ("binary", "multiclass"):
+        return f"Where each sample has one class it is the {SAME_AS[metric]}: use that name."
+    return nearest(metric, [name for name in known if metric.startswith(NUMBERED) or not name.startswith(NUMBERED)])
 
 
 def _column(analysis: Analysis, metric: str, shown: bool) -> Column:

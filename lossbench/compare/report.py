@@ -14,8 +14,10 @@ from lossbench.compare.across import Across, critical_difference, ranks_table, t
 from lossbench.compare.analysis import Analysis, span
 from lossbench.compare.drawing import STYLE, Picture, save
 from lossbench.compare.fairness import cautions, protocol
+from lossbench.compare.metric_groups import group_tables
 from lossbench.compare.page import PAGE
 from lossbench.compare.pictures_classes import class_pictures
+from lossbench.compare.pictures_curves import curves
 from lossbench.compare.pictures_generation import generated
 from lossbench.compare.pictures_losses import loss_curves
 from lossbench.compare.pictures_metrics import accuracy_by_shots, forest, learning_curves, memorised, recall_by_class
@@ -32,7 +34,7 @@ Section = tuple[str, str]
 
 _PICTURES: list[Callable[[Analysis], list[Picture]]] = [
     forest, learning_curves, recall_by_class, accuracy_by_shots, memorised, residual_quantiles, fitted_function,
-    class_pictures, posteriors, blank_share, generated,
+    class_pictures, curves, posteriors, blank_share, generated,
 ]  # fmt: skip
 """In the order of the report; each returns no picture where it has nothing to show."""
 log = logging.getLogger(__name__)
@@ -71,7 +73,8 @@ def _sections(analysis: Analysis, folder: Path, across: list[Across]) -> list[Se
     sections += [("Over several data sets", _over_data(each, folder)) for each in across]
     sections += [
         ("The choice of the epoch", _table(selections_table(analysis))),
-        ("Differences on every metric", _every_metric(analysis)),
+        ("Every metric", _every_metric(analysis)),
+        ("Differences on the other metrics", _differences(analysis)),
         ("Cost", _table(cost_table(analysis))),
         ("Repeat it", _repeat(analysis)),
     ]
@@ -132,6 +135,13 @@ def _numbers(analysis: Analysis) -> str:
 
 
 def _every_metric(analysis: Analysis) -> str:
+    return "".join(
+        f"<details><summary>{escape(title)}</summary>{_table(table)}</details>"
+        for title, table in group_tables(analysis).items()
+    )
+
+
+def _differences(analysis: Analysis) -> str:
     """Fold the differences on the other shown metrics away; table.csv has those of all metrics."""
     others = [name for name in analysis.shown if name != analysis.metric and analysis.columns[name].against]
     folded = [

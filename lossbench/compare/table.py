@@ -47,19 +47,26 @@ def tables(analysis: Analysis) -> list[Table]:
 
 def means_table(analysis: Analysis) -> Table:
     """Make the table of the mean of each loss on each shown metric."""
-    digits = {name: decimals(analysis.columns[name].intervals.values()) for name in analysis.shown}
+    means = means_of(analysis, analysis.shown, caption(analysis))
+    rows = [[row[0], _runs(analysis, row[0]), analysis.main.letters.get(row[0], "–"), *row[1:]] for row in means.rows]
+    bold = {(row, column + 2) for row, column in means.bold}
+    return Table(means.caption, ["loss", "n", "group", *means.heading[1:]], rows, bold)
+
+
+def means_of(analysis: Analysis, names: list[str], caption: str) -> Table:
+    """Make a table of the mean of each loss on some metrics."""
+    digits = {name: decimals(analysis.columns[name].intervals.values()) for name in names}
     rows: list[list[str]] = []
     bold = set()
     for label in analysis.order:
-        row = [label, _runs(analysis, label), analysis.main.letters.get(label, "–")]
-        for name in analysis.shown:
+        row = [label]
+        for name in names:
             interval = analysis.columns[name].intervals.get(label)
             if interval is not None and interval.mean == analysis.best_mean(name):
                 bold.add((len(rows), len(row)))
             row.append("–" if interval is None else with_interval(interval, digits[name]))
         rows.append(row)
-    heading = ["loss", "n", "group", *(words(name) for name in analysis.shown)]
-    return Table(caption(analysis), heading, rows, bold)
+    return Table(caption, ["loss", *(words(name) for name in names)], rows, bold)
 
 
 def differences_table(analysis: Analysis, metric: str) -> Table:

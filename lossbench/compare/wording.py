@@ -33,13 +33,24 @@ def words(metric: str) -> str:
 
     Examples
     --------
-    >>> words("balanced_accuracy"), words("nll")
-    ('balanced accuracy', 'NLL')
+    >>> words("balanced_accuracy"), words("nll"), words("recall/3")
+    ('balanced accuracy', 'NLL', 'recall, class 3')
 
     """
-    upper = ("nll", "ece", "auroc", "mae", "rmse", "mse", "r2", "ae", "f1", "kl", "elbo")
-    known = {"brier": "Brier", "neg": "negative", **{word: word.upper() for word in upper}}
-    return " ".join(known.get(word, word) for word in metric.replace("_", " ").split(" "))
+    name, of, number = metric.rpartition("/")
+    if of and number.isdigit():
+        return f"{words(name)} {number}" if "fifth" in name else f"{words(name)}, class {number}"
+    return " ".join(_WORDS.get(word, word) for word in metric.replace("_", " ").split(" "))
+
+
+_UPPER = (
+    "nll", "ece", "auroc", "mae", "rmse", "r2", "ae", "f1", "f0.5", "f2", "fdr", "fnr", "fpr", "npv", "mcc", "mce",
+    "aurc", "auprc", "elbo", "kl", "mape", "mse", "nrmse", "smape", "wmape",
+)  # fmt: skip
+_WORDS = {
+    **{word: word.upper() for word in _UPPER}, "brier": "Brier", "cohen": "Cohen", "g": "G", "kendall": "Kendall",
+    "neg": "negative", "ovo": "one-vs-one", "spearman": "Spearman", "top5": "top-5",
+}  # fmt: skip
 
 
 def decimals(intervals: Iterable[Bounded]) -> int:

@@ -43,6 +43,8 @@ class Problem:
         Regression targets are trained as (target - center) / scale.
     density : TargetDensity, optional
         For regression, how many training samples there are at which target.
+    num_features : int or None
+        Numbers in the input of a sample.
 
     """
 
@@ -55,6 +57,7 @@ class Problem:
     center: float = 0.0
     scale: float = 1.0
     density: TargetDensity | None = None
+    num_features: int | None = None
 
 
 class Learner(pl.LightningModule):
@@ -125,6 +128,10 @@ class Learner(pl.LightningModule):
     @abstractmethod
     def metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
         """Measure the predictions on a part ("val", "test" or "train")."""
+
+    def further_metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
+        """Measure what is worth measuring only once, at the end of a run, of the predictions on "val" or "test"."""
+        return {}
 
     def snapshot(self) -> Predictions:
         """Return a few small tensors that show what was learned up to an evaluation; `snapshots` keeps them."""

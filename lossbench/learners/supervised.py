@@ -117,6 +117,10 @@ class Supervised(Learner):
         measured = EVALUATIONS[self.problem.task].measure(part, predictions, self.problem)
         return measured | self._fitted if part == "val" else measured
 
+    def further_metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
+        """Compute the metrics of the task that are computed only at the end of a run."""
+        return EVALUATIONS[self.problem.task].measure_further(part, predictions, self.problem)
+
 
 def in_full_precision(outputs: Tensor) -> Tensor:
     """Return outputs in float32, or in float64 if they are: losses are not computed in half precision."""

@@ -138,7 +138,8 @@ def _sum_up(parent: Parent, comparison: "Comparison") -> None:
             ).info.run_id
             parent.client.log_batch(run_id, params=[Param("loss", loss), Param("label", label)])
         values = [Metric(name, value, 0, 0) for name, value in metrics.items()]
-        parent.client.log_batch(run_id, metrics=values[:1000])
+        for start in range(0, len(values), 1000):
+            parent.client.log_batch(run_id, metrics=values[start : start + 1000])
         parent.client.set_terminated(run_id, "FINISHED")
 
 
