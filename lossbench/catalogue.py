@@ -15,8 +15,8 @@ from typing import Any
 from lossbench import CONF
 from lossbench.errors import ConfigError, nearest
 
-RUN_CONTEXT = frozenset({"class_counts", "num_classes", "max_epochs", "num_samples", "num_features"})
-"""Context that holds for a whole run."""
+RUN_CONTEXT = frozenset({"class_counts", "num_classes", "max_epochs", "num_samples", "num_features", "train_size"})
+"""Context that holds for a whole run: `index` is below `num_samples`, of which `train_size` are trained on."""
 STEP_CONTEXT = frozenset(
     {"alignment", "epoch", "features", "index", "input_lengths", "inputs", "log_variance", "mean", "target_lengths"}
 )
@@ -28,6 +28,7 @@ SERVES = {
     "regression": {"regression"},
     "binary": {"binary", "multiclass"},
     "multiclass": {"multiclass"},
+    "multilabel": {"multilabel"},
     "sequence": {"sequence"},
     "generation": {"generation"},
 }

@@ -17,7 +17,16 @@ from lossbench.engine import ENGINES, engine_of
 from lossbench.errors import ConfigError, nearest
 from lossbench.intervals import contains
 from lossbench.method import AXES, check_method
-from lossbench.metric_names import BASELINE, FURTHER, METRICS, NUMBERED, SAME_AS, measured_as, require_epochs
+from lossbench.metric_names import (
+    BASELINE,
+    FURTHER,
+    METRICS,
+    NUMBERED,
+    SAME_AS,
+    measured_as,
+    numbered_at_every_epoch,
+    require_epochs,
+)
 from lossbench.shapes import INPUT_SHAPES, require_fit
 
 RANGES = {
@@ -204,12 +213,13 @@ def _check_own_loss(node: DictConfig, task: str, learner: str) -> None:
     from lossbench.losses.binding import bind
     from lossbench.probe import probe
 
-    num_classes = {"binary": 2, "multiclass": 10}.get(task)
+    num_classes = {"binary": 2, "multiclass": 10, "multilabel": 5}.get(task)
     context = {
         "class_counts": list(range(num_classes or 0, 0, -1)),
         "num_classes": num_classes,
         "max_epochs": 1,
         "num_samples": 100,
+        "train_size": 100,
         "num_features": 4,
     }
     loss = bind(target, hyperparameters(node), context, task, learner)  # type: ignore[arg-type]
@@ -242,7 +252,7 @@ def _check_metrics(cell: Cell) -> None:
     for key, names in {"monitor": METRICS[task], "compare.metric": [*METRICS[task], *further]}.items():
         metric = OmegaConf.select(cell.config, key)
         name = str(metric).removeprefix("clean/")
-        if metric is None or name.startswith(NUMBERED[:1] if key == "monitor" else NUMBERED):
+        if metric is None or name.startswith(numbered_at_every_epoch(task) if key == "monitor" else NUMBERED):
             continue
         if name in SAME_AS and task in ("binary", "multiclass"):
             raise ConfigError(f"{key}={metric} is the {SAME_AS[name]} where each sample has one class. Use that name.")

@@ -16,7 +16,7 @@ from torch import Tensor
 from lossbench.catalogue import RUN_CONTEXT, STEP_CONTEXT, LossFacts
 from lossbench.errors import ConfigError
 from lossbench.intervals import contains
-from lossbench.losses.binding import BoundLoss, bind, context_names
+from lossbench.losses.binding import PER_CLASS, BoundLoss, bind, context_names
 from lossbench.losses.declaration import Declaration, Task
 from lossbench.probe import check_shape, made_up
 
@@ -91,7 +91,8 @@ class Subject:
         """Bind it to its hyper-parameters and to a made-up run, both with changes; always with the same seed."""
         counts = list(CLASS_COUNTS[:2] if self.bound_task == "binary" else CLASS_COUNTS)
         context: dict[str, Any] = {"max_epochs": 10, "num_samples": sum(counts), "num_features": 4}
-        if self.bound_task in ("binary", "multiclass"):
+        context["train_size"] = sum(counts)
+        if self.bound_task in ("binary", *PER_CLASS):
             context |= {"class_counts": counts, "num_classes": len(counts)}
         own = {key: value for key, value in changes.items() if key not in RUN_CONTEXT}
         context |= {key: value for key, value in changes.items() if key in RUN_CONTEXT}
@@ -106,7 +107,7 @@ def _remembers(factory: Callable[..., Any]) -> bool:
     return any("register_buffer" in init.__code__.co_names for init in made if inspect.isfunction(init))
 
 
-LINKED = ("binary", "multiclass", "regression")
+LINKED = ("binary", "multiclass", "multilabel", "regression")
 """The tasks whose links give probabilities or one prediction."""
 Point = Callable[[Subject], None]
 
@@ -199,7 +200,8 @@ def treat_all_classes_alike(subject: Subject) -> None:
         for key, value in loss.parameters.items()
         if isinstance(value, list | tuple) and len(value) == len(CLASS_COUNTS)
     }
-    moved = subject.bind(**per_class)(outputs[:, order], order.argsort()[target], **context)
+    renumbered = target[:, order] if loss.declaration.task == "multilabel" else order.argsort()[target]
+    moved = subject.bind(**per_class)(outputs[:, order], renumbered, **context)
     assert torch.allclose(moved, loss(outputs, target, **context), atol=1e-5), (
         "with the classes renumbered the same samples get other values. Look for a class taken by its number, or a "
         "buffer by class that does not come from class_counts."
@@ -214,7 +216,12 @@ def link_to_probabilities_or_predictions(subject: Subject) -> None:
     shape = (SAMPLES,) if task == "regression" else (SAMPLES, classes)
     assert linked.shape == shape, f"the link returns shape {tuple(linked.shape)}; for {task} it must be {shape}."
     assert linked.isfinite().all(), "the link returns numbers that are not finite."
-    if task != "regression":
+    if task == "multilabel":
+        assert (linked >= 0).all() and (linked <= 1).all(), (
+            f"the link returns {linked.min().item():.6g} to {linked.max().item():.6g}; each label has "
+            "a probability of its own. Declare the link that fits the outputs (lossbench.links)."
+        )
+    elif task != "regression":
         assert (linked >= 0).all() and torch.allclose(linked.sum(1), torch.ones(SAMPLES)), (
             f"the probabilities of a sample sum to {linked.sum(1)[0].item():.6g}, the smallest is "
             f"{linked.min().item():.6g}. Declare the link that fits the outputs (lossbench.links)."
@@ -304,7 +311,7 @@ def points_for(subject: Subject) -> list[Point]:
     left_out: set[Point] = set()
     if subject.bound_task not in LINKED:
         left_out.add(link_to_probabilities_or_predictions)
-    if subject.bound_task != "multiclass" or inspect.isclass(subject.factory):
+    if subject.bound_task not in PER_CLASS or inspect.isclass(subject.factory):
         left_out.add(treat_all_classes_alike)  # one output has no classes; a module may hold parameters for each
     if subject.declaration is not None and subject.declaration.coupled:
         left_out.add(give_a_sample_the_same_alone)

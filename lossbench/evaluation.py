@@ -9,6 +9,7 @@ from torch import Tensor
 from lossbench.further_metrics import further_classification_metrics, further_regression_metrics
 from lossbench.losses.binding import BoundLoss
 from lossbench.metrics import balanced_errors, classification_metrics, noise_metrics, regression_metrics
+from lossbench.metrics_multilabel import multilabel_metrics
 
 if TYPE_CHECKING:
     from lossbench.learners.learner import Problem
@@ -84,8 +85,13 @@ def _measure_numbers_further(part: str, predictions: Predictions, problem: "Prob
     return further_regression_metrics(prediction, target, clean, problem.num_features)
 
 
+def _measure_labels(part: str, predictions: Predictions, problem: "Problem") -> Metrics:
+    return multilabel_metrics(predictions["probabilities"], predictions["target"])
+
+
 EVALUATIONS = {
     "binary": Evaluation(_classify, _measure_classes, _measure_classes_further),
     "multiclass": Evaluation(_classify, _measure_classes, _measure_classes_further),
+    "multilabel": Evaluation(_classify, _measure_labels),
     "regression": Evaluation(_regress, _measure_numbers, _measure_numbers_further),
 }

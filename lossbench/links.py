@@ -18,6 +18,11 @@ def sigmoid(outputs: Tensor) -> Tensor:
     return (outputs.unsqueeze(-1) * outputs.new_tensor([-1.0, 1.0])).sigmoid()
 
 
+def sigmoids(outputs: Tensor) -> Tensor:
+    """Turn one logit for each label, (N, L), into the probabilities (N, L) of the labels, each by itself."""
+    return outputs.sigmoid()
+
+
 def softmax(outputs: Tensor) -> Tensor:
     """Turn logits (N, K) into probabilities (N, K)."""
     return outputs.softmax(-1)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from lossbench.catalogue import CURVED
 from lossbench.errors import ConfigError
 from lossbench.losses.binding import BoundLoss
 from lossbench.probe import made_up
@@ -20,6 +21,7 @@ TWO_CLASSES: dict[str, Any] = {
     "num_classes": 2,
     "max_epochs": 1,
     "num_samples": 1010,
+    "train_size": 1010,
     "num_features": 4,
 }
 """The run context of the curves: class 0, the true one, is rare."""
@@ -154,6 +156,12 @@ def _sampled(loss: BoundLoss) -> Sampled:
 def _check_drawable(losses: dict[str, BoundLoss]) -> None:
     if len(losses) > MAX_LOSSES:
         raise ConfigError(f"{len(losses)} losses in one figure: at most {MAX_LOSSES} can be told apart. Draw fewer.")
+    without = [label for label, loss in losses.items() if loss.declaration.task not in CURVED]
+    if without:
+        raise ConfigError(
+            f"{', '.join(without)}: a loss is drawn over one number, the margin or the residual; there are curves for "
+            f"the tasks {', '.join(CURVED)}."
+        )
     regression = [label for label, loss in losses.items() if loss.declaration.task == "regression"]
     others = [label for label in losses if label not in regression]
     if regression and others:

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 AXES = {"weighting": "none", "sampler": "uniform", "mixup": "none", "posthoc": "none"}
 """The groups, in the order in which a name has them, and the choice that adds nothing."""
 
+WEIGHED_BY = {
+    ("weighting", "regression"): " or lds.",
+    ("weighting", "multilabel"): ", or a loss that weighs the labels, such as multilabel_weighted_bce.",
+}
+"""What stands in for the weights of classes where there are none."""
+
 LOGITS = ("scaled_softmax", "sigmoid", "softmax")
 """The links that turn logits into probabilities, which a temperature or a prior can be applied to."""
 
@@ -75,7 +81,7 @@ def _check_without_classes(cell: "Cell", task: str) -> None:
         if chosen != AXES[axis] and not (task == "regression" and axis == "weighting" and _is_lds(cell)):
             raise ConfigError(
                 f"{axis}={chosen} needs classes, but data={cell.data} is {task}. Use {axis}={AXES[axis]}"
-                + (" or lds." if (axis, task) == ("weighting", "regression") else ".")
+                + WEIGHED_BY.get((axis, task), ".")
             )
     if cell.axes["mixup"] != "none" and task != "regression":
         raise ConfigError(f"mixup={cell.axes['mixup']} mixes targets of one number or class, not {task}. Use none.")

@@ -6,18 +6,20 @@ MONITOR = {
     "regression": "mae_observed",
     "binary": "balanced_accuracy",
     "multiclass": "balanced_accuracy",
+    "multilabel": "map",
     "sequence": "cer",
     "vae": "neg_elbo",
 }
 """The metric of each task that picks the best validation epoch."""
 
-BASELINE = {"regression": "mse", "binary": "bce", "multiclass": "cross_entropy"}
+BASELINE = {"regression": "mse", "binary": "bce", "multiclass": "cross_entropy", "multilabel": "multilabel_bce"}
 """The plain loss of each task of losses, by which others are calibrated: it takes the same outputs and targets."""
 
 COLUMNS = {
     "regression": ["mae", "rmse", "median_ae", "r2", "mae_balanced", "mae_few", "mae_observed"],
     "binary": ["balanced_accuracy", "accuracy", "macro_f1", "auroc", "nll", "brier", "ece"],
     "multiclass": ["balanced_accuracy", "accuracy", "macro_f1", "auroc", "nll", "brier", "ece"],
+    "multilabel": ["map", "macro_f1", "micro_f1", "hamming_accuracy", "subset_accuracy", "nll", "ece"],
     "sequence": ["cer", "cer_beam", "wer", "exact_line", "nll", "frame_accuracy"],
     "vae": ["neg_elbo", "reconstruction", "kl", "active_units", "mse"],
 }
@@ -34,6 +36,23 @@ METRICS = {
     ],
     "binary": _CLASSIFICATION,
     "multiclass": _CLASSIFICATION,
+    "multilabel": [
+        "auroc",
+        "brier",
+        "coverage_error",
+        "ece",
+        "hamming_accuracy",
+        "macro_f1",
+        "macro_precision",
+        "macro_recall",
+        "map",
+        "micro_f1",
+        "micro_precision",
+        "micro_recall",
+        "nll",
+        "ranking_loss",
+        "subset_accuracy",
+    ],
     "sequence": ["cer", "cer_beam", "exact_line", "frame_accuracy", "nll", "wer"],
     "vae": ["active_units", "kl", "mse", "neg_elbo", "reconstruction"],
 }
@@ -55,8 +74,8 @@ FURTHER = {
 }
 """The metrics that are computed once, at the end of a run: losses can be sorted by them, an epoch not picked."""
 
-NUMBERED = ("recall/", "precision/", "f1/", "mae_fifth/", "mae_fifth_observed/")
-"""The metrics of each class, or of each fifth of the targets; of these there is only the recall at every epoch."""
+NUMBERED = ("recall/", "precision/", "f1/", "ap/", "mae_fifth/", "mae_fifth_observed/")
+"""The metrics of each class or label, or of each fifth of the targets; most are there only at the end of a run."""
 
 SAME_AS = {
     **dict.fromkeys(("micro_f1", "micro_precision", "micro_recall"), "accuracy"),
@@ -66,6 +85,7 @@ SAME_AS = {
 
 _LOWER_IS_BETTER = (
     "nll", "brier", "ece", "mae", "rmse", "median_ae", "memorised", "loss",
+    "coverage_error", "ranking_loss",
     "cer", "wer",
     "kl", "neg_elbo", "reconstruction",
     "adaptive_ece", "aurc", "classwise_ece", "mce", "fdr", "fnr", "fpr", "macro_fdr", "macro_fnr", "macro_fpr",
@@ -100,9 +120,16 @@ def higher_is_better(metric: str) -> bool:
     return not name.startswith(_LOWER_IS_BETTER)
 
 
+def numbered_at_every_epoch(task: str) -> tuple[str, ...]:
+    """Return how those of `NUMBERED` start that a task has at every epoch."""
+    return ("ap/", "f1/") if task == "multilabel" else ("recall/",)
+
+
 def require_epochs(metric: str, select: str, task: str) -> None:
     """Raise a `ConfigError` if an epoch is to be chosen by its history, which lacks a metric of the end of a run."""
-    only_at_the_end = metric in FURTHER.get(task, []) or metric.startswith(NUMBERED[1:])
+    only_at_the_end = metric in FURTHER.get(task, []) or (
+        metric.startswith(NUMBERED) and not metric.startswith(numbered_at_every_epoch(task))
+    )
     if only_at_the_end and select not in ("last", "best_val"):
         raise ConfigError(
             f"compare.metric={metric} is computed only at the last and at the best validation epoch of a run, not at "

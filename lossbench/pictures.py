@@ -1,5 +1,6 @@
 """The pictures of one run: its learning curves, and what it predicts against what is true."""
 
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ def draw_run(
         paths.append(_save(folder / "learning_curves.png", lambda axes: _learning_curves(axes, entry)))
     if last is not None and "test" in last and entry["task"] in OF_PREDICTIONS:
         name, draw = OF_PREDICTIONS[entry["task"]]
-        paths.append(_save(folder / f"{name}.png", lambda axes: draw(axes, last["test"])))
+        test = {"class_names": entry["data"].get("class_names"), **last["test"]}
+        paths.append(_save(folder / f"{name}.png", lambda axes: draw(axes, test)))
     if entry["task"] == "generation" and entry["history"]:
         paths.append(_save(folder / "loss_terms.png", lambda axes: loss_terms(axes, entry)))
         if last is not None and snapshots and snapshots[0]["samples"].ndim == 4:
@@ -85,9 +87,29 @@ def _predictions(axes: Axes, test: dict[str, Any]) -> None:
     axes.grid(alpha=0.3)
 
 
+def _labels(axes: Axes, test: dict[str, Any]) -> None:
+    target, predicted = test["target"].numpy() > 0, test["probabilities"].numpy() > 0.5
+    hit, labels = (target & predicted).sum(0), np.arange(target.shape[1])
+    right = {"precision": predicted.sum(0), "recall": target.sum(0)}
+    scores = {name: hit / np.maximum(1, whole) for name, whole in right.items()}
+    scores["F1"] = 2 * hit / np.maximum(1, predicted.sum(0) + target.sum(0))
+    for place, (name, values) in enumerate(scores.items()):
+        axes.bar(labels + 0.27 * (place - 1), values, 0.25, label=name, color=["#9ecae1", "#4c78a8", "#d1495b"][place])
+    axes.set(ylim=(0, 1.18), ylabel="score", title="test set: labels (samples that have them)")
+    if len(labels) <= 8:
+        names = test["class_names"] or [f"label {k}" for k in labels]
+        told = [f"{name.replace('_', ' ')} ({count})" for name, count in zip(names, target.sum(0), strict=True)]
+        axes.set_xticks(labels, [textwrap.fill(each, 10) for each in told], fontsize=7)
+    else:
+        axes.set_xlabel("label")
+    axes.legend(frameon=False, ncols=3, loc="upper center")
+    axes.grid(axis="y", alpha=0.3)
+
+
 OF_PREDICTIONS: dict[str, tuple[str, Callable[[Axes, dict[str, Any]], None]]] = {
     "binary": ("confusion_matrix", _confusion),
     "multiclass": ("confusion_matrix", _confusion),
+    "multilabel": ("labels", _labels),
     "regression": ("predictions", _predictions),
     "sequence": ("posteriors", lines_with_posteriors),
 }

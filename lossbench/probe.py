@@ -39,6 +39,8 @@ def _to_compare(loss: BoundLoss, num_classes: int | None, samples: int, generato
         target = torch.randn(samples, generator=generator)
     elif task == "binary":
         target = target.float()
+    elif task == "multilabel":  # the digits of the sample's number: from no label to all of four
+        target = (torch.arange(samples).unsqueeze(1) >> torch.arange(width) % 4 & 1).float()
     context = {
         "epoch": 0,
         "features": torch.randn(samples, 4, generator=generator),

@@ -147,6 +147,7 @@ def build_learner(cell: Cell, data: Any) -> Learner:
         "num_classes": data.num_classes,
         "max_epochs": config.trainer.max_epochs,
         "num_samples": data.num_train,
+        "train_size": data.train_size,
     }
     context = {name: value for name, value in context.items() if value is not None}
     with random_state(derive_seed(config.seed, "loss")):

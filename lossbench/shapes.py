@@ -12,6 +12,7 @@ INPUT_SHAPES = {
     "diabetes": (10,),
     "digit_lines": (1, 8, 64),
     "digits": (1, 8, 8),
+    "digits_multilabel": (1, 8, 8),
     "fashion_mnist": (1, 28, 28),
     "mnist": (1, 28, 28),
     "mnist_lines": (1, 28, 224),

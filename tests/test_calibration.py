@@ -50,6 +50,7 @@ def norm_by_hand(learner, loss: torch.Tensor) -> float:
         (["loss=gce", "weighting=inverse"], "cross_entropy"),
         (["data=breast_cancer", "loss=bce"], "bce"),
         (["data=breast_cancer", "loss=focal"], "cross_entropy"),
+        (["data=digits_multilabel", "loss=multilabel_asymmetric"], "multilabel_bce"),
         (["data=outliers", "loss=l2"], "mse"),
         (["data=outliers", "loss=tukey"], "mse"),
     ],
@@ -58,6 +59,7 @@ def test_the_first_gradient_has_the_norm_of_the_baseline(cell, overrides, baseli
     learner, batch, facts = calibrated(cell(*overrides))
     outputs = learner.network(batch.inputs)
     means = {"cross_entropy": F.cross_entropy, "bce": F.binary_cross_entropy_with_logits, "mse": F.mse_loss}
+    means["multilabel_bce"] = means["bce"]
     target = batch.target if baseline == "cross_entropy" else batch.target.float()
     expected = norm_by_hand(learner, means[baseline](outputs, target))
     assert facts["baseline"] == baseline and facts["baseline_norm"] == pytest.approx(expected, rel=1e-5)

@@ -56,7 +56,7 @@ def test_global_generators_are_left_alone():
 # ---------------------------------------------------------------------------------------------------------- sources
 
 
-@pytest.mark.parametrize("name", ["breast_cancer", "diabetes", "digits", "outliers"])
+@pytest.mark.parametrize("name", ["breast_cancer", "diabetes", "digits", "digits_multilabel", "outliers"])
 def test_embedded_sources(name, tmp_path):
     source = load_source(name, tmp_path, 0)
     regression = source.task == "regression"

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench.catalogue import RUN_CONTEXT, declared_losses, loss_names
+from lossbench.catalogue import CURVED, RUN_CONTEXT, declared_losses, loss_names
 from lossbench.errors import ConfigError
 from lossbench.loss_curves import MAX_LOSSES, REACH, TWO_CLASSES, curves, draw_loss_curves
 from lossbench.losses import bind, load_loss
 
+DRAWN = [name for name in loss_names() if declared_losses()[name].task in CURVED]
 X = torch.linspace(-3, 3, 24, dtype=torch.float64)
 
 
@@ -40,7 +41,7 @@ def test_the_true_class_is_the_rare_one():
     assert value.item() == pytest.approx(math.log(1010 / 10))
 
 
-@pytest.mark.parametrize("name", [name for name in loss_names() if not declared_losses()[name].detached])
+@pytest.mark.parametrize("name", [name for name in DRAWN if not declared_losses()[name].detached])
 def test_derivatives_are_those_of_finite_differences(name):
     loss, step = loaded(name), 1e-4
     reach = REACH["regression" if loss.declaration.task == "regression" else loss.declaration.head]
@@ -59,6 +60,11 @@ def test_a_loss_that_needs_more_gets_the_same_sample_at_each_margin():
 
     value, slope, _ = curves(bind(with_features, {}, {}), X)
     assert value.unique().numel() == 1 and slope.abs().sum() == 0
+
+
+def test_a_loss_of_several_labels_has_no_curve(tmp_path):
+    with pytest.raises(ConfigError, match=r"multilabel_bce: .*there are curves for the tasks binary, multiclass"):
+        draw_loss_curves({name: loaded(name) for name in ("multilabel_bce", "focal")}, tmp_path / "curves")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from lossbench.contract import Subject, examine, points_for
 from lossbench.errors import ConfigError
 from lossbench.intervals import contains
 from lossbench.losses import bind, load_loss, loss
-from lossbench.losses.binding import context_names
+from lossbench.losses.binding import PER_CLASS, context_names
 
 LOSSES = loss_names()
 
@@ -46,10 +46,10 @@ def test_every_point_applies_to_some_loss_of_the_catalogue():
     assert {point for name in LOSSES for point in points_for(subject_of(name))} == set(contract.POINTS)
 
 
-def test_every_multiclass_loss_of_the_catalogue_is_tested_with_permuted_classes():
+def test_every_loss_of_one_output_for_each_class_or_label_is_tested_with_permuted_classes():
     tested = {name for name in LOSSES if contract.treat_all_classes_alike in points_for(subject_of(name))}
     functions = {name for name in LOSSES if not inspect.isclass(subject_of(name).factory)}
-    assert tested == {name for name in functions if declared_losses()[name].task == "multiclass"}
+    assert tested == {name for name in functions if declared_losses()[name].task in PER_CLASS}
 
 
 def test_every_declared_loss_has_its_yaml():
@@ -91,6 +91,16 @@ def without_probabilities(logits, target):
     return F.cross_entropy(logits, target, reduction="none")
 
 
+@loss(task="multilabel", link=links.identity, source="A 2020")
+def labels_without_probabilities(logits, target):
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(1)
+
+
+@loss(task="multilabel", link=links.sigmoids, source="A 2020")
+def fond_of_label_0(logits, target):
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="none")[:, 0]
+
+
 @loss(task="multiclass", link=links.softmax, source="A 2020", ranges={"q": "[0, 1]"})
 def ranged(logits, target, *, q=0.5):
     return q * F.cross_entropy(logits, target, reduction="none")
@@ -107,6 +117,8 @@ def ranged(logits, target, *, q=0.5):
         (normalised_by_the_batch, contract.give_a_sample_the_same_alone, "first dimension"),
         (weighted_by_position, contract.let_values_follow_their_samples, "position in the batch"),
         (fond_of_class_0, contract.treat_all_classes_alike, "taken by its number"),
+        (fond_of_label_0, contract.treat_all_classes_alike, "taken by its number"),
+        (labels_without_probabilities, contract.link_to_probabilities_or_predictions, "a probability of its own"),
         (without_probabilities, contract.link_to_probabilities_or_predictions, "Declare the link"),
         (without_probabilities, contract.declare_task_link_and_source, "no year"),
         (constant, contract.declare_task_link_and_source, "no @loss"),

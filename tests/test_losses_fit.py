@@ -8,6 +8,7 @@ TASKS = {
     "regression": ["data=diabetes", "trainer.max_epochs=40"],
     "binary": ["data=breast_cancer", "trainer.max_epochs=20"],
     "multiclass": ["data=digits", "trainer.max_epochs=20"],
+    "multilabel": ["data=digits_multilabel", "trainer.max_epochs=20"],
 }
 CONSTANT = {"binary": 0.5, "multiclass": 0.1}
 """Balanced accuracy, or AUROC, of a constant prediction."""
@@ -39,6 +40,9 @@ def test_every_loss_beats_a_constant_predictor(task, loss, cell, stacks):
     if task == "regression":
         errors = (test["target"] - test["target"].median()).abs()
         assert metrics["test/mae"] < 0.9 * errors.mean()
+    elif task == "multilabel":
+        prevalence = test["target"].double().mean().item()  # the average precision of a constant is the label's share
+        assert metrics["test/map"] > prevalence + 0.5 * (1 - prevalence)
     else:
         metric = "auroc" if loss in RANKS else "balanced_accuracy"
         assert metrics[f"test/{metric}"] > CONSTANT[task] + 0.5 * (1 - CONSTANT[task])

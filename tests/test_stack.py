@@ -26,7 +26,12 @@ from lossbench.stack import run_stack
 
 SMALL = ["data.max_train=256", "data.max_test=100", "data.batch_size=32", "model=mlp", "model.hidden=[16,16]"]
 EXACT = ["trainer.precision=64-true", "trainer.max_epochs=25", "trainer.check_val_every_n_epoch=25"]
-DATA = {"regression": "outliers", "binary": "breast_cancer", "multiclass": "digits_imb"}
+DATA = {
+    "regression": "outliers",
+    "binary": "breast_cancer",
+    "multiclass": "digits_imb",
+    "multilabel": "digits_multilabel",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -12,11 +12,14 @@ _AGREEMENT = ["r2", "adjusted_r2", "explained_variance", "spearman", "kendall", 
 GROUPS = {
     "Predicted classes": [
         "accuracy", "top5_accuracy", "balanced_accuracy", "worst_class_recall", "g_mean", "mcc", "cohen_kappa",
-        "accuracy_many", "accuracy_medium", "accuracy_few",
+        "accuracy_many", "accuracy_medium", "accuracy_few", "hamming_accuracy", "subset_accuracy",
     ],
-    "Each class against the rest": [*_SHARES, *(f"macro_{name}" for name in _SHARES)],
+    "Each class against the rest": [
+        *_SHARES, *(f"macro_{name}" for name in _SHARES), "micro_precision", "micro_recall", "micro_f1",
+    ],
     "Order of the probabilities": [
-        "auroc", "ovo_auroc", "micro_auroc", "average_precision", "micro_average_precision", "auprc",
+        "auroc", "ovo_auroc", "micro_auroc", "average_precision", "micro_average_precision", "auprc", "map",
+        "ranking_loss", "coverage_error",
     ],
     "Probabilities and confidence": ["nll", "brier", "ece", "mce", "adaptive_ece", "classwise_ece", "aurc"],
     "Errors": [*_ERRORS, "mae_balanced", "mae_many", "mae_medium", "mae_few"],
@@ -28,6 +31,7 @@ NUMBERED = {
     "recall": "Recall of each class",
     "precision": "Precision of each class",
     "f1": "F1 of each class",
+    "ap": "Average precision of each label",
     "mae_fifth": "MAE over each fifth of the samples, from the lowest targets to the highest",
 }
 MOST_COLUMNS = 20

@@ -129,6 +129,8 @@ def recall_by_class(analysis: Analysis) -> list[Picture]:
     if counts is None:
         return []
     classes = [k for k in np.argsort(counts, kind="stable")[::-1] if f"recall/{k}" in analysis.columns]
+    if not classes:
+        return []
     columns = [analysis.columns[f"recall/{k}"].intervals for k in classes]
     means = np.array(
         [[column[label].mean if label in column else np.nan for column in columns] for label in analysis.counted]

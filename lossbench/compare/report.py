@@ -19,6 +19,7 @@ from lossbench.compare.page import PAGE
 from lossbench.compare.pictures_classes import class_pictures
 from lossbench.compare.pictures_curves import curves
 from lossbench.compare.pictures_generation import generated
+from lossbench.compare.pictures_labels import precision_by_label
 from lossbench.compare.pictures_losses import loss_curves
 from lossbench.compare.pictures_metrics import accuracy_by_shots, forest, learning_curves, memorised, recall_by_class
 from lossbench.compare.pictures_regression import fitted_function, residual_quantiles
@@ -34,7 +35,7 @@ Section = tuple[str, str]
 
 _PICTURES: list[Callable[[Analysis], list[Picture]]] = [
     forest, learning_curves, recall_by_class, accuracy_by_shots, memorised, residual_quantiles, fitted_function,
-    class_pictures, curves, posteriors, blank_share, generated,
+    class_pictures, curves, precision_by_label, posteriors, blank_share, generated,
 ]  # fmt: skip
 """In the order of the report; each returns no picture where it has nothing to show."""
 log = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ from torch import Tensor
 from lossbench.catalogue import locate
 from lossbench.data.loader import Batch
 from lossbench.data.module import center_and_scale
+from lossbench.data.training_set import counts_by_class
 from lossbench.errors import ConfigError
 
 
@@ -19,14 +20,15 @@ class ForeignDataModule(pl.LightningDataModule):
     """Wrap a LightningDataModule whose loaders give pairs (inputs, target).
 
     Its training, validation (optional) and test loaders are used as they are; its batch order is its own affair. The
-    training loader is read once to count the classes, or to find the centre and scale of a regression target.
+    training loader is read once to count the classes, or to find the centre and scale of a regression target. Its
+    attributes `num_classes` and `class_names` are used where it has them.
 
     Parameters
     ----------
     module : LightningDataModule
         The user's.
     task : str
-        "regression", "binary" or "multiclass".
+        "regression", "binary", "multiclass" or "multilabel".
 
     """
 
@@ -40,15 +42,19 @@ class ForeignDataModule(pl.LightningDataModule):
         self._train = module.train_dataloader()
         inputs, targets = _read(self._train)
         self.input_shape = list(inputs.shape[1:])
-        self.num_train = len(targets)
+        self.num_train = self.train_size = len(targets)
+        self.class_names = [str(name) for name in getattr(module, "class_names", ())]
         self.num_classes: int | None = None
         self.train_class_counts: list[int] | None = None
         self.target_center, self.target_scale = 0.0, 1.0
         if task == "regression":
             self.target_center, self.target_scale = center_and_scale(targets)
+        elif task == "multilabel":
+            self.num_classes = _number_of_labels(targets)
+            self.train_class_counts = counts_by_class(targets.long(), self.num_classes, task)
         else:
             self.num_classes = int(getattr(module, "num_classes", 2 if task == "binary" else int(targets.max()) + 1))
-            self.train_class_counts = torch.bincount(targets.long(), minlength=self.num_classes).tolist()
+            self.train_class_counts = counts_by_class(targets.long(), self.num_classes, task)
         loaders = {"val": _optional(module, "val_dataloader"), "test": _optional(module, "test_dataloader")}
         self.evaluation_loaders = {name: self._wrap(loader) for name, loader in loaders.items() if loader is not None}
         if "test" not in self.evaluation_loaders:
@@ -68,17 +74,18 @@ class ForeignDataModule(pl.LightningDataModule):
 
     def facts(self) -> dict[str, Any]:
         """Return what the record says of the data."""
-        return {"source": self.name, "train": self.num_train, "class_counts": self.train_class_counts}
+        counts = {"class_counts": self.train_class_counts, "train_class_counts": self.train_class_counts}
+        return {"source": self.name, "train": self.num_train, **counts, "class_names": self.class_names}
 
     def _wrap(self, loader: Any) -> "_Batches":
-        return _Batches(loader, self.target_center, self.target_scale)
+        return _Batches(loader, self.target_center, self.target_scale, classes=self.num_classes is not None)
 
 
 class _Batches:
-    """The batches of a loader as `Batch`es, regression targets standardised."""
+    """The batches of a loader as `Batch`es, regression targets standardised, classes and labels as integers."""
 
-    def __init__(self, loader: Any, center: float, scale: float) -> None:
-        self.loader, self.center, self.scale = loader, center, scale
+    def __init__(self, loader: Any, center: float, scale: float, classes: bool) -> None:
+        self.loader, self.center, self.scale, self.classes = loader, center, scale, classes
 
     batch_sampler = None  # Lightning asks every loader that has a sampler for it
 
@@ -95,7 +102,7 @@ class _Batches:
         for inputs, target in self.loader:
             index = torch.arange(start, start + len(target))
             start += len(target)
-            scaled = (target - self.center) / self.scale if target.is_floating_point() else target.long()
+            scaled = target.long() if self.classes else (target - self.center) / self.scale
             yield Batch(inputs, scaled, scaled, index)
 
 
@@ -123,6 +130,16 @@ def _read(loader: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     if first is None:
         raise ConfigError("the training loader gives no batch.")
     return first, torch.cat(targets)
+
+
+def _number_of_labels(targets: Tensor) -> int:
+    if targets.ndim != 2 or targets.shape[1] < 2 or not ((targets == 0) | (targets == 1)).all():
+        raise ConfigError(
+            f"data.task=multilabel needs targets of shape (N, L) with 0 or 1 for each of L > 1 labels, but these have "
+            f"shape {tuple(targets.shape)} and values from {targets.min():g} to {targets.max():g}. One class to a "
+            "sample is data.task=multiclass, one label binary."
+        )
+    return int(targets.shape[1])
 
 
 def _optional(module: pl.LightningDataModule, hook: str) -> Any:

@@ -25,6 +25,7 @@ class Batch(NamedTuple):
     target : Tensor, shape (N,)
         As observed, corruption included: int64 classes, or float32 standardised by the data module's center and scale.
         Of sequences the classes in their order, then -1, shape (N, S).
+        For several labels 0 and 1, int64, shape (N, L).
     target_clean : Tensor, shape (N,)
         The truth, in the same units. Of sequences the class that is seen in each column, shape (N, W).
     index : Tensor, shape (N,)

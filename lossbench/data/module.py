@@ -15,12 +15,18 @@ from lossbench.data.label_density import BINS, TargetDensity, bin_counts, inner_
 from lossbench.data.label_noise import confusion
 from lossbench.data.loader import Batch, BatchLoader
 from lossbench.data.sources import FIXED, Source, load_source
-from lossbench.data.training_set import TrainingSet, strata, training_set, validation_split
+from lossbench.data.training_set import TrainingSet, counts_by_class, strata, training_set, validation_split
 from lossbench.errors import ConfigError
 from lossbench.streams import numpy_stream
 
 NONE: Mapping[str, Any] = {"kind": "none"}
-ALSO_SERVES = {"binary": (), "multiclass": ("generation",), "regression": ("distributional",), "sequence": ()}
+ALSO_SERVES = {
+    "binary": (),
+    "multiclass": ("generation",),
+    "multilabel": (),
+    "regression": ("distributional",),
+    "sequence": (),
+}
 """The tasks that a source serves beside its own: images can be generated, a number's distribution predicted."""
 
 
@@ -35,7 +41,7 @@ class DataModule(pl.LightningDataModule):
     source : str
         A name of `lossbench.data.sources.SOURCES`.
     task : str
-        The source's task: "multiclass", "binary", "regression" or "sequence".
+        The source's task: "multiclass", "binary", "multilabel", "regression" or "sequence".
     imbalance : mapping
         kind (none, exp, step), factor, max_count; see `corruptions.imbalanced_counts`. Without max_count the head gets
         the size of the smallest class. Kind none with a max_count: so many of each class. For regression label_density
@@ -66,13 +72,16 @@ class DataModule(pl.LightningDataModule):
     Attributes
     ----------
     num_classes : int or None
-        None for regression.
+        Of labels, where a sample may have several. None for regression.
     input_shape : list of int
         Shape of one input.
     num_train : int
         Training samples in the source: every `Batch.index` in training and validation is below it.
+    train_size : int
+        Training samples that are trained on.
     class_counts, train_class_counts, val_class_counts : list of int or None
-        Observed samples of each class: before the validation split, in training, in validation. None for regression.
+        Observed samples of each class, or with each label: before the validation split, in training, in validation.
+        None for regression.
     target_center, target_scale : float
         Regression targets in batches are (target - center) / scale: median and 1.4826 times the median absolute
         deviation of the observed training targets. 0 and 1 for classes.
@@ -139,7 +148,7 @@ class DataModule(pl.LightningDataModule):
             self.source, source, self.imbalance, self.noise, self.contamination, self.max_train, self.seed
         )
         stream = numpy_stream(self.run_seed, "split")
-        train, val = validation_split(training.samples.target, self.val_fraction, stream)
+        train, val = validation_split(training.samples.target, self.val_fraction, stream, source.task)
         self._describe(source, training, train, val)
         self._make_loaders(source, training, train, val)
         self.hashes = {
@@ -174,6 +183,7 @@ class DataModule(pl.LightningDataModule):
             "class_counts": self.class_counts,
             "train_class_counts": self.train_class_counts,
             "val_class_counts": self.val_class_counts,
+            "class_names": list(self.class_names),
             "target_center": self.target_center,
             "target_scale": self.target_scale,
             "sampler": self.sampler,
@@ -203,24 +213,24 @@ class DataModule(pl.LightningDataModule):
     def _check(self, source: Source) -> None:
         if self.task != source.task and self.task not in ALSO_SERVES[source.task]:
             raise ConfigError(f"data.task={self.task}, but data.source={self.source} is {source.task}.")
-        classes = source.num_classes is not None
-        fits = {
-            "imbalance": classes != (self.imbalance["kind"] == "label_density"),
-            "noise": classes,
-            "contamination": not classes,
-        }
+        numbers = source.num_classes is None
+        classes = not numbers and source.task != "multilabel"
+        by_density = self.imbalance["kind"] == "label_density"
+        fits = {"imbalance": numbers if by_density else classes, "noise": classes, "contamination": numbers}
         for name, fit in fits.items():
             kind = getattr(self, name)["kind"]
             if kind != "none" and not fit:
                 raise ConfigError(f"data.{name}.kind={kind} does not apply to {self.task} data; allowed: none.")
         if not classes and self.sampler != "uniform":
             raise ConfigError(f"sampler={self.sampler} draws by class, but {self.task} data have none. Use uniform.")
+        if source.task == "multilabel" and self.imbalance.get("max_count") is not None:
+            raise ConfigError("data.imbalance.max_count is for classes, of which a sample has one. Use data.max_train.")
 
     def _describe(self, source: Source, training: TrainingSet, train: Tensor, val: Tensor) -> None:
         samples = training.samples
-        self.num_classes = source.num_classes
+        self.num_classes, self.class_names = source.num_classes, source.class_names
         self.input_shape = list(samples.inputs.shape[1:])
-        self.num_train = len(source.train_target)
+        self.num_train, self.train_size = len(source.train_target), len(train)
         self.contaminated = samples.index[training.contaminated]
         self._confusion = None
         self.target_density: TargetDensity | None = None
@@ -231,7 +241,7 @@ class DataModule(pl.LightningDataModule):
                 self._describe_density(source, samples.target, train)
             return
         self.class_counts, self.train_class_counts, self.val_class_counts = (
-            torch.bincount(target[target >= 0], minlength=self.num_classes).tolist()
+            counts_by_class(target, self.num_classes, self.task)
             for target in (samples.target, samples.target[train], samples.target[val])
         )
         self.target_center, self.target_scale = 0.0, 1.0
@@ -295,7 +305,7 @@ def center_and_scale(target: Tensor) -> tuple[float, float]:
 def _test_samples(source: Source, max_test: int | None) -> Batch:
     index = torch.arange(len(source.test_target))
     if max_test is not None:
-        chosen = stratified_subset(strata(source.test_target), max_test, numpy_stream(FIXED, "max_test"))
+        chosen = stratified_subset(strata(source.test_target, source.task), max_test, numpy_stream(FIXED, "max_test"))
         index = torch.from_numpy(chosen)
     clean = source.test_target if source.test_target_clean is None else source.test_target_clean
     return Batch(source.test_inputs, source.test_target, clean, torch.arange(len(clean))).select(index)

@@ -3,7 +3,7 @@
 The test part is always the same: where a source has no official one, it is drawn by a stream that no seed changes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,16 +29,16 @@ class Source:
     Parameters
     ----------
     task : str
-        "multiclass", "binary", "regression" or "sequence".
+        "multiclass", "binary", "multilabel", "regression" or "sequence".
     train_inputs, test_inputs : Tensor
         Images (N, C, H, W), uint8 in 0..255 or float32, or table rows (N, F), float32.
     train_target, test_target : Tensor, shape (N,)
-        Classes as int64 (binary: 0 and 1), or float32 for regression. Of sequences the classes in their order, then
-        -1, shape (N, S).
+        Classes as int64 (binary: 0 and 1), or float32 for regression. For several labels 0 and 1 as int64,
+        shape (N, L). Of sequences the classes in their order, then -1, shape (N, S).
     mean, std : Tensor
         Of the training inputs, per channel or feature, float32; uint8 images count as 0..1.
     class_names : tuple of str
-        K names; empty for regression.
+        K names, of classes or labels; empty for regression.
     train_target_clean, test_target_clean : Tensor, optional
         The noise-free targets, where the source knows them; else they are the targets. Of sequences the class that is
         seen in each column, shape (N, W): see `lines.lines_of`.
@@ -58,7 +58,7 @@ class Source:
 
     @property
     def num_classes(self) -> int | None:
-        """The number of classes; None for regression."""
+        """The number of classes or labels; None for regression."""
         return len(self.class_names) or None
 
 
@@ -98,6 +98,33 @@ def digits(root: Path, seed: int) -> Source:
     inputs = (data.images[:, None] / 16.0).astype(np.float32)
     test = choose_per_class(data.target, [50] * 10, numpy_stream(FIXED, "digits", "test"))
     return _split(inputs, data.target, test, axes=(0, 2, 3), task="multiclass", names=map(str, data.target_names))
+
+
+DIGITS_WITH = {
+    "odd": (1, 3, 5, 7, 9),
+    "larger_than_four": (5, 6, 7, 8, 9),
+    "has_a_hole": (0, 6, 8, 9),
+    "prime": (2, 3, 5, 7),
+    "multiple_of_three": (0, 3, 6, 9),
+    "is_seven": (7,),
+}
+"""The digits that have each label of the source "digits_multilabel"."""
+
+
+def digits_multilabel(root: Path, seed: int) -> Source:
+    """8x8 grey images as in `digits`, with the labels of `DIGITS_WITH`: none for a 4, four for a 7 or 9; one rare."""
+    source = digits(root, seed)
+
+    def labels(digit: Tensor) -> Tensor:
+        return torch.stack([torch.isin(digit, torch.tensor(those)) for those in DIGITS_WITH.values()], 1).long()
+
+    return replace(
+        source,
+        task="multilabel",
+        train_target=labels(source.train_target),
+        test_target=labels(source.test_target),
+        class_names=tuple(DIGITS_WITH),
+    )
 
 
 def breast_cancer(root: Path, seed: int) -> Source:
@@ -197,8 +224,8 @@ def mnist_lines(root: Path, seed: int) -> Source:
 SOURCES = {
     function.__name__: function
     for function in (
-        breast_cancer, cifar10, cifar100, curve, diabetes, digit_lines, digits, fashion_mnist, mnist, mnist_lines,
-        outliers,
+        breast_cancer, cifar10, cifar100, curve, diabetes, digit_lines, digits, digits_multilabel, fashion_mnist, mnist,
+        mnist_lines, outliers,
     )
 }  # fmt: skip
 

@@ -63,7 +63,9 @@ def training_set(
     """
     index = torch.from_numpy(_imbalanced(source, imbalance, numpy_stream(seed, "imbalance")))
     if max_train is not None:
-        chosen = stratified_subset(strata(source.train_target[index]), max_train, numpy_stream(seed, "max_train"))
+        chosen = stratified_subset(
+            strata(source.train_target[index], source.task), max_train, numpy_stream(seed, "max_train")
+        )
         index = index[torch.from_numpy(chosen)]
     inputs, target = source.train_inputs[index], source.train_target[index]
     known = source.train_target if source.train_target_clean is None else source.train_target_clean
@@ -80,17 +82,19 @@ def training_set(
     return TrainingSet(Batch(inputs, observed, known[index], index), contaminated)
 
 
-def validation_split(target: Tensor, fraction: float, rng: Rng) -> tuple[Tensor, Tensor]:
+def validation_split(target: Tensor, fraction: float, rng: Rng, task: str = "multiclass") -> tuple[Tensor, Tensor]:
     """Split rows into a training and a validation part, stratified by the observed class (not for regression).
 
     Parameters
     ----------
-    target : Tensor, shape (N,)
-        Observed targets.
+    target : Tensor, shape (N,) or (N, L)
+        Observed targets; each combination of labels is a class.
     fraction : float
         Of each class floor(fraction * n_c) samples go to validation, but never all; 0 means no validation.
     rng : numpy.random.Generator
         Draws which ones.
+    task : str
+        What the targets are.
 
     Returns
     -------
@@ -103,7 +107,7 @@ def validation_split(target: Tensor, fraction: float, rng: Rng) -> tuple[Tensor,
         If a fraction above 0 gives no validation sample at all.
 
     """
-    labels = strata(target)
+    labels = strata(target, task)
     counts = np.bincount(labels)
     sizes = [max(0, min(part_of(int(count), fraction), int(count) - 1)) for count in counts]
     val = choose_per_class(labels, sizes, rng)
@@ -116,10 +120,19 @@ def validation_split(target: Tensor, fraction: float, rng: Rng) -> tuple[Tensor,
     return torch.from_numpy(train), torch.from_numpy(val)
 
 
-def strata(target: Tensor) -> Array:
-    """Return the classes as an array; for regression and for sequences one class for all."""
+def strata(target: Tensor, task: str) -> Array:
+    """Return the classes as an array; of labels (N, L) their combination, for regression and sequences 0 for all."""
+    if task == "multilabel":
+        return np.unique(target.numpy(), axis=0, return_inverse=True)[1].reshape(-1)
     one_class = target.ndim == 1 and not target.is_floating_point()
     return target.numpy() if one_class else np.zeros(len(target), dtype=np.int64)
+
+
+def counts_by_class(target: Tensor, num_classes: int, task: str) -> list[int]:
+    """Return the samples of each class, or that have each label; of sequences how often each class is in one."""
+    if task == "multilabel":
+        return list(target.sum(0).tolist())
+    return list(torch.bincount(target[target >= 0], minlength=num_classes).tolist())
 
 
 def _imbalanced(source: Source, imbalance: Settings, rng: Rng) -> Array:

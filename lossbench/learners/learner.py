@@ -206,8 +206,8 @@ class Learner(pl.LightningModule):
         parts = {name: joined(collected) for name, collected in self._collected.items() if collected}
         self._collected = {}
         metrics = self.evaluate(None if self.trainer.state.fn == "validate" else self.current_epoch, parts)
-        # Lightning takes a millisecond for each name; no callback waits for the recall of a class.
-        self.log_dict({name: value for name, value in metrics.items() if "/recall/" not in name})
+        # Lightning takes a millisecond for each name; no callback waits for the metric of a single class.
+        self.log_dict({name: value for name, value in metrics.items() if not name.rpartition("/")[2].isdigit()})
 
     def evaluate(self, epoch: int | None, parts: Mapping[str, Predictions]) -> dict[str, float]:
         """Compute the metrics of an evaluation; keep it as the last one, and as the best one if it is.

@@ -130,5 +130,5 @@ def in_full_precision(outputs: Tensor) -> Tensor:
 def labels(batch: Any) -> Predictions:
     """Return what an evaluation keeps of a batch beside its outputs; of a single input, the input too."""
     kept = {"target": batch.target, "target_clean": batch.target_clean, "index": batch.index}
-    single = batch.inputs.numel() == batch.target.numel()
-    return {**kept, "inputs": batch.inputs.reshape(batch.target.shape)} if single else kept
+    single = batch.inputs.numel() == batch.index.numel()
+    return {**kept, "inputs": batch.inputs.reshape(batch.index.shape)} if single else kept

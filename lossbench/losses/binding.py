@@ -16,15 +16,16 @@ from torch import Tensor, nn
 from lossbench.catalogue import RUN_CONTEXT, STEP_CONTEXT
 from lossbench.errors import ConfigError
 from lossbench.intervals import contains
-from lossbench.links import identity, sigmoid, softmax
+from lossbench.links import identity, sigmoid, sigmoids, softmax
 from lossbench.losses.declaration import Declaration, Task
 
-PER_CLASS = ("multiclass",)
-"""The tasks of losses that take an output for each class."""
+PER_CLASS = ("multiclass", "multilabel")
+"""The tasks of losses that take an output for each class or label."""
 TASK_LINKS: dict[str, Callable[..., Tensor]] = {
     "regression": identity,
     "binary": sigmoid,
     "multiclass": softmax,
+    "multilabel": sigmoids,
     "sequence": softmax,
 }
 
@@ -108,7 +109,7 @@ def bind(
     parameters : mapping
         Hyper-parameters by name.
     context : mapping
-        What the run can supply: `class_counts`, `num_classes`, `max_epochs`, `num_samples`, `num_features`.
+        What the run can supply: of `catalogue.RUN_CONTEXT`.
     task, learner : str
         The task that a loss without a declaration is taken to serve, and the way of learning.
 

@@ -267,6 +267,11 @@ def signed_margin(scores: Tensor, target: Tensor) -> Tensor:
     return (2 * target.to(scores.dtype) - 1) * scores
 
 
+def positives(scores: Tensor, target: Tensor) -> Tensor:
+    """Return the boolean mask (...) of the positives, of scores (...) and targets 0 or 1 of the same shape."""
+    return signed_margin(torch.ones_like(scores), target) > 0
+
+
 def _require_indices(logits: Tensor, target: Tensor) -> None:
     # gather would take a shorter index without a word
     if target.is_floating_point() or target.shape != logits.shape[:-1]:

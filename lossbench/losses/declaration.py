@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 from torch import Tensor
 
-Task = Literal["regression", "binary", "multiclass", "sequence", "generation"]
+Task = Literal["regression", "binary", "multiclass", "multilabel", "sequence", "generation"]
 Declared = TypeVar("Declared", bound=Callable[..., object])
 
 

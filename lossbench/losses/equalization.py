@@ -64,7 +64,7 @@ def eql(logits: Tensor, target: Tensor, *, class_counts: ClassCounts, lam: float
 
     """
     true_class = one_hot(logits, target)
-    counted = true_class | ~_rare(class_counts, logits, lam)
+    counted = true_class | ~rare_classes(class_counts, logits, lam)
     return (bce(logits, true_class) * counted).sum(-1)
 
 
@@ -136,7 +136,7 @@ def softmax_eql(
     # By rank and not by number, so that the draws follow the classes when these are numbered otherwise.
     rank = float64(class_counts).argsort(stable=True).argsort().to(logits.device)
     drawn = _random_bits(torch.initial_seed(), epoch, index.unsqueeze(-1), rank) < gamma * 2**32
-    left_out = drawn & _rare(class_counts, logits, lam) & ~one_hot(logits, target)
+    left_out = drawn & rare_classes(class_counts, logits, lam) & ~one_hot(logits, target)
     return -log_probability(logits.masked_fill(left_out, -torch.inf), target)
 
 
@@ -219,9 +219,10 @@ class eql_v2(nn.Module):  # noqa: N801  (called as the functions are: loss=eql_v
         return 1 + self.alpha * (1 - negative), negative
 
 
-def _rare(class_counts: ClassCounts, logits: Tensor, lam: float) -> Tensor:
+def rare_classes(class_counts: ClassCounts, logits: Tensor, lam: float, size: float | None = None) -> Tensor:
+    """Return the mask (K,) of the classes below a frequency: counts over `size`, or over their sum."""
     counts = positive_counts(float64(class_counts))
-    return per_class((counts / counts.sum() < lam).double(), logits).bool()
+    return per_class((counts / (size or counts.sum()) < lam).double(), logits).bool()
 
 
 def _random_bits(seed: int, *parts: int | Tensor) -> Tensor:

@@ -43,6 +43,7 @@ PAGES = (
     Page("Calibration", "The probabilities must be right, and not only the class.", "multiclass", "calibration"),
     Page("Class imbalance", "Rare classes matter as much as common ones.", "multiclass", "imbalance"),
     Page("Label noise", "Some of the training labels are wrong.", "multiclass", "noise"),
+    Page("Several labels", "A sample may have any number of labels; one logit for each.", "multilabel", None),
     Page("Sequences", "A line of classes is read without knowing where each of them is.", "sequence", None),
     Page("Two classes", "One logit per sample; losses with one output per class also serve two.", "binary", None),
     Page("Generation", "New data like those seen are to be drawn.", "generation", None),

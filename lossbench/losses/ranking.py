@@ -16,6 +16,9 @@ from lossbench.weighting import ClassCounts, positive_counts
 
 __all__ = ["auc_squared_hinge", "aucm", "two_way", "zlpr"]
 
+_NOWHERE = -1e30
+"""In place of a logit that a sum leaves out: unlike -inf it has a gradient where nothing else is left."""
+
 
 @loss(
     task="binary",
@@ -192,20 +195,7 @@ def two_way(logits: Tensor, target: Tensor, *, temperature_pos: float = 4.0, tem
     tensor([1.3863, 1.3863])
 
     """
-    true_class = one_hot(logits, target)
-    negatives = (logits / temperature_neg).masked_fill(true_class, -torch.inf)
-    own = logits.gather(1, target.long().unsqueeze(1)).squeeze(1)
-    rows = F.softplus(temperature_neg * negatives.logsumexp(1) - own)
-    size = true_class.sum(0)
-    present = size > 0
-    if present.sum() == 1:
-        return rows
-    positives = (-logits / temperature_pos).masked_fill(~true_class, -torch.inf)
-    columns = F.softplus(
-        temperature_neg * negatives[:, present].logsumexp(0) + temperature_pos * positives[:, present].logsumexp(0)
-    )
-    share = logits.new_zeros(len(size)).masked_scatter(present, columns / size[present])
-    return rows + len(target) / present.sum().to(logits) * share[target.long()]
+    return two_way_shares(logits, one_hot(logits, target), temperature_pos, temperature_neg)
 
 
 @loss(task="multiclass", link=normalised_sigmoid, source="Su et al. 2022, arXiv:2208.02955")
@@ -246,6 +236,26 @@ def zlpr(logits: Tensor, target: Tensor) -> Tensor:
     tensor([1.7918])
 
     """
-    # The 1 of the first sum is e^0 in the place of the true class.
-    above_zero = logits.masked_fill(one_hot(logits, target), 0.0).logsumexp(-1)
-    return above_zero - F.logsigmoid(logits.gather(-1, target.long().unsqueeze(-1)).squeeze(-1))
+    return around_zero(logits, one_hot(logits, target))
+
+
+def around_zero(logits: Tensor, positive: Tensor) -> Tensor:
+    """Return the loss (...) that ranks the positives of logits (..., K) above zero and the others below it."""
+    zero = logits.new_zeros((*logits.shape[:-1], 1))  # the 1 of both sums
+    parts = (logits.masked_fill(positive, _NOWHERE), (-logits).masked_fill(~positive, _NOWHERE))
+    above, below = (torch.cat([zero, part], -1).logsumexp(-1) for part in parts)
+    return above + below
+
+
+def two_way_shares(logits: Tensor, positive: Tensor, temperature_pos: float, temperature_neg: float) -> Tensor:
+    """Return each sample's share (N,) of the two-way loss of logits (N, K) with a mask of the positives."""
+
+    def apart(dim: int) -> Tensor:
+        negatives = (logits / temperature_neg).masked_fill(positive, _NOWHERE).logsumexp(dim)
+        positives = (-logits / temperature_pos).masked_fill(~positive, _NOWHERE).logsumexp(dim)
+        return F.softplus(temperature_neg * negatives + temperature_pos * positives)
+
+    members = positive.to(logits)
+    of_rows = apart(1) / positive.any(1).sum().clamp(min=1)
+    of_columns = members @ (apart(0) / members.sum(0).clamp(min=1)) / positive.any(0).sum().clamp(min=1)
+    return len(logits) * (of_rows + of_columns)

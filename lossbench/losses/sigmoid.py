@@ -170,7 +170,7 @@ def binary_focal(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gamma: 
     """
     margin = signed_margin(logits, target)
     positive = target.to(logits.dtype)
-    return (alpha * positive + (1 - alpha) * (1 - positive)) * _focal(margin, gamma)
+    return (alpha * positive + (1 - alpha) * (1 - positive)) * focal_of_margin(margin, gamma)
 
 
 @loss(task="multiclass", link=normalised_sigmoid, source="Rifkin and Klautau 2004, JMLR 5")
@@ -260,9 +260,10 @@ def ovr_focal(logits: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
     tensor([0.5199])
 
     """
-    return _focal(signed_margin(logits, one_hot(logits, target)), gamma).sum(-1)
+    return focal_of_margin(signed_margin(logits, one_hot(logits, target)), gamma).sum(-1)
 
 
-def _focal(margin: Tensor, gamma: float) -> Tensor:
+def focal_of_margin(margin: Tensor, gamma: float) -> Tensor:
+    """Return the focal loss without alpha, of logits (...) with the sign of the label: -(1 - p_t)^gamma log p_t."""
     # The factor as the power of sigmoid(-m) by its logarithm: the gradient stays finite where p_t is 1.
     return -(gamma * F.logsigmoid(-margin)).exp() * F.logsigmoid(margin)
