@@ -15,10 +15,16 @@ from typing import Any
 from lossbench import CONF
 from lossbench.errors import ConfigError, nearest
 
-RUN_CONTEXT = frozenset({"class_counts", "num_classes", "max_epochs", "num_samples", "num_features", "train_size"})
-"""Context that holds for a whole run: `index` is below `num_samples`, of which `train_size` are trained on."""
+RUN_CONTEXT = frozenset(
+    {"class_counts", "num_classes", "max_epochs", "num_samples", "num_features", "run_context", "train_size"}
+)
+"""Context that holds for a whole run: `index` is below `num_samples`, of which `train_size` are trained on.
+
+`run_context` is all of it, for a loss that is made of others.
+"""
 STEP_CONTEXT = frozenset(
     {"alignment", "epoch", "features", "index", "input_lengths", "inputs", "log_variance", "mean", "target_lengths"}
+    | {"teacher_logits"}
 )
 """Context that changes from step to step."""
 NOT_PARAMETERS = ("_target_", "_partial_", "defaults", "search")
@@ -60,6 +66,11 @@ class LossFacts:
     needs: tuple[str, ...] = ()
     memory: bool = False
     docstring: str = ""
+
+    @property
+    def is_made_of_others(self) -> bool:
+        """Whether it binds other losses, its terms."""
+        return "run_context" in self.needs
 
     @property
     def summary(self) -> str:

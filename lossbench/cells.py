@@ -22,17 +22,18 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lossbench import CONF
+from lossbench import CONF, record
 from lossbench.catalogue import default_parameters, own_choices
-from lossbench.errors import ConfigError, nearest
+from lossbench.errors import ConfigError, first_line, nearest
 from lossbench.method import AXES, additions, axes_of
 from lossbench.metric_names import MONITOR, measured_as
+from lossbench.terms import asks_for
 
 NOT_IN_KEY = (
     "compare", "data.root", "engine", "loss.search", "output_dir", "protocol.searched", "protocol.study", "rerun",
-    "tracking", "trainer.profiler",
+    "teacher", "tracking", "trainer.profiler",
 )  # fmt: skip
-"""What can't change the numbers of a run."""
+"""What can't change the numbers of a run; instead of the path of its teacher, the key of that run counts."""
 NOT_IN_PROBLEM = ("data.run_seed", "data.sampler", "data.seed", "loss", "model.head", "seed", *AXES)
 """What may differ between the runs that one comparison holds against each other."""
 
@@ -103,14 +104,18 @@ class Cell:
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
-        """The config as a plain dictionary, interpolations resolved."""
+        """The config as a plain dictionary, interpolations resolved; a teacher is left out where the loss asks none."""
         container: Any = OmegaConf.to_container(self.config, resolve=True)
+        if container.get("teacher") and not asks_for_teacher(container["loss"]):
+            container["teacher"] = None
         return container
 
     @cached_property
     def key(self) -> str:
         """The hash of everything that can change the numbers of the run, and of the protocol that chose its values."""
-        return digest(self.resolved, leaving_out=NOT_IN_KEY)
+        teacher = self.resolved.get("teacher")
+        taught = {"taught_by": (record.read(Path(teacher)) or {}).get("key", teacher)} if teacher else {}
+        return digest({**self.resolved, **taught}, leaving_out=NOT_IN_KEY)
 
     @cached_property
     def problem(self) -> str:
@@ -129,6 +134,12 @@ class Cell:
     def path(self) -> Path:
         """The folder of the run."""
         return Path(self.config.output_dir) / self.folder
+
+
+def asks_for_teacher(loss: Any, unknown: bool = True) -> bool:
+    """Tell whether the loss of a config learns from a teacher; `unknown` is said of one that is not lossbench's."""
+    node = OmegaConf.to_container(loss, resolve=True) if isinstance(loss, DictConfig) else loss
+    return asks_for("teacher_logits", node, unknown)
 
 
 def without(node: DictConfig, *names: str) -> DictConfig:
@@ -264,7 +275,8 @@ def clear_errors(overrides: list[str], compose_config: Any) -> Iterator[None]:
         key = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error))
         line = next((line for line in overrides if key and line.lstrip("+~").startswith(key[1])), None)
         if key is None or line is None:
-            raise ConfigError(_first_lines(error)) from error
+            cause = f": {first_line(error.__cause__)}" if error.__cause__ else ""
+            raise ConfigError(_first_lines(error) + cause) from error
         if line.startswith(("+", "~")):
             raise ConfigError(f"{line}: {_first_lines(error)}") from error
         groups = [other for other in overrides if other != line and "." not in other.partition("=")[0]]

@@ -8,10 +8,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from lossbench import CONF
-from lossbench.catalogue import SERVES, default_parameters, facts_of, hyperparameters, locate, losses_for, own_choices
+from lossbench.catalogue import (
+    SERVES,
+    LossFacts,
+    default_parameters,
+    facts_of,
+    hyperparameters,
+    locate,
+    losses_for,
+    own_choices,
+)
 from lossbench.cells import Cell
 from lossbench.engine import ENGINES, engine_of
 from lossbench.errors import ConfigError, nearest
@@ -28,6 +37,8 @@ from lossbench.metric_names import (
     require_epochs,
 )
 from lossbench.shapes import INPUT_SHAPES, require_fit
+from lossbench.teacher import check_teacher, check_teachers
+from lossbench.terms import require_agreement, require_weights, term_nodes, title
 
 RANGES = {
     "compare.confidence": "(0, 1)",
@@ -98,6 +109,7 @@ def check(cells: Iterable[Cell]) -> None:
     cells = list(cells)
     for cell in cells:
         check_cell(cell)
+    check_teachers(cells)
     engine_of(cells)
     for output_dir in {str(cell.config.output_dir) for cell in cells}:
         check_writable(Path(output_dir))
@@ -120,6 +132,7 @@ def check_cell(cell: Cell) -> None:
         _check_choice("data.noise.family", noise.family, FAMILIES[noise.kind])
     _check_targets(cell)
     _check_loss(cell)
+    check_teacher(cell)
     _check_task(cell)
     check_method(cell)
 
@@ -171,33 +184,61 @@ def _check_targets(cell: Cell) -> None:
 
 
 def _check_loss(cell: Cell) -> None:
-    node = cell.config.loss
+    node: Any = OmegaConf.to_container(cell.config.loss, resolve=True)
     facts = facts_of(node["_target_"])
     task = cell.config.data.task
     _check_choice("data.task", task, list(SERVES))
     if facts is None:
         _check_own_loss(node, task, cell.choices["learner"])
-        return
-    _check_learner(cell, facts.learner)
+    elif facts.is_made_of_others:
+        _check_terms(cell, facts, node)
+    else:
+        _check_learner(cell, facts.learner, f"loss={cell.loss}")
+        _check_task_of_loss(cell, facts, f"loss={cell.loss}")
+        _check_ranges(facts, node, "loss")
+
+
+def _check_terms(cell: Cell, facts: LossFacts, node: dict[str, Any]) -> None:
+    nodes = term_nodes(node["terms"])
+    _check_ranges(facts, node, "loss")
+    require_weights(nodes, node["weights"])
+    said = {key: facts_of(term["_target_"]) for key, term in nodes.items()}
+    known = {key: each for key, each in said.items() if each is not None}
+    for key, each in known.items():
+        _check_learner(cell, each.learner, title(key, nodes[key]))
+        _check_task_of_loss(cell, each, title(key, nodes[key]))
+        _check_ranges(each, nodes[key], f"loss.terms.{key}")
+    if known:
+        require_agreement({title(key, nodes[key]): each for key, each in known.items()})
+    if len(known) < len(nodes):
+        _check_own_loss(node, cell.config.data.task, cell.choices["learner"])
+
+
+def _check_task_of_loss(cell: Cell, facts: LossFacts, said: str) -> None:
+    task = cell.config.data.task
     if facts.task not in SERVES[task]:
         raise ConfigError(
-            f"loss={cell.loss} is for {facts.task}, but data={cell.data} is {task}. "
+            f"{said} is for {facts.task}, but data={cell.data} is {task}. "
             f"Losses that serve {task}: {', '.join(losses_for(task))}."
         )
+
+
+def _check_ranges(facts: LossFacts, node: dict[str, Any], key: str) -> None:
     for name, interval in facts.ranges.items():
         value = node.get(name)
-        if value is not None and not contains(interval, OmegaConf.to_object(value) if _nested(value) else value):
+        if value is not None and not contains(interval, value):
             default = default_parameters(facts.name)[name]
             raise ConfigError(
-                f"loss.{name}={value} is out of range: allowed is {interval}. The default of {facts.name} is {default}."
+                f"{key}.{name}={value} is out of range: allowed is {interval}. "
+                f"The default of {facts.name} is {default}."
             )
 
 
-def _check_learner(cell: Cell, wanted: str) -> None:
+def _check_learner(cell: Cell, wanted: str, said: str) -> None:
     """Check that the loss is learned in the way it was made for, and that no part is chosen that does not train."""
     learner = cell.choices["learner"]
     if learner != wanted and wanted in own_choices("learner"):
-        raise ConfigError(f"loss={cell.loss} is learned by learner={wanted}, not by learner={learner}. Leave it out.")
+        raise ConfigError(f"{said} is learned by learner={wanted}, not by learner={learner}. Leave it out.")
     for group, default in {"model": None, **AXES}.items():
         chosen = [line for line in cell.overrides if line.startswith((f"{group}=", f"{group}."))]
         if learner != "supervised" and chosen and cell.choices[group] != default:
@@ -207,7 +248,7 @@ def _check_learner(cell: Cell, wanted: str) -> None:
             )
 
 
-def _check_own_loss(node: DictConfig, task: str, learner: str) -> None:
+def _check_own_loss(node: dict[str, Any], task: str, learner: str) -> None:
     """Bind a user's loss and call it once on made-up outputs: its shape is seen before any training."""
     target = locate(node["_target_"])
     from lossbench.losses.binding import bind
@@ -265,7 +306,3 @@ def _check_metrics(cell: Cell) -> None:
             raise ConfigError(f"{key}={metric} is not known. {nearest(name, names)}")
     compare = cell.config.get("compare") or {}
     require_epochs(str(compare.get("metric")), compare.get("select", "last"), task)
-
-
-def _nested(value: Any) -> bool:
-    return OmegaConf.is_config(value)

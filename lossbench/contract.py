@@ -201,7 +201,8 @@ def treat_all_classes_alike(subject: Subject) -> None:
         if isinstance(value, list | tuple) and len(value) == len(CLASS_COUNTS)
     }
     renumbered = target[:, order] if loss.declaration.task == "multilabel" else order.argsort()[target]
-    moved = subject.bind(**per_class)(outputs[:, order], renumbered, **context)
+    taught = {name: value[:, order] for name, value in context.items() if name == "teacher_logits"}
+    moved = subject.bind(**per_class)(outputs[:, order], renumbered, **{**context, **taught})
     assert torch.allclose(moved, loss(outputs, target, **context), atol=1e-5), (
         "with the classes renumbered the same samples get other values. Look for a class taken by its number, or a "
         "buffer by class that does not come from class_counts."

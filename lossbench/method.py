@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lossbench.catalogue import LossFacts, facts_of, locate
 from lossbench.errors import ConfigError
+from lossbench.terms import targets
 
 if TYPE_CHECKING:
     from lossbench.cells import Cell
@@ -103,8 +104,7 @@ def _check_sampler(cell: "Cell") -> None:
 
 
 def _check_mixup(cell: "Cell") -> None:
-    facts = _facts(cell)
-    if facts.memory or "index" in facts.needs:
+    if any(facts.memory or "index" in facts.needs for facts in _facts(cell)):
         raise ConfigError(
             f"mixup={cell.axes['mixup']}: loss={cell.loss} remembers the samples of earlier steps, but each step mixes "
             "others. Use mixup=none, or a loss without a memory."
@@ -113,17 +113,17 @@ def _check_mixup(cell: "Cell") -> None:
 
 def _check_posthoc(cell: "Cell") -> None:
     posthoc, facts = cell.axes["posthoc"], _facts(cell)
-    if facts.link not in LOGITS:
+    if facts[0].link not in LOGITS:
         raise ConfigError(
             f"posthoc={posthoc} changes logits, but the outputs of loss={cell.loss} become probabilities by "
-            f"{facts.link}. Use posthoc=none, or a loss whose link is one of: {', '.join(LOGITS)}."
+            f"{facts[0].link}. Use posthoc=none, or a loss whose link is one of: {', '.join(LOGITS)}."
         )
     kind = cell.config.posthoc.kind
     if kind == "temperature" and cell.config.data.get("val_fraction") == 0:
         raise ConfigError(
             f"posthoc={posthoc} is fitted on the validation part, but data.val_fraction=0 leaves none. Allowed: (0, 1)."
         )
-    if kind == "logit_adjustment" and counts_classes(facts):
+    if kind == "logit_adjustment" and any(map(counts_classes, facts)):
         raise ConfigError(
             f"posthoc={posthoc} subtracts the training priors, but loss={cell.loss} takes the class frequencies into "
             "account itself. Use posthoc=none or temperature, or a loss that does not."
@@ -135,9 +135,13 @@ def counts_classes(facts: LossFacts) -> bool:
     return "class_counts" in facts.needs or (facts.problem == "imbalance" and "num_classes" in facts.needs)
 
 
-def _facts(cell: "Cell") -> LossFacts:
-    """Return the facts of the loss; one that the user brings is imported for them."""
-    target, task = str(cell.config.loss["_target_"]), str(cell.config.data.task)
+def _facts(cell: "Cell") -> list[LossFacts]:
+    """Return the facts of the loss, or of each of its terms; one that the user brings is imported for them."""
+    return [_facts_of(cell, target) for target in targets(cell.resolved["loss"])]
+
+
+def _facts_of(cell: "Cell", target: str) -> LossFacts:
+    task = str(cell.config.data.task)
     facts = facts_of(target)
     if facts is None:
         from lossbench.contract import Subject

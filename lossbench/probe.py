@@ -46,6 +46,7 @@ def _to_compare(loss: BoundLoss, num_classes: int | None, samples: int, generato
         "features": torch.randn(samples, 4, generator=generator),
         "index": torch.arange(samples),
         "inputs": torch.randn(samples, 4, generator=generator),
+        "teacher_logits": torch.randn(outputs.shape, generator=generator),
     }
     return outputs, target, context
 

@@ -30,12 +30,14 @@ from lossbench.catalogue import locate
 from lossbench.cells import Cell, without
 from lossbench.errors import ConfigError, Killed
 from lossbench.learners import Learner, Problem, Supervised
+from lossbench.learners.teacher import load_teacher
 from lossbench.metric_names import higher_is_better
 from lossbench.models import Network
 from lossbench.outcome import write_outcome
 from lossbench.probe import probe
 from lossbench.record import Record
 from lossbench.streams import derive_seed
+from lossbench.teacher import taught_by, without_teacher
 from lossbench.tracking.run import RunTracker
 
 log = logging.getLogger(__name__)
@@ -177,7 +179,13 @@ def build_learner(cell: Cell, data: Any) -> Learner:
     if kind is Supervised:
         network = build_network(config.model, loss, data.input_shape, data.num_classes, config.seed)
         axes = {name: cell.resolved[name] for name in ("mixup", "posthoc")}
-        return Supervised(network=network, weighting=build(config.weighting), **axes, **common)
+        teacher = None
+        if "teacher_logits" in loss.step_context:
+            if config.get("teacher") is None:
+                raise without_teacher(cell.loss, cell.data)
+            teacher = load_teacher(Path(config.teacher), data.input_shape, data.num_classes)
+        weighting = build(config.weighting)
+        return Supervised(network=network, weighting=weighting, teacher=teacher, **axes, **common)
     settings: Any = OmegaConf.to_container(without(config.learner, "_target_", "network", "task"), resolve=True)
     with random_state(derive_seed(config.seed, "network")):
         network = build(config.learner.network)(input_shape=data.input_shape, num_classes=data.num_classes)
@@ -209,6 +217,7 @@ def _describe(cell: Cell, data: Any, learner: Learner) -> Record:
         "loss": cell.loss,
         **cell.axes,
         "learner": cell.choices["learner"],
+        "teacher": taught_by(cell),
         "head": head_of(cell.config.model, learner.loss),
         "seed": cell.config.seed,
         "task": data.task,

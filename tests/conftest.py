@@ -49,8 +49,7 @@ def lossbench(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]
     return command
 
 
-@pytest.fixture
-def cell(tmp_path: Path):
+def make_cell(*overrides: str, output_dir: Path):
     """Compose and check a cell as a command does, without tracking."""
     from hydra import compose, initialize_config_dir
 
@@ -58,14 +57,42 @@ def cell(tmp_path: Path):
     from lossbench.cells import cell_of
     from lossbench.checks import check_cell
 
+    lines = ["tracking=none", f"output_dir={output_dir}", *overrides]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        made = cell_of(compose("config", lines, return_hydra_config=True))
+    check_cell(made)
+    return made
+
+
+@pytest.fixture
+def cell(tmp_path: Path):
+    """Compose and check a cell as a command does, without tracking."""
+
     def make(*overrides: str, output_dir: Path = tmp_path):
-        lines = ["tracking=none", f"output_dir={output_dir}", *overrides]
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            made = cell_of(compose("config", lines, return_hydra_config=True))
-        check_cell(made)
-        return made
+        return make_cell(*overrides, output_dir=output_dir)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def taught(tmp_path_factory):
+    """The override that gives a loss its teacher, a short run on the same data; none where it asks for none."""
+    from lossbench.catalogue import declared_losses
+    from lossbench.run import run
+
+    folders: dict[str, Path] = {}
+
+    def overrides(loss: str, data: str) -> list[str]:
+        if "teacher_logits" not in declared_losses()[loss].needs:
+            return []
+        if data not in folders:
+            lines = [f"data={data}", "loss=cross_entropy", "trainer.max_epochs=10"]
+            each = make_cell(*lines, output_dir=tmp_path_factory.mktemp("teacher"))
+            assert run(each)["status"] == "finished"
+            folders[data] = each.path
+        return [f"teacher={folders[data]}"]
+
+    return overrides
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench.catalogue import CURVED, RUN_CONTEXT, declared_losses, loss_names
+from lossbench.catalogue import CURVED, declared_losses, loss_names
 from lossbench.errors import ConfigError
 from lossbench.loss_curves import MAX_LOSSES, REACH, TWO_CLASSES, curves, draw_loss_curves
 from lossbench.losses import bind, load_loss
@@ -16,7 +16,7 @@ X = torch.linspace(-3, 3, 24, dtype=torch.float64)
 
 
 def loaded(name, **parameters):
-    needs = {key: TWO_CLASSES[key] for key in declared_losses()[name].needs if key in RUN_CONTEXT}
+    needs = {key: TWO_CLASSES[key] for key in declared_losses()[name].needs if key in TWO_CLASSES}
     return load_loss(name, **{**needs, **parameters})
 
 

@@ -19,14 +19,15 @@ CASES = [(task, loss) for task in TASKS for loss in losses_of(task)]
 
 
 @pytest.fixture(scope="module")
-def stacks():
+def stacks(taught):
     made = {}
 
     def get(task, cell):
         if task not in made:
             common = [*TASKS[task], "model=mlp", "model.hidden=[64]", "optimizer.lr=0.003", "data.batch_size=64"]
             lines = [*common, "trainer.check_val_every_n_epoch=5"]
-            cells = [cell(*lines, f"loss={name}", *OWN.get(name, [])) for name in losses_of(task)]
+            data = TASKS[task][0].removeprefix("data=")
+            cells = [cell(*lines, f"loss={name}", *OWN.get(name, []), *taught(name, data)) for name in losses_of(task)]
             made[task] = trained_together(cells)
         return made[task]
 

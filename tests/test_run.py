@@ -28,20 +28,22 @@ def paired(entry: record.Record) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", sorted(declared_losses()))
-def test_every_loss_trains_two_steps_on_its_task(cell, name):
+def test_every_loss_trains_two_steps_on_its_task(cell, name, taught):
     data = DATA[declared_losses()[name].task]
-    entry = run(cell(f"data={data}", f"loss={name}", "trainer.max_epochs=1", "trainer.limit_train_batches=2"))
+    lines = [f"data={data}", f"loss={name}", *taught(name, data)]
+    entry = run(cell(*lines, "trainer.max_epochs=1", "trainer.limit_train_batches=2"))
     assert entry["status"] == "finished", entry.get("traceback")
     metrics = entry["metrics"]["last"]
     assert np.isfinite([metrics[key] for key in metrics]).all()
 
 
 @pytest.mark.parametrize("name", losses_for("binary"))
-def test_losses_of_two_logits_serve_binary_data(cell, name):
-    entry = run(cell("data=breast_cancer", f"loss={name}", "trainer.max_epochs=1", "trainer.limit_train_batches=2"))
+def test_losses_of_two_logits_serve_binary_data(cell, name, taught):
+    lines = ["data=breast_cancer", f"loss={name}", *taught(name, "breast_cancer")]
+    made = cell(*lines, "trainer.max_epochs=1", "trainer.limit_train_batches=2")
+    entry = run(made)
     assert entry["status"] == "finished", entry.get("traceback")
-    with np.load(cell("data=breast_cancer", f"loss={name}", "trainer.max_epochs=1",
-                      "trainer.limit_train_batches=2").path / "predictions.npz") as predictions:  # fmt: skip
+    with np.load(made.path / "predictions.npz") as predictions:
         assert predictions["probabilities"].shape == (len(predictions["target"]), 2)
 
 

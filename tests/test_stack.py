@@ -85,7 +85,7 @@ CATALOGUE = [(task, loss) for task in DATA for loss in losses_of(task)]
 
 
 @pytest.fixture(scope="module")
-def stacks(tmp_path_factory):
+def stacks(taught):
     """One stack for each task with all its losses, trained when it is first asked for."""
     made: dict[str, Stack] = {}
 
@@ -93,7 +93,10 @@ def stacks(tmp_path_factory):
         if task not in made:
             names = losses_of(task)
             made[task] = trained_together(
-                [cell(f"data={DATA[task]}", f"loss={name}", *SMALL, *EXACT) for name in names]
+                [
+                    cell(f"data={DATA[task]}", f"loss={name}", *taught(name, DATA[task]), *SMALL, *EXACT)
+                    for name in names
+                ]
             )
         return made[task]
 
@@ -101,11 +104,11 @@ def stacks(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("task", "loss"), CATALOGUE)
-def test_every_loss_trains_in_a_stack_as_alone(task, loss, cell, stacks):
+def test_every_loss_trains_in_a_stack_as_alone(task, loss, cell, stacks, taught):
     """200 steps in float64 in the company of all other losses of the task."""
     together = stacks(task, cell)
     number = losses_of(task).index(loss)
-    alone = trained_alone(cell(f"data={DATA[task]}", f"loss={loss}", *SMALL, *EXACT))
+    alone = trained_alone(cell(f"data={DATA[task]}", f"loss={loss}", *taught(loss, DATA[task]), *SMALL, *EXACT))
     assert number in together.alive
     assert_same(together.learners[number], alone, 1e-10)
 

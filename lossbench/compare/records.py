@@ -11,14 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossbench import record
-from lossbench.catalogue import hyperparameters
+from lossbench.catalogue import facts_of, hyperparameters
 from lossbench.cells import Cell
 from lossbench.method import AXES, additions
 from lossbench.metric_names import measured_as
 from lossbench.record import Record
+from lossbench.terms import in_words
 
 Entries = dict[int, Record]
 Arrays = dict[str, NDArray[Any]]
+SUM = "sum"
+"""The parameter that stands for the terms and weights of a loss made of others."""
 
 
 @dataclass(frozen=True)
@@ -160,13 +163,18 @@ def labels(records: list[Record]) -> list[str]:
     for entry in records:
         own = _parameters(entry)
         differing = [name for name, values in settings[entry["loss"]].items() if len(values) > 1 and name in own]
-        shown = ", ".join(f"{name}={_shown(own[name])}" for name in differing)
+        shown = ", ".join(f"{name}={_shown(own[name])}" for name in differing if name != SUM)
+        if SUM in own:  # the name of the loss does not say what it adds
+            shown = f"{own[SUM]}, {shown}" if shown else own[SUM]
         names.append(entry["loss"] + additions(entry) + (f"({shown})" if shown else ""))
     return names
 
 
 def _parameters(entry: Record) -> dict[str, Any]:
     loss = hyperparameters(entry["config"]["loss"])
+    facts = facts_of(entry["config"]["loss"].get("_target_", ""))
+    if facts is not None and facts.is_made_of_others:
+        loss[SUM] = in_words(loss.pop("terms"), loss.pop("weights"))
     axes = {
         f"{axis}.{name}": value
         for axis in AXES
@@ -174,7 +182,9 @@ def _parameters(entry: Record) -> dict[str, Any]:
         if name != "kind" and not name.startswith("_")
     }
     head = {"head": entry["head"]} if "head" in entry else {}
-    return {**loss, **axes, **head}
+    teacher = entry.get("teacher")
+    taught = {"teacher": f"{teacher['name']}-{teacher['key'][:8]}"} if teacher else {}
+    return {**loss, **axes, **head, **taught}
 
 
 def _shown(value: Any) -> str:

@@ -14,13 +14,16 @@ from lossbench.compare.table import Table, means_table, notes, tables
 from lossbench.compare.verdict import verdict
 from lossbench.compare.wording import decimals, p_value, with_interval
 
+LONGEST_HEADING = 30
+
 
 def to_rich(analysis: Analysis, width: int) -> RichTable:
     """Make the table for a terminal: mean, difference to the baseline, and as many other metrics as fit its width."""
     means = means_table(analysis)
     column = analysis.main
     digits = decimals([each.difference for each in column.against.values()])
-    heading = ["loss", "n", "group", means.heading[3], f"vs {analysis.baseline}", "p"]
+    baseline = analysis.baseline if len(analysis.baseline) <= LONGEST_HEADING else "the baseline"
+    heading = ["loss", "n", "group", means.heading[3], f"vs {baseline}", "p"]
     rows = []
     for row in means.rows:
         against = column.against.get(row[0])
@@ -36,7 +39,7 @@ def to_rich(analysis: Analysis, width: int) -> RichTable:
         rows = [[*row, means.rows[i][k]] for i, row in enumerate(rows)]
     shown = RichTable(box=box.SIMPLE_HEAD)
     for k, name in enumerate(heading):
-        widest = min(30, max(len(row[0]) for row in rows)) if k == 0 else None
+        widest = min(20, max(len(row[0]) for row in rows)) if k == 0 else None
         shown.add_column(name, justify="left" if k in (0, 2) else "right", overflow="fold", min_width=widest)
     for i, row in enumerate(rows):
         best = {k if k < 4 else k + 2 for r, k in means.bold if r == i}

@@ -190,6 +190,7 @@ class Learner(pl.LightningModule):
         """Add an epoch of so many samples, with its evaluation if it has one, to the history."""
         evaluated = self.last["metrics"] if self.last and self.last["epoch"] == epoch else {}
         terms = {f"train/{name}": float(total) / max(1, samples) for name, total in self._term_sums.items()}
+        self._term_sums = {}
         self.history.append({"epoch": epoch, "train/loss": train_loss, **terms, **evaluated})
 
     def on_validation_epoch_start(self) -> None:

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from lossbench.errors import Diverged
 from lossbench.learners.learner import Predictions, joined
 from lossbench.learners.stacked_optimizer import Segment
-from lossbench.learners.supervised import Supervised, in_full_precision, labels
+from lossbench.learners.supervised import Supervised, in_full_precision, labels, weighted
 from lossbench.losses.binding import BoundLoss
 from lossbench.models.stacked_module import StackedModule
 from lossbench.record import Record, ending_of
@@ -137,6 +137,7 @@ class Stack(pl.LightningModule):
         features = self._backbone(self._of_slots(batch.inputs))
         outputs = self._outputs(features)
         target = batch.target.index_select(0, self._data)
+        weights = None if self._weights is None else self._weights.gather(1, target)
         values = dict.fromkeys(range(len(self.learners)), torch.zeros(target.shape[1], device=self.device))
         for group in list(self._groups):
             try:
@@ -146,8 +147,10 @@ class Stack(pl.LightningModule):
                 self._groups.remove(group)
             else:
                 values |= zip(group.runs, value.unbind(0), strict=True)
-        together = torch.stack(list(values.values()))
-        return together if self._weights is None else self._weights.gather(1, target) * together
+                for name, part in group.loss.parts.items():  # a loss with parts is a module, of a single run
+                    run = group.runs[0]
+                    self.learners[run].add_terms(**{name: weighted(part, None if weights is None else weights[run])})
+        return weighted(torch.stack(list(values.values())), weights)
 
     def _of_slots(self, inputs: Tensor) -> Tensor:
         return inputs.index_select(0, self._data[self._backbone.runs_of_slots])
@@ -271,9 +274,13 @@ class LossGroup(nn.Module):
     places: Tensor
     members: Tensor
 
-    def __init__(self, loss: BoundLoss, head: int, runs: list[int], rows: list[int], places: list[int]) -> None:
+    def __init__(
+        self, learners: Sequence[Supervised], head: int, runs: list[int], rows: list[int], places: list[int]
+    ) -> None:
         super().__init__()
+        loss = learners[runs[0]].loss
         self.loss, self.module, self.head, self.runs = loss, loss.module, head, runs
+        self.teachers = [learners[run].teacher for run in runs]
         for name, values in (("rows", rows), ("places", places), ("members", runs)):
             self.register_buffer(name, torch.tensor(values), persistent=False)
 
@@ -286,9 +293,16 @@ class LossGroup(nn.Module):
         for name in self.loss.step_context:
             if name == "features":
                 context[name] = features.index_select(0, self.members).flatten(0, 1)
+            elif name == "teacher_logits":
+                context[name] = self._taught(batch.inputs.index_select(0, self.places))
             else:
                 context[name] = epoch if name == "epoch" else _flat(getattr(batch, name), self.places)
         return self.loss(chosen.flatten(0, 1), wanted.flatten(0, 1), **context).view(wanted.shape[:2])
+
+    def _taught(self, inputs: Tensor) -> Tensor:
+        """Return the logits (runs x N, K) of the teacher of each run for its inputs (runs, N, ...)."""
+        pairs = zip(self.teachers, inputs, strict=True)
+        return torch.cat([in_full_precision(teacher(own)) for teacher, own in pairs if teacher is not None])
 
 
 def _flat(tensor: Tensor, places: Tensor) -> Tensor:
@@ -316,7 +330,7 @@ def _loss_groups(
             shared.setdefault(run if alone else identity(loss), []).append(run)
         for runs in shared.values():
             rows, places = [head.runs.index(run) for run in runs], [data_of_runs[run] for run in runs]
-            yield LossGroup(learners[runs[0]].loss, number, runs, rows, places)
+            yield LossGroup(learners, number, runs, rows, places)
 
 
 def identity(loss: BoundLoss) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lossbench.evaluation import EVALUATIONS
 from lossbench.learners.learner import Learner, Predictions
+from lossbench.learners.teacher import Teacher
 from lossbench.losses.binding import context_names
 from lossbench.mixup import Mixture, draw_mixture
 from lossbench.posthoc import adjust
@@ -26,6 +27,8 @@ class Supervised(Learner):
         kind ("none" or "mixup") and alpha; see `mixup.draw_mixture`.
     posthoc : mapping
         kind and parameters of what is done to outputs before they are evaluated; see `posthoc.adjust`.
+    teacher : Teacher, optional
+        For a loss that asks for `teacher_logits`.
     **common
         As for every `Learner`; the network is a `lossbench.models.Network`.
 
@@ -36,11 +39,13 @@ class Supervised(Learner):
         weighting: Callable[..., Tensor],
         mixup: Mapping[str, Any] = NONE,
         posthoc: Mapping[str, Any] = NONE,
+        teacher: Teacher | None = None,
         **common: Any,
     ) -> None:
         super().__init__(**common)
         self.weighting = weighting
         self.mixup, self.posthoc = mixup, posthoc
+        self.teacher = teacher
         self._class_weights: Tensor | None = None
         self._mixture: Mixture | None = None
         self._fitted: dict[str, float] = {}
@@ -78,17 +83,20 @@ class Supervised(Learner):
         features = self.network.backbone(inputs)
         outputs = in_full_precision(self.network.outputs(features))
         context = {"epoch": self.current_epoch, "features": features, "index": batch.index, "inputs": inputs}
-        value = self._weighted(outputs, batch.target, context)
+        if self.teacher is not None:
+            context["teacher_logits"] = in_full_precision(self.teacher(inputs))
         if mixture is None:
-            return value
-        return mixture.share * value + (1 - mixture.share) * self._weighted(
-            outputs, batch.target[mixture.partner], context
-        )
+            return self._share(outputs, batch.target, context)
+        own = self._share(outputs, batch.target, context, mixture.share)
+        return own + self._share(outputs, batch.target[mixture.partner], context, 1 - mixture.share)
 
-    def _weighted(self, outputs: Tensor, target: Tensor, context: Mapping[str, Any]) -> Tensor:
+    def _share(self, outputs: Tensor, target: Tensor, context: Mapping[str, Any], share: float = 1.0) -> Tensor:
+        """Return the weighted loss (N,) for a target that counts by a share; add its parts to the terms."""
         expected = target if self.loss.declaration.task == "multiclass" else target.to(outputs.dtype)
         value = self.loss(outputs, expected, **context)
-        return value if self._class_weights is None else self._class_weights[self._places(target)] * value
+        weights = None if self._class_weights is None else self._class_weights[self._places(target)]
+        self.add_terms(**{name: share * weighted(part, weights) for name, part in self.loss.parts.items()})
+        return share * weighted(value, weights)
 
     def _places(self, target: Tensor) -> Tensor:
         """Return the class of each sample, or the bin that its target lies in."""
@@ -120,6 +128,11 @@ class Supervised(Learner):
     def further_metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
         """Compute the metrics of the task that are computed only at the end of a run."""
         return EVALUATIONS[self.problem.task].measure_further(part, predictions, self.problem)
+
+
+def weighted(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Multiply values by the weights of their classes, where there are some."""
+    return values if weights is None else weights * values
 
 
 def in_full_precision(outputs: Tensor) -> Tensor:

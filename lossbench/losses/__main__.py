@@ -344,7 +344,10 @@ def _stacked(above: str | Text, below: str) -> Text:
 
 
 def _told(entry: Entry, separator: str) -> str:
-    return separator.join(f"{key}={yaml_value(value)}" for key, value in (entry.parameters or {}).items())
+    told = {}
+    for key, value in (entry.parameters or {}).items():
+        told |= {f"{key}.{inner}": each for inner, each in value.items()} if isinstance(value, dict) else {key: value}
+    return separator.join(f"{key}={yaml_value(value)}" for key, value in told.items())
 
 
 def _details(entry: Entry, facts: LossFacts) -> dict[str, str]:

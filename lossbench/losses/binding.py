@@ -74,6 +74,11 @@ class BoundLoss:
             return outputs
         return outputs(**{name: self.parameters[name] for name in context_names(outputs)})
 
+    @property
+    def parts(self) -> Mapping[str, Tensor]:
+        """The values (N,) of which those of the last call were made, for a loss that is made of others."""
+        return getattr(self.function, "parts", {})
+
     def copy(self) -> "BoundLoss":
         """Return a loss that can be called without a trace: of one with a memory, a copy."""
         return self if self.module is None else replace(self, function=copy.deepcopy(self.module))
@@ -109,7 +114,8 @@ def bind(
     parameters : mapping
         Hyper-parameters by name.
     context : mapping
-        What the run can supply: of `catalogue.RUN_CONTEXT`.
+        What the run can supply: of `catalogue.RUN_CONTEXT`. With task and learner it is also `run_context`, by which a
+        loss binds its terms.
     task, learner : str
         The task that a loss without a declaration is taken to serve, and the way of learning.
 
@@ -124,6 +130,7 @@ def bind(
     for name, value in parameters.items():
         if name in declaration.ranges and value is not None and not contains(declaration.ranges[name], value):
             raise ConfigError(f"loss.{name}={value} is out of range: allowed is {declaration.ranges[name]}.")
+    context = {**context, "run_context": {"context": context, "task": task, "learner": learner}}
     needed = [name for name in context_names(factory) if name not in parameters]
     unknown = set(needed) - RUN_CONTEXT - STEP_CONTEXT
     missing = (set(needed) & RUN_CONTEXT) - set(context)
@@ -142,7 +149,9 @@ def bind(
         raise ConfigError(f"loss {name}: {error}. Its signature is {inspect.signature(factory)}.") from error
     if inspect.isclass(factory):
         module: Any = factory(**known)
-        return BoundLoss(module, declaration, known, tuple(context_names(module.forward)))
+        declaration = getattr(module, "declaration", declaration)  # a loss made of others says what its terms say
+        step_context = getattr(module, "step_context", context_names(module.forward))
+        return BoundLoss(module, declaration, known, tuple(step_context))
     step_context = tuple(name for name in needed if name in STEP_CONTEXT)
     return BoundLoss(partial(factory, **known), declaration, known, step_context)
 

@@ -1,0 +1,67 @@
+"""The network of a finished run, which a loss may learn from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from lossbench.build import build_network
+from lossbench.errors import ConfigError, first_line
+from lossbench.losses import load_loss
+from lossbench.models import Network
+
+
+class Teacher:
+    """What a trained network predicts for inputs. It is no module, so that no learner trains or saves it.
+
+    Parameters
+    ----------
+    network : Network
+        The network; it is put into evaluation mode.
+
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network.eval().requires_grad_(False)
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return the logits (N, K) of inputs, computed where and as precisely as these are."""
+        self.network.to(inputs if inputs.is_floating_point() else inputs.device)
+        with torch.no_grad():
+            logits: Tensor = self.network(inputs)
+        return logits
+
+
+def load_teacher(folder: Path, input_shape: Sequence[int], num_classes: int | None) -> Teacher:
+    """Load the network of the last epoch of a finished run whose outputs are logits.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the run.
+    input_shape : sequence of int
+        Shape of one input.
+    num_classes : int
+        Number of classes.
+
+    Raises
+    ------
+    ConfigError
+        If its network does not take these inputs, or has other outputs.
+
+    """
+    config = OmegaConf.load(folder / "config.yaml")
+    assert isinstance(config, DictConfig)
+    network = build_network(config.model, load_loss("cross_entropy"), list(input_shape), num_classes, seed=0)
+    saved = torch.load(folder / "checkpoints" / "last.ckpt", map_location="cpu", weights_only=False)["state_dict"]
+    own = {name.removeprefix("network."): tensor for name, tensor in saved.items() if name.startswith("network.")}
+    try:
+        network.load_state_dict(own)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"teacher={folder}: its network does not fit inputs of shape {tuple(input_shape)} and {num_classes} "
+            f"classes: {first_line(error)}"
+        ) from error
+    return Teacher(network)
