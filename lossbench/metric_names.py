@@ -21,7 +21,7 @@ COLUMNS = {
     "multiclass": ["balanced_accuracy", "accuracy", "macro_f1", "auroc", "nll", "brier", "ece"],
     "multilabel": ["map", "macro_f1", "micro_f1", "hamming_accuracy", "subset_accuracy", "nll", "ece"],
     "sequence": ["cer", "cer_beam", "wer", "exact_line", "nll", "frame_accuracy"],
-    "vae": ["neg_elbo", "reconstruction", "kl", "active_units", "mse"],
+    "vae": ["neg_elbo", "reconstruction", "kl", "active_units", "mse", "frechet"],
 }
 """The metrics that a printed table shows, the first one being what it is sorted by."""
 
@@ -54,7 +54,7 @@ METRICS = {
         "subset_accuracy",
     ],
     "sequence": ["cer", "cer_beam", "exact_line", "frame_accuracy", "nll", "wer"],
-    "vae": ["active_units", "kl", "mse", "neg_elbo", "reconstruction"],
+    "vae": ["active_units", "frechet", "kl", "mse", "neg_elbo", "reconstruction"],
 }
 """The metrics that a task can be sorted or monitored by; there is also the recall of each class: `recall/0` ..."""
 
@@ -87,7 +87,7 @@ _LOWER_IS_BETTER = (
     "nll", "brier", "ece", "mae", "rmse", "median_ae", "memorised", "loss",
     "coverage_error", "ranking_loss",
     "cer", "wer",
-    "kl", "neg_elbo", "reconstruction",
+    "frechet", "kl", "neg_elbo", "reconstruction",
     "adaptive_ece", "aurc", "classwise_ece", "mce", "fdr", "fnr", "fpr", "macro_fdr", "macro_fnr", "macro_fpr",
     "log_cosh", "mape", "max_error", "mse", "nrmse", "smape", "trimmed_rmse", "wmape",
 )  # fmt: skip

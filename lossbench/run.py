@@ -29,6 +29,7 @@ from lossbench.callbacks import Cost, Tell
 from lossbench.catalogue import locate
 from lossbench.cells import Cell, without
 from lossbench.errors import ConfigError, Killed
+from lossbench.frechet import frechet_of
 from lossbench.learners import Learner, Problem, Supervised
 from lossbench.learners.teacher import load_teacher
 from lossbench.metric_names import higher_is_better
@@ -166,6 +167,7 @@ def build_learner(cell: Cell, data: Any) -> Learner:
         scale=data.target_scale,
         density=getattr(data, "target_density", None),
         num_features=math.prod(data.input_shape),
+        frechet=frechet_of(data) if data.task == "generation" else None,
     )
     common = {
         "loss": loss,

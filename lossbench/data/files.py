@@ -91,6 +91,11 @@ def data_root(root: str | None) -> Path:
         return Path(root).expanduser()
     if environment := os.environ.get("LOSSBENCH_DATA"):
         return Path(environment).expanduser()
+    return cache_folder()
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder: of downloaded data, and of what takes long to make and never changes."""
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "lossbench"
 

@@ -11,8 +11,8 @@ from lossbench.streams import torch_stream
 
 FIXED = 0
 """The seed of the noise of evaluations: the same for all losses, seeds and epochs."""
-SAMPLES = 64
-"""So many samples, and images with their reconstructions, are kept of an evaluation."""
+SAMPLES, KEPT = 2000, 64
+"""So many samples are measured at each evaluation, and so many of them, and of all images, are kept."""
 SHOWN_SAMPLES, SHOWN_IMAGES = 20, 10
 """So many of them are kept of every evaluation, to see how they change."""
 
@@ -36,10 +36,16 @@ class Generative(Learner):
         super().on_validation_epoch_start()
         self.samples = self.sample(SAMPLES, torch_stream(FIXED, "samples")).cpu()
 
+    def sample_metrics(self, part: str) -> dict[str, float]:
+        """Compare the samples of this evaluation with the data of a part."""
+        if self.problem.frechet is None:
+            return {}
+        return {"frechet": self.problem.frechet.distance(part, self.samples)}
+
     def predictions(self, together: Predictions) -> Predictions:
         """Keep a few samples, and of the images and their reconstructions as many; all other tensors whole."""
-        few = {name: together[name][:SAMPLES] for name in ("images", "reconstructions") if name in together}
-        return {**together, **few, "samples": as_pixels(self.samples[:SAMPLES])}
+        few = {name: together[name][:KEPT] for name in ("images", "reconstructions") if name in together}
+        return {**together, **few, "samples": as_pixels(self.samples[:KEPT])}
 
     def snapshot(self) -> Predictions:
         """Return the first samples, and the first reconstructions of the test part."""

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lossbench.data.label_density import TargetDensity
 from lossbench.errors import Diverged
+from lossbench.frechet import Frechet
 from lossbench.losses.binding import BoundLoss
 from lossbench.metric_names import higher_is_better
 from lossbench.streams import derive_seed
@@ -45,6 +46,8 @@ class Problem:
         For regression, how many training samples there are at which target.
     num_features : int or None
         Numbers in the input of a sample.
+    frechet : Frechet or None
+        Measures generated images against those of each part.
 
     """
 
@@ -58,6 +61,7 @@ class Problem:
     scale: float = 1.0
     density: TargetDensity | None = None
     num_features: int | None = None
+    frechet: Frechet | None = None
 
 
 class Learner(pl.LightningModule):

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossbench.learners.generative import FIXED, SAMPLES, Generative, as_pixels
+from lossbench.learners.generative import FIXED, KEPT, Generative, as_pixels
 from lossbench.learners.learner import Predictions
 from lossbench.learners.supervised import in_full_precision
 from lossbench.metrics_generation import active_units, bound_of_each
@@ -77,12 +77,13 @@ class VAE(Generative):
             "mean": mean,
             "target": batch.target,
             "index": batch.index,
-            "images": as_pixels(batch.inputs[:SAMPLES]),
-            "reconstructions": as_pixels(means[:SAMPLES]),
+            "images": as_pixels(batch.inputs[:KEPT]),
+            "reconstructions": as_pixels(means[:KEPT]),
         }
 
     def metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
-        """Return the mean over the images of the bound and its parts, and the number of latents that are in use."""
+        """Return the bound and its parts as means over the images, the latents in use, and how far samples are off."""
         names = ("neg_elbo", "reconstruction", "kl", "mse")
         metrics = {name: float(predictions[name].double().mean()) for name in names}
-        return metrics | {"active_units": active_units(predictions["mean"])}
+        metrics["active_units"] = active_units(predictions["mean"])
+        return metrics | self.sample_metrics(part)

@@ -1,0 +1,205 @@
+"""Fréchet distance of generated images from real ones: the formula of FID, in features of a classifier of our own.
+
+The usual network comes from the internet and was made for photographs. Here a small classifier of the same data gives
+the features. It is trained once, by lossbench itself, and kept in the user's cache folder; its key is the hash of all
+that decides its weights, so that all runs of one installation measure with the same features. Distances in other
+features, FID too, are other numbers.
+"""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from filelock import FileLock
+from torch import Tensor, nn
+
+from lossbench import CONF, __version__
+from lossbench.data.files import cache_folder, data_root
+from lossbench.data.loader import Batch
+from lossbench.data.sources import load_source
+from lossbench.shapes import INPUT_SHAPES, SMALLEST_IMAGE
+
+if TYPE_CHECKING:
+    from lossbench.cells import Cell
+
+log = logging.getLogger(__name__)
+SEEN_BY_LENET = ["model=lenet", "trainer.max_epochs=3"]
+ALONE = ["data.val_fraction=0", "trainer.accelerator=cpu", "trainer.limit_val_batches=0", "tracking=none"]
+_CHUNK = 500
+
+
+class Gaussian(NamedTuple):
+    """Mean (D,) and covariance (D, D) of features, float64."""
+
+    mean: Tensor
+    covariance: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor) -> "Gaussian":
+        """Take both from features (N, D)."""
+        features = features.double()
+        return cls(features.mean(0), features.T.cov())
+
+
+def frechet_distance(one: Gaussian, other: Gaussian) -> float:
+    """Compute the squared 2-Wasserstein distance of two Gaussians.
+
+    Formula: norm(m1 - m2)^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))
+
+    The trace of the root is taken from the eigenvalues of C1^(1/2) C2 C1^(1/2), which is symmetric, so that covariances
+    of low rank do no harm.
+
+    References
+    ----------
+    Dowson and Landau 1982, "The Fréchet Distance between Multivariate Normal Distributions"; Heusel et al. 2017,
+    arXiv:1706.08500 (FID).
+
+    Examples
+    --------
+    >>> eye = torch.eye(2, dtype=torch.float64)
+    >>> round(frechet_distance(Gaussian(torch.zeros(2), eye), Gaussian(torch.ones(2), 4 * eye)), 6)
+    4.0
+
+    """
+    values, vectors = torch.linalg.eigh(one.covariance)
+    root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+    crossed = torch.linalg.eigvalsh(root @ other.covariance @ root).clamp_min(0).sqrt().sum()
+    distance = (one.mean - other.mean).square().sum() + one.covariance.trace() + other.covariance.trace() - 2 * crossed
+    return max(0.0, float(distance))
+
+
+class Features(nn.Module):
+    """A backbone that sees images in 0..1 as it saw them in its training: standardised."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: nn.Module, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.register_buffer("mean", mean.view(-1, 1, 1))
+        self.register_buffer("std", std.view(-1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (N, C, H, W) in 0..1 to features (N, D)."""
+        features: Tensor = self.backbone((images - self.mean) / self.std)
+        return features
+
+
+class Frechet:
+    """The distance of samples from the real images of each evaluated part.
+
+    Parameters
+    ----------
+    features : nn.Module
+        Maps images (N, C, H, W) in 0..1 to features (N, D).
+    loaders : mapping
+        The evaluation loaders by part, with images in 0..1.
+
+    """
+
+    def __init__(self, features: nn.Module, loaders: dict[str, Iterable[Batch]]) -> None:
+        self.features = features
+        self.real = {
+            part: Gaussian.of(torch.cat([self._features(batch.inputs) for batch in loader]))
+            for part, loader in loaders.items()
+        }
+
+    def distance(self, part: str, samples: Tensor) -> float:
+        """Return the distance of samples (N, C, H, W) in 0..1 from a part."""
+        return frechet_distance(Gaussian.of(self._features(samples)), self.real[part])
+
+    def _features(self, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return torch.cat([self.features(chunk.float()) for chunk in images.split(_CHUNK)])
+
+
+def frechet_of(data: Any) -> Frechet | None:
+    """Return what measures samples of a data module; None where the source has no images that lossbench can classify.
+
+    Parameters
+    ----------
+    data : DataModule
+        Loaded, for generation.
+
+    """
+    source = getattr(data, "source", None)
+    if len(INPUT_SHAPES.get(str(source), ())) != 3:
+        return None
+    return Frechet(classifier_features(str(source), data.root), data.evaluation_loaders)
+
+
+def classifier_features(source: str, root: str | None) -> nn.Module:
+    """Load the features of a classifier of a source's images, in 0..1; train it if that was never done.
+
+    Parameters
+    ----------
+    source : str
+        A name of `lossbench.data.sources.SOURCES`, one of images.
+    root : str, optional
+        Folder of the data files; see `files.data_root`.
+
+    """
+    from lossbench.build import build, random_state
+    from lossbench.cells import digest, without
+
+    cell = _classifier_cell(source, root)
+    key = digest({"cell": cell.key, "version": __version__, "torch": torch.__version__.partition("+")[0]})[:16]
+    path = cache_folder() / "features" / f"{source}-{key}.pt"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                log.info("%s: a classifier is trained, once, whose features the Fréchet distance needs", source)
+                _save(path, _train(cell, path.parent))
+    channels = INPUT_SHAPES[source][0]
+    with random_state(0):  # the weights are replaced, but not without a draw
+        backbone: nn.Module = build(without(cell.config.model, "head", "head_scale"))(input_shape=INPUT_SHAPES[source])
+    features = Features(backbone, torch.zeros(channels), torch.ones(channels))
+    features.load_state_dict(torch.load(path, weights_only=True))
+    return features.eval()
+
+
+def _classifier_cell(source: str, root: str | None) -> "Cell":
+    """Compose the run that trains the classifier: LeNet, or a perceptron where the images are too small for it."""
+    from hydra import compose, initialize_config_dir
+
+    from lossbench.cells import cell_of
+
+    small = min(INPUT_SHAPES[source][1:]) < SMALLEST_IMAGE["LeNet"]
+    model = ["model=mlp", "model.hidden=[64,32]", "trainer.max_epochs=30"] if small else SEEN_BY_LENET
+    lines = [f"data={source}", "loss=cross_entropy", "optimizer=adam", "scheduler=constant", *model, *ALONE]
+    if root is not None:
+        lines.append(f"data.root={root}")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return cell_of(compose("config", lines, return_hydra_config=True))
+
+
+def _train(cell: "Cell", folder: Path) -> nn.Module:
+    """Train the classifier on one thread, so that its numbers do not depend on how many there are."""
+    from pytorch_lightning.callbacks import ModelCheckpoint
+
+    from lossbench.build import build_data, build_trainer, random_state
+    from lossbench.run import build_learner, quiet
+
+    quiet()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with random_state(0):
+            data = build_data(cell.config.data)
+            learner = build_learner(cell, data)
+            trainer = build_trainer(cell.config.trainer, [ModelCheckpoint(save_top_k=0)], folder)
+            trainer.fit(learner, datamodule=data)
+    finally:
+        torch.set_num_threads(threads)
+    source = load_source(data.source, data_root(data.root), data.seed)
+    return Features(learner.network.backbone, source.mean, source.std)
+
+
+def _save(path: Path, network: nn.Module) -> None:
+    half = path.with_suffix(".half")
+    torch.save(network.state_dict(), half)
+    half.replace(path)
