@@ -12,6 +12,7 @@ from torchmetrics.functional import regression as torchmetrics
 
 from lossbench.compare.analysis import Options, analyse
 from lossbench.compare.metric_groups import GROUPS, group_tables
+from lossbench.compare.pictures_metrics import learning_curves
 from lossbench.compare.records import comparisons, read_cells
 from lossbench.compare.wording import words
 from lossbench.errors import ConfigError
@@ -107,9 +108,12 @@ def test_calibration_errors_agree_with_their_definitions():
     assert ours["adaptive_ece"] == pytest.approx(np.mean(gaps))
 
 
-def test_adaptive_calibration_error_with_fewer_samples_than_bins():
-    confidence, correct = torch.tensor([0.6, 0.9], dtype=torch.float64), torch.tensor([1.0, 1.0], dtype=torch.float64)
-    assert float(adaptive_calibration_error(confidence, correct)) == pytest.approx((0.4 + 0.1) / 2)
+@pytest.mark.parametrize("size", range(1, 15))
+def test_fewer_samples_than_bins_have_a_bin_each(size):
+    confidence = torch.linspace(0.5, 0.9, size, dtype=torch.float64).flip(0)
+    correct = (torch.arange(size) % 2).double()
+    expected = (confidence - correct).abs().mean()
+    assert float(adaptive_calibration_error(confidence, correct)) == pytest.approx(float(expected))
 
 
 def test_risk_coverage_by_brute_force():
@@ -160,6 +164,7 @@ def test_a_constant_prediction_has_values(binary):
     ours = further_classification_metrics(probabilities, target, binary)
     assert (ours["mcc"], ours["cohen_kappa"], ours["g_mean"], ours["worst_class_recall"]) == (0, 0, 0, 0)
     assert ours["precision/0"] == 0 and ours["precision/1"] == pytest.approx(0.6)
+    assert binary or ours["ovo_auroc"] == 0.5
     assert ours["aurc"] == pytest.approx(0.4) and ours["adaptive_ece"] == pytest.approx(0.1)
     assert set(ours) >= set(FURTHER["binary" if binary else "multiclass"]) - {"top5_accuracy"}
     if binary:
@@ -323,6 +328,8 @@ def test_losses_are_compared_by_a_metric_of_the_end(two_runs):
     analysis = analyse(comparison, Options(metric="mcc"))
     assert analysis.shown[0] == "mcc" and analysis.main.against["focal"].difference.n == 2
     tables = group_tables(analysis)
+    (picture,) = learning_curves(analysis)
+    assert "Test and validation balanced accuracy" in picture.caption
     assert "MCC" in tables["Predicted classes"].heading and "Recall of each class" in tables
     assert "; lower is better; " in tables["Probabilities and confidence"].caption
     assert "; higher is better; " in tables["Predicted classes"].caption and "Others" not in tables

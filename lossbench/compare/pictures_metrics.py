@@ -26,7 +26,7 @@ from lossbench.compare.drawing import (
     title_panel,
 )
 from lossbench.compare.wording import equals, words
-from lossbench.metric_names import higher_is_better
+from lossbench.metric_names import COLUMNS, higher_is_better
 
 _CUT = "The axes leave out the worst tenth of the points, mostly first epochs."
 MEMORY = {"memorised": "wrong labels reproduced", "clean_accuracy": "true labels predicted"}
@@ -68,15 +68,21 @@ def forest(analysis: Analysis) -> list[Picture]:
 
 
 def learning_curves(analysis: Analysis) -> list[Picture]:
-    """Draw the main metric over the epochs with bands over seeds; many losses get a panel each."""
-    name = f"test/{analysis.metric}"
+    """Draw the main metric over the epochs with bands over seeds; many losses get a panel each.
+
+    For a metric that is computed only at the end of a run it is the first one of the task.
+    """
+    rows = [row for entry in analysis.comparison.all_entries for row in entry.get("history") or []]
+    known = any(f"test/{analysis.metric}" in row for row in rows)
+    metric = analysis.metric if known else COLUMNS[analysis.comparison.measured][0]
+    name = f"test/{metric}"
     curves = {label: over_epochs(analysis.comparison.finished(label), name) for label in analysis.counted}
     if not curves or max(len(epochs) for epochs, _ in curves.values()) < 2:
         return []
     band = f"{100 * analysis.options.confidence:g} % Student-t band over {over_seeds(analysis)}"
     if len(curves) > OVERLAID:
-        figure = _small_multiples(analysis, curves, words(analysis.metric))
-        caption = f"Test {words(analysis.metric)} after each epoch, mean and {band}; grey: {analysis.baseline}. {_CUT}"
+        figure = _small_multiples(analysis, curves, metric)
+        caption = f"Test {words(metric)} after each epoch, mean and {band}; grey: {analysis.baseline}. {_CUT}"
         return [Picture("learning_curves", "Learning curves", caption, figure)]
     monitor = analysis.comparison.any_entry["monitor"]
     parts = {"test set": name, "validation part, as it came": f"val/{monitor}"}
@@ -94,11 +100,11 @@ def learning_curves(analysis: Analysis) -> list[Picture]:
         axes.grid(alpha=0.3)
         _keep_in_view(axes, [values for _, values in found.values()], parts[title].partition("/")[2])
     lines_legend(figure, grid[0], curves)
-    caption = f"Test and validation {words(analysis.metric)} after each epoch, mean and {band}. {_CUT}"
+    caption = f"Test and validation {words(metric)} after each epoch, mean and {band}. {_CUT}"
     return [Picture("learning_curves", "Learning curves", caption, figure)]
 
 
-def _small_multiples(analysis: Analysis, curves: dict[str, tuple[Array, Array]], y_label: str) -> Figure:
+def _small_multiples(analysis: Analysis, curves: dict[str, tuple[Array, Array]], metric: str) -> Figure:
     figure, grid = panels(len(curves), 1.75, share_x=True, share_y=True)
     color = colors(analysis)
     for axes, (label, (epochs, values)) in zip(grid, curves.items(), strict=True):
@@ -108,8 +114,8 @@ def _small_multiples(analysis: Analysis, curves: dict[str, tuple[Array, Array]],
         draw_band(axes, epochs, values, analysis.options.confidence, color[label])
         title_panel(axes, label, columns_of(grid))
         axes.grid(alpha=0.3)
-    _keep_in_view(grid[0], [values for _, values in curves.values()], analysis.metric)
-    label_axes(grid, "epoch", y_label)
+    _keep_in_view(grid[0], [values for _, values in curves.values()], metric)
+    label_axes(grid, "epoch", words(metric))
     return figure
 
 
