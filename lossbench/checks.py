@@ -282,7 +282,8 @@ def _check_task(cell: Cell) -> None:
     for group, fit in fits.items():
         kind = (data.get(group) or {}).get("kind", "none")
         if kind != "none" and not fit:
-            wanted = "regression" if group == "contamination" or kind == "label_density" else "classification"
+            number = group == "contamination" or kind == "label_density"
+            wanted = "regression" if number else "classification with one class to a sample"
             raise ConfigError(f"data/{group}={kind} is for {wanted}, but data={cell.data} is {task}. Use none.")
 
 

@@ -14,11 +14,13 @@ from lossbench.compare.analysis import Options, analyse
 from lossbench.compare.pictures_labels import precision_by_label
 from lossbench.compare.pictures_metrics import recall_by_class
 from lossbench.compare.records import comparisons
+from lossbench.compare.wording import words
 from lossbench.data import DataModule
 from lossbench.data.sources import DIGITS_WITH, load_source
 from lossbench.data.training_set import strata
 from lossbench.errors import ConfigError
 from lossbench.links import sigmoids
+from lossbench.metric_names import higher_is_better
 from lossbench.metrics_multilabel import multilabel_metrics
 from lossbench.run import run
 from tests.compared import made_up
@@ -219,6 +221,17 @@ def test_a_certain_mistake_has_a_finite_nll():
 
 def test_the_link_is_a_sigmoid_for_each_label():
     assert sigmoids(torch.tensor([[0.0, 100.0]])).tolist() == [[0.5, 1.0]]
+
+
+def test_single_labels_can_pick_the_epoch_and_sort(cell):
+    made = cell("data=digits_multilabel", "monitor=f1/5", "compare.metric=ap/5", "compare.select=oracle")
+    assert made.monitor == "f1/5"
+    with pytest.raises(ConfigError, match=r"compare\.metric=f1/5 is computed only at the last"):
+        cell("data=digits", "compare.metric=f1/5", "compare.select=oracle")
+    with pytest.raises(ConfigError, match=r"monitor=recall/5 is not known\. Nearest"):
+        cell("data=digits_multilabel", "monitor=recall/5")
+    assert words("ap/5") == "AP, label 5" and words("map") == "mAP"
+    assert not higher_is_better("test/ranking_loss") and higher_is_better("test/ap/5")
 
 
 # --------------------------------------------------------------------------------------------------------- pictures

@@ -39,7 +39,8 @@ def words(metric: str) -> str:
     """
     name, of, number = metric.rpartition("/")
     if of and number.isdigit():
-        return f"{words(name)} {number}" if "fifth" in name else f"{words(name)}, class {number}"
+        of = "" if "fifth" in name else ", label" if name == "ap" else ", class"
+        return f"{words(name)}{of} {number}"
     return " ".join(_WORDS.get(word, word) for word in metric.replace("_", " ").split(" "))
 
 
