@@ -138,7 +138,7 @@ class Cell:
 
 def asks_for_teacher(loss: Any, unknown: bool = True) -> bool:
     """Tell whether the loss of a config learns from a teacher; `unknown` is said of one that is not lossbench's."""
-    node = OmegaConf.to_container(loss, resolve=True) if isinstance(loss, DictConfig) else loss
+    node: Any = OmegaConf.to_container(loss, resolve=True) if isinstance(loss, DictConfig) else loss
     return asks_for("teacher_logits", node, unknown)
 
 

@@ -25,6 +25,8 @@ TWO_CLASSES: dict[str, Any] = {
     "num_features": 4,
 }
 """The run context of the curves: class 0, the true one, is rare."""
+TEACHER = 2.0
+"""The margin of the teacher, for a loss that learns from one."""
 MAX_LOSSES = 20
 REACH = {"regression": 5.0, "linear": 6.0, "cosine": 2.0}
 """How far the curves go to both sides; two cosines differ by at most 2."""
@@ -74,6 +76,8 @@ def curves(loss: BoundLoss, x: Tensor) -> Curves:
         key: entry.expand(len(x), *entry.shape[1:]) if torch.is_tensor(entry) else entry
         for key, entry in one_sample.items()
     }
+    if "teacher_logits" in loss.step_context:
+        context["teacher_logits"] = _outputs_and_target(loss, torch.full_like(x, TEACHER, dtype=torch.float64))[0]
     if loss.declaration.coupled or loss.module is not None:  # each point as if it came alone, and first
         rows = range(len(x))
         points = [{key: _row(entry, row) for key, entry in context.items()} for row in rows]
@@ -220,6 +224,9 @@ def _caption(losses: dict[str, BoundLoss]) -> str:
         lines.append(f"True class with {rare} training samples, the other with {common}: {', '.join(counted)}.")
     if cosine:
         lines.append(f"Outputs are cosines, so that the margin ends at ±2: {', '.join(cosine)}.")
+    taught = [_name(label) for label, loss in losses.items() if "teacher_logits" in loss.step_context]
+    if taught:
+        lines.append(f"The teacher has a margin of {TEACHER:g}: {', '.join(taught)}.")
     return "\n".join(lines)
 
 

@@ -132,3 +132,11 @@ def test_a_file_that_can_not_be_written_is_an_error_to_mend(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="output="):
         draw_loss_curves({"mse": loaded("mse")}, tmp_path / "file" / "curves")
+
+
+def test_a_student_is_drawn_with_a_teacher_of_margin_two(drawn):
+    value, slope, _ = curves(loaded("distillation", alpha=1.0), torch.tensor([2.0, 3.0]))
+    assert value[0].item() == pytest.approx(0) and slope[0].item() == pytest.approx(0) and value[1] > 0.05
+    assert (
+        "The teacher has a margin of 2: distillation." in drawn({"distillation": loaded("distillation")}).get_suptitle()
+    )

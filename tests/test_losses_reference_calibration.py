@@ -16,14 +16,13 @@ from lossbench.links import dirichlet_mean, normalised_softmax
 from lossbench.losses.calibration import (
     brier,
     confidence_penalty,
-    dual_focal,
     edl,
-    flsd53,
     logit_norm,
     mbls,
     squentropy,
 )
 from lossbench.losses.calibration_batch import dca, mdca, mmce
+from lossbench.losses.calibration_focal import dual_focal, flsd53
 from lossbench.losses.classification import cross_entropy
 from lossbench.losses.imbalance import focal
 from lossbench.losses.noise import mae_prob
