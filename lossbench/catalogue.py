@@ -23,8 +23,13 @@ RUN_CONTEXT = frozenset(
 `run_context` is all of it, for a loss that is made of others.
 """
 STEP_CONTEXT = frozenset(
-    {"alignment", "epoch", "features", "index", "input_lengths", "inputs", "log_variance", "mean", "target_lengths"}
-    | {"teacher_logits"}
+    {
+        *("epoch", "features", "index", "inputs"),
+        *("alignment", "input_lengths", "target_lengths"),  # of sequences
+        *("log_variance", "mean"),  # of codes
+        "teacher_logits",  # of distillation
+        *("gradient_norm", "player", "real_gradient_norm"),  # of adversaries
+    }
 )
 """Context that changes from step to step."""
 NOT_PARAMETERS = ("_target_", "_partial_", "defaults", "search")

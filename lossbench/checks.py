@@ -57,6 +57,8 @@ RANGES = {
     "data.max_train": "[1, inf)",
     "data.max_test": "[1, inf)",
     "learner.beam_width": "[1, inf)",
+    "learner.critic_steps": "[1, inf)",
+    "learner.evaluated_samples": "[2, inf)",
     "learner.network.latents": "[1, inf)",
     "mixup.alpha": "(0, inf)",
     "model.head_scale": "(0, inf)",
@@ -239,12 +241,24 @@ def _check_learner(cell: Cell, wanted: str, said: str) -> None:
     learner = cell.choices["learner"]
     if learner != wanted and wanted in own_choices("learner"):
         raise ConfigError(f"{said} is learned by learner={wanted}, not by learner={learner}. Leave it out.")
+    if learner == "gan":
+        _check_two_optimizers(cell)
     for group, default in {"model": None, **AXES}.items():
         chosen = [line for line in cell.overrides if line.startswith((f"{group}=", f"{group}."))]
         if learner != "supervised" and chosen and cell.choices[group] != default:
             raise ConfigError(
                 f"{chosen[0]}: {group} is for what predicts and compares, loss={cell.loss} trains the networks of "
                 f"learner={learner}. Its settings: python -m lossbench loss={cell.loss} --cfg job --package learner"
+            )
+
+
+def _check_two_optimizers(cell: Cell) -> None:
+    """Refuse what Lightning, or compiling, does for one optimizer and one forward pass only."""
+    options = {"trainer.gradient_clip_val": None, "trainer.accumulate_grad_batches": 1, "compile": False}
+    for key, default in options.items():
+        if (value := OmegaConf.select(cell.config, key)) != default:
+            raise ConfigError(
+                f"{key}={value} is not for learner=gan, whose two players have an optimizer each. Leave it out."
             )
 
 

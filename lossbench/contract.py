@@ -332,7 +332,19 @@ def examine(subject: Subject) -> list[Finding]:
         if point in BEHAVIOUR and findings[0].status == "fails":
             continue
         findings.append(_finding(point, subject))
+    for player in other_players(subject):
+        findings += [
+            finding._replace(rule=f"{finding.rule.rstrip('.')}, as the generator's.")
+            for finding in (_finding(point, player) for point in points_for(player) if point not in ADVICE)
+        ]
     return findings
+
+
+def other_players(subject: Subject) -> list[Subject]:
+    """Return a loss of two players as that of the generator; the points examine it as the discriminator's."""
+    if "player" not in subject.facts.needs:
+        return []
+    return [replace(subject, parameters={**(subject.parameters or {}), "player": "generator"})]
 
 
 def _finding(point: Point, subject: Subject) -> Finding:

@@ -9,6 +9,7 @@ MONITOR = {
     "multilabel": "map",
     "sequence": "cer",
     "vae": "neg_elbo",
+    "gan": "sliced_wasserstein",
 }
 """The metric of each task that picks the best validation epoch."""
 
@@ -22,6 +23,7 @@ COLUMNS = {
     "multilabel": ["map", "macro_f1", "micro_f1", "hamming_accuracy", "subset_accuracy", "nll", "ece"],
     "sequence": ["cer", "cer_beam", "wer", "exact_line", "nll", "frame_accuracy"],
     "vae": ["neg_elbo", "reconstruction", "kl", "active_units", "mse", "frechet"],
+    "gan": ["sliced_wasserstein", "modes_covered", "good_samples", "mmd", "mode_kl", "diversity", "collapsed"],
 }
 """The metrics that a printed table shows, the first one being what it is sorted by."""
 
@@ -55,6 +57,7 @@ METRICS = {
     ],
     "sequence": ["cer", "cer_beam", "exact_line", "frame_accuracy", "nll", "wer"],
     "vae": ["active_units", "frechet", "kl", "mse", "neg_elbo", "reconstruction"],
+    "gan": ["collapsed", "diversity", "good_samples", "mmd", "mode_kl", "modes_covered", "sliced_wasserstein"],
 }
 """The metrics that a task can be sorted or monitored by; there is also the recall of each class: `recall/0` ..."""
 
@@ -90,6 +93,7 @@ _LOWER_IS_BETTER = (
     "frechet", "kl", "neg_elbo", "reconstruction",
     "adaptive_ece", "aurc", "classwise_ece", "mce", "fdr", "fnr", "fpr", "macro_fdr", "macro_fnr", "macro_fpr",
     "log_cosh", "mape", "max_error", "mse", "nrmse", "smape", "trimmed_rmse", "wmape",
+    "collapsed", "mmd", "mode_kl", "sliced_wasserstein",
 )  # fmt: skip
 
 

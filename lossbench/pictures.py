@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lossbench.pictures_generation import images_over_epochs, loss_terms
+from lossbench.pictures_points import points_over_epochs
 from lossbench.pictures_sequence import lines_with_posteriors
 from lossbench.record import Record
 
@@ -45,6 +46,9 @@ def draw_run(
         paths.append(_save(folder / "loss_terms.png", lambda axes: loss_terms(axes, entry)))
         if last is not None and snapshots and snapshots[0]["samples"].ndim == 4:
             paths.append(_save(folder / "generated.png", lambda axes: images_over_epochs(axes, last, snapshots), 0.26))
+    if last is not None and "real" in last.get("test", {}) and snapshots and last["test"]["real"].ndim == 2:
+        paths.append(folder / "points.png")
+        points_over_epochs(last["test"], snapshots).savefig(paths[-1], dpi=100, pil_kwargs={"compress_level": 1})
     return paths
 
 

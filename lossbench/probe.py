@@ -85,8 +85,22 @@ def _to_encode(loss: BoundLoss, num_classes: int | None, samples: int, generator
     return outputs, images, context
 
 
+def _to_oppose(loss: BoundLoss, num_classes: int | None, samples: int, generator: torch.Generator) -> MadeUp:
+    fake_scores, real_scores, between, real = torch.randn(4, samples, generator=generator)
+    context = {
+        "epoch": 0,
+        "gradient_norm": between.abs(),
+        "index": torch.arange(samples),
+        "inputs": torch.randn(samples, 2, generator=generator),
+        "player": "discriminator",
+        "real_gradient_norm": real.abs(),
+    }
+    return fake_scores, real_scores, context
+
+
 MADE_UP: dict[str, Callable[[BoundLoss, int | None, int, torch.Generator], MadeUp]] = {
     "ctc": _lines,
+    "gan": _to_oppose,
     "supervised": _to_compare,
     "vae": _to_encode,
 }

@@ -168,6 +168,7 @@ def build_learner(cell: Cell, data: Any) -> Learner:
         density=getattr(data, "target_density", None),
         num_features=math.prod(data.input_shape),
         frechet=frechet_of(data) if data.task == "generation" else None,
+        modes=data.modes,
     )
     common = {
         "loss": loss,

@@ -14,9 +14,13 @@ INPUT_SHAPES = {
     "digits": (1, 8, 8),
     "digits_multilabel": (1, 8, 8),
     "fashion_mnist": (1, 28, 28),
+    "gaussians25": (2,),
+    "gaussians8": (2,),
     "mnist": (1, 28, 28),
     "mnist_lines": (1, 28, 224),
     "outliers": (1,),
+    "ring": (2,),
+    "spiral": (2,),
 }
 """The shape of one input of each source."""
 

@@ -41,11 +41,16 @@ def cautions(comparison: Comparison) -> list[str]:
     Returns
     -------
     list of str
-        A sentence for each package in several versions, for several engines, and for each thing that runs of one seed
-        do not share.
+        A sentence for each package in several versions, for several engines, for each thing that runs of one seed do
+        not share, and for generators that have collapsed.
 
     """
-    return [*_mixed_versions(comparison), *_mixed_engines(comparison), *_unshared(comparison)]
+    return [
+        *_mixed_versions(comparison),
+        *_mixed_engines(comparison),
+        *_unshared(comparison),
+        *_collapsed(comparison),
+    ]
 
 
 def _protocol(entry: Record) -> str:
@@ -85,6 +90,16 @@ def _mixed_engines(comparison: Comparison) -> list[str]:
     alone = len(names) - stacked
     shown = f"{counted(stacked, 'run')} trained in stacks, {alone} alone"
     return [f"{shown}: their numbers differ by rounding, far less than by seeds."]
+
+
+def _collapsed(comparison: Comparison) -> list[str]:
+    """Say which generators make too few different samples at their last epoch; their numbers count all the same."""
+    told = []
+    for label in comparison.entries:
+        last = {entry["seed"]: entry["metrics"]["last"] or {} for entry in comparison.finished(label)}
+        seeds = [str(seed) for seed, metrics in last.items() if metrics.get("test/collapsed")]
+        told += [f"{label} (seed{'s' if len(seeds) > 1 else ''} {listed(seeds)})"] if seeds else []
+    return [f"Collapsed at the last epoch, so that few different samples are drawn: {listed(told)}."] if told else []
 
 
 def _unshared(comparison: Comparison) -> list[str]:

@@ -22,6 +22,7 @@ from lossbench.compare.pictures_generation import generated
 from lossbench.compare.pictures_labels import precision_by_label
 from lossbench.compare.pictures_losses import loss_curves
 from lossbench.compare.pictures_metrics import accuracy_by_shots, forest, learning_curves, memorised, recall_by_class
+from lossbench.compare.pictures_points import critic_surfaces, generated_points
 from lossbench.compare.pictures_regression import fitted_function, residual_quantiles
 from lossbench.compare.pictures_sequence import blank_share, posteriors
 from lossbench.compare.provenance import cells_table, commands, cost_table, versions_table
@@ -35,7 +36,7 @@ Section = tuple[str, str]
 
 _PICTURES: list[Callable[[Analysis], list[Picture]]] = [
     forest, learning_curves, recall_by_class, accuracy_by_shots, memorised, residual_quantiles, fitted_function,
-    class_pictures, curves, precision_by_label, posteriors, blank_share, generated,
+    class_pictures, curves, precision_by_label, posteriors, blank_share, generated, generated_points, critic_surfaces,
 ]  # fmt: skip
 """In the order of the report; each returns no picture where it has nothing to show."""
 log = logging.getLogger(__name__)

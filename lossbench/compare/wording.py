@@ -46,11 +46,12 @@ def words(metric: str) -> str:
 
 _UPPER = (
     "nll", "ece", "auroc", "mae", "rmse", "r2", "ae", "f1", "f0.5", "f2", "fdr", "fnr", "fpr", "npv", "mcc", "mce",
-    "ap", "aurc", "auprc", "elbo", "kl", "mape", "mse", "nrmse", "smape", "wmape",
+    "ap", "aurc", "auprc", "elbo", "kl", "mape", "mmd", "mse", "nrmse", "smape", "wmape",
 )  # fmt: skip
 _WORDS = {
     **{word: word.upper() for word in _UPPER}, "brier": "Brier", "cohen": "Cohen", "g": "G", "kendall": "Kendall",
     "map": "mAP", "neg": "negative", "ovo": "one-vs-one", "spearman": "Spearman", "top5": "top-5",
+    "wasserstein": "Wasserstein",
 }  # fmt: skip
 
 

@@ -62,6 +62,7 @@ class ForeignDataModule(pl.LightningDataModule):
                 f"data._target_={self.name}: it has no test_dataloader; losses are compared on a test set."
             )
         self.hashes: dict[str, str] = {}
+        self.modes = None
         self.contaminated = torch.empty(0, dtype=torch.int64)
 
     def train_dataloader(self) -> "_Batches":

@@ -22,6 +22,7 @@ from lossbench.streams import numpy_stream
 NONE: Mapping[str, Any] = {"kind": "none"}
 ALSO_SERVES = {
     "binary": (),
+    "generation": (),
     "multiclass": ("generation",),
     "multilabel": (),
     "regression": ("distributional",),
@@ -41,7 +42,7 @@ class DataModule(pl.LightningDataModule):
     source : str
         A name of `lossbench.data.sources.SOURCES`.
     task : str
-        The source's task: "multiclass", "binary", "multilabel", "regression" or "sequence".
+        The source's task, or one that it serves beside its own (`ALSO_SERVES`).
     imbalance : mapping
         kind (none, exp, step), factor, max_count; see `corruptions.imbalanced_counts`. Without max_count the head gets
         the size of the smallest class. Kind none with a max_count: so many of each class. For regression label_density
@@ -89,6 +90,8 @@ class DataModule(pl.LightningDataModule):
         Positions in the source's training part of the samples whose target or inputs are not the clean ones, int64.
     target_density : TargetDensity or None
         For regression, how many training samples there are at which target.
+    modes : Modes or None
+        Of points to be generated.
     noise_kind : str
         The kind of the label noise.
     evaluation_loaders : dict of str to BatchLoader
@@ -231,6 +234,7 @@ class DataModule(pl.LightningDataModule):
         self.num_classes, self.class_names = source.num_classes, source.class_names
         self.input_shape = list(samples.inputs.shape[1:])
         self.num_train, self.train_size = len(source.train_target), len(train)
+        self.modes = source.modes
         self.contaminated = samples.index[training.contaminated]
         self._confusion = None
         self.target_density: TargetDensity | None = None

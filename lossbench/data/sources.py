@@ -4,7 +4,7 @@ The test part is always the same: where a source has no official one, it is draw
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from lossbench.data.corruptions import Array, choose_per_class, stratified_subset
 from lossbench.data.files import FILES, ensure_files
 from lossbench.data.lines import lines_of
+from lossbench.data.points import POINTS, Modes
 from lossbench.errors import ConfigError, nearest
 from lossbench.streams import numpy_stream
 
@@ -29,19 +30,21 @@ class Source:
     Parameters
     ----------
     task : str
-        "multiclass", "binary", "multilabel", "regression" or "sequence".
+        "multiclass", "binary", "multilabel", "regression", "sequence" or "generation".
     train_inputs, test_inputs : Tensor
         Images (N, C, H, W), uint8 in 0..255 or float32, or table rows (N, F), float32.
     train_target, test_target : Tensor, shape (N,)
-        Classes as int64 (binary: 0 and 1), or float32 for regression. For several labels 0 and 1 as int64,
-        shape (N, L). Of sequences the classes in their order, then -1, shape (N, S).
+        Classes as int64 (binary: 0 and 1), or float32: for regression, or the mode of points to be generated. For
+        several labels 0 and 1 as int64, shape (N, L). Of sequences the classes in their order, then -1, shape (N, S).
     mean, std : Tensor
         Of the training inputs, per channel or feature, float32; uint8 images count as 0..1.
     class_names : tuple of str
-        K names, of classes or labels; empty for regression.
+        K names, of classes or labels; empty where there are none.
     train_target_clean, test_target_clean : Tensor, optional
         The noise-free targets, where the source knows them; else they are the targets. Of sequences the class that is
         seen in each column, shape (N, W): see `lines.lines_of`.
+    modes : Modes, optional
+        Of points to be generated.
 
     """
 
@@ -55,10 +58,11 @@ class Source:
     class_names: tuple[str, ...] = ()
     train_target_clean: Tensor | None = None
     test_target_clean: Tensor | None = None
+    modes: Modes | None = None
 
     @property
     def num_classes(self) -> int | None:
-        """The number of classes or labels; None for regression."""
+        """The number of classes or labels; None where there are none."""
         return len(self.class_names) or None
 
 
@@ -187,6 +191,15 @@ def curve(root: Path, seed: int) -> Source:
     return Source("regression", seen, y_train, unseen, y_test, seen.mean(0), seen.std(0))
 
 
+def points(root: Path, seed: int, name: str) -> Source:
+    """Points in the plane of a distribution of `lossbench.data.points`: 8000 to train, 2000 fixed to test."""
+    train, train_mode = POINTS[name].draw(8000, numpy_stream(seed, name, "train"))
+    test, test_mode = POINTS[name].draw(2000, numpy_stream(FIXED, name, "test"))
+    return Source(
+        "generation", train, train_mode, test, test_mode, train.mean(0), train.std(0), modes=POINTS[name].modes
+    )  # fmt: skip
+
+
 def mnist(root: Path, seed: int) -> Source:
     """28x28 grey images of ten digits: 60,000 to train, 10,000 to test (LeCun et al. 1998)."""
     return _from_torchvision("mnist", root, mean=(0.1307,), std=(0.3081,))
@@ -227,7 +240,7 @@ SOURCES = {
         breast_cancer, cifar10, cifar100, curve, diabetes, digit_lines, digits, digits_multilabel, fashion_mnist, mnist,
         mnist_lines, outliers,
     )
-}  # fmt: skip
+} | {name: partial(points, name=name) for name in POINTS}  # fmt: skip
 
 
 def _split(

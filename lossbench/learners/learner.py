@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lossbench.data.label_density import TargetDensity
+from lossbench.data.points import Modes
 from lossbench.errors import Diverged
 from lossbench.frechet import Frechet
 from lossbench.losses.binding import BoundLoss
@@ -48,6 +49,8 @@ class Problem:
         Numbers in the input of a sample.
     frechet : Frechet or None
         Measures generated images against those of each part.
+    modes : Modes or None
+        Where points to be generated lie, if that is known.
 
     """
 
@@ -62,6 +65,7 @@ class Problem:
     density: TargetDensity | None = None
     num_features: int | None = None
     frechet: Frechet | None = None
+    modes: Modes | None = None
 
 
 class Learner(pl.LightningModule):

@@ -2,6 +2,8 @@
 
 from lossbench.models.backbones import MLP as MLP
 from lossbench.models.backbones import LeNet as LeNet
+from lossbench.models.gan import GANMLP as GANMLP
+from lossbench.models.gan import GANConv as GANConv
 from lossbench.models.network import Network as Network
 from lossbench.models.resnet import ResNet32 as ResNet32
 from lossbench.models.vae import VAEMLP as VAEMLP

@@ -1,0 +1,197 @@
+"""The learner of generative adversarial networks: critic and generator step in turn, by the two parts of one loss."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lossbench.learners.generative import FIXED, as_pixels
+from lossbench.learners.learner import Learner, Predictions
+from lossbench.learners.supervised import in_full_precision
+from lossbench.metrics_points import sample_metrics
+from lossbench.streams import torch_stream
+
+SHOWN_POINTS, SHOWN_IMAGES = 500, 20
+"""So many samples of each evaluation are kept, to see how they change."""
+SIDE = 40
+"""Points on each side of the grid on which the critic of points is seen."""
+
+
+class GAN(Learner):
+    """Train a generator against a critic, which the losses call discriminator where its score is a logit.
+
+    The critic steps on every batch. After so many steps as `critic_steps` says, and at the end of an epoch, the
+    generator steps. A loss is called with the scores of fake and real samples and the `player` whose step it is; one
+    that asks for `gradient_norm` gets that of the critic at points between the pairs, for `real_gradient_norm` that at
+    the real ones; where it has a parameter `clip` the weights of the critic are cut to that after each of its steps.
+
+    The draws of latents and of the points in between come from two streams of (seed, epoch), alike for every loss. The
+    history has the loss of the generator, and of the critic's last step before it `discriminator`, its loss, and
+    `critic_estimate`, by how much real samples outscore fake ones: for a Wasserstein critic its estimate of the
+    distance.
+
+    Parameters
+    ----------
+    critic_steps : int
+        Steps of the critic for each step of the generator.
+    evaluated_samples : int
+        At most so many samples are drawn in an evaluation, and compared with as many held-out ones.
+    **common
+        As for every `Learner`; the network is a `lossbench.models.gan.Adversaries`.
+
+    """
+
+    automatic_optimization = False
+
+    def __init__(self, critic_steps: int, evaluated_samples: int, **common: Any) -> None:
+        super().__init__(**common)
+        self.critic_steps = critic_steps
+        self.evaluated_samples = evaluated_samples
+        self.clip = self.loss.parameters.get("clip")
+        self._latents = self._between = torch.Generator()
+
+    def configure_optimizers(self) -> Any:
+        """Give critic and generator an optimizer and a schedule each; what the loss learns goes with the critic."""
+        optimizers = [
+            self.optimizer_factory([*self.groups_of(self.network.critic), *self.groups_of(self.loss_module, 0.0)]),
+            self.optimizer_factory(self.groups_of(self.network.generator)),
+        ]
+        return optimizers, [self.scheduler_factory(optimizer) for optimizer in optimizers]
+
+    @staticmethod
+    def groups_of(module: nn.Module | None, weight_decay: float | None = None) -> list[dict[str, Any]]:
+        """Return the parameters of a module as a group of an optimizer, if it has any."""
+        own = [] if module is None else list(module.parameters())
+        decay = {} if weight_decay is None else {"weight_decay": weight_decay}
+        return [{"params": own, **decay}] if own else []
+
+    def on_train_epoch_start(self) -> None:
+        """Set this epoch's random numbers."""
+        super().on_train_epoch_start()
+        self._latents = torch_stream(self.seed, "latent", self.current_epoch)
+        self._between = torch_stream(self.seed, "interpolate", self.current_epoch)
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """Update the critic, and in its turn the generator."""
+        critic, generator = self.optimizers()  # type: ignore[attr-defined]
+        turn = (batch_idx + 1) % self.critic_steps == 0 or self.trainer.is_last_batch
+        self._critic_step(critic, batch, tell=turn)
+        if turn:
+            value = self.per_sample_loss(batch)
+            self._loss_sum = self._loss_sum + value.detach().sum()
+            self._samples += len(value)
+            self._step(generator, self.network.generator, value)
+
+    def on_train_epoch_end(self) -> None:
+        """Add this epoch to the history, and go on in the schedules."""
+        super().on_train_epoch_end()
+        for schedule in self.lr_schedulers():  # type: ignore[union-attr]
+            schedule.step()
+
+    def per_sample_loss(self, batch: Any) -> Tensor:
+        """Return the generator's loss (N,) of new samples against the real ones of a batch."""
+        with torch.no_grad():
+            real_scores = in_full_precision(self.network.score(batch.inputs))
+        fake_scores = in_full_precision(self.network.score(self._fakes(batch.inputs)))
+        unread = torch.zeros_like(real_scores)
+        return self._value(fake_scores, real_scores, batch, "generator", unread, unread)
+
+    def _critic_step(self, optimizer: Any, batch: Any, tell: bool) -> None:
+        with torch.no_grad():
+            fakes = self._fakes(batch.inputs)
+        scores = in_full_precision(self.network.score(torch.cat([fakes, batch.inputs])))
+        fake_scores, real_scores = scores.chunk(2)
+        unread = torch.zeros_like(real_scores)
+        between = real = unread
+        if "gradient_norm" in self.loss.step_context:
+            between = gradient_norm(self.network, self._interpolated(fakes, batch.inputs))
+        if "real_gradient_norm" in self.loss.step_context:
+            real = gradient_norm(self.network, batch.inputs)
+        value = self._value(fake_scores, real_scores, batch, "discriminator", between, real)
+        if tell:
+            self.add_terms(discriminator=value, critic_estimate=real_scores - fake_scores)
+        self._step(optimizer, self.network.critic, value)
+        if self.clip is not None:
+            with torch.no_grad():
+                for weight in self.network.critic.parameters():
+                    weight.clamp_(-self.clip, self.clip)
+
+    def _value(
+        self, fake_scores: Tensor, real_scores: Tensor, batch: Any, player: str, between: Tensor, real: Tensor
+    ) -> Tensor:
+        return self.loss(
+            fake_scores,
+            real_scores,
+            player=player,
+            gradient_norm=between,
+            real_gradient_norm=real,
+            epoch=self.current_epoch,
+            index=batch.index,
+            inputs=batch.inputs,
+        )
+
+    def _step(self, optimizer: Optimizer, player: nn.Module, value: Tensor) -> None:
+        mean = value.mean()
+        self.require_finite(mean)
+        optimizer.zero_grad()
+        trained = [weight for group in optimizer.param_groups for weight in group["params"]]
+        self.manual_backward(value.sum() if self.loss.declaration.reduction == "sum" else mean, inputs=trained)
+        optimizer.step()
+
+    def _fakes(self, like: Tensor) -> Tensor:
+        latents = torch.randn(len(like), self.network.latents, generator=self._latents)
+        return self.network.generate(latents.to(like))  # type: ignore[no-any-return]
+
+    def _interpolated(self, fakes: Tensor, real: Tensor) -> Tensor:
+        part = torch.rand(len(real), *[1] * (real.ndim - 1), generator=self._between).to(real)
+        return torch.lerp(fakes, real, part)
+
+    def sample(self, count: int, noise: torch.Generator) -> Tensor:
+        """Draw so many samples from the noise of a generator on the CPU."""
+        latents = torch.randn(count, self.network.latents, generator=noise)
+        with torch.no_grad():
+            return self.network.generate(latents.to(self.device, self.dtype)).cpu()  # type: ignore[no-any-return]
+
+    def kept(self, batch: Any) -> Predictions:
+        """Keep the held-out samples."""
+        return {"real": as_pixels(batch.inputs), "index": batch.index}
+
+    def predictions(self, together: Predictions) -> Predictions:
+        """Draw as many samples as are held out, at most `evaluated_samples`, and keep as many of those."""
+        count = min(self.evaluated_samples, len(together["index"]))
+        rows = torch.linspace(0, len(together["index"]) - 1, count).long()
+        samples = as_pixels(self.sample(count, torch_stream(FIXED, "samples")))
+        return {"samples": samples, **{name: tensor[rows] for name, tensor in together.items()}}
+
+    def metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
+        """Compare the samples with the held-out ones."""
+        samples, real = (in_units(predictions[name]) for name in ("samples", "real"))
+        if not samples.isfinite().all():
+            return {}
+        return sample_metrics(samples, real, self.problem.modes)
+
+    def snapshot(self) -> Predictions:
+        """Return some samples; for points also the score of the critic on a grid that spans the data."""
+        count = SHOWN_IMAGES if self.network.images else SHOWN_POINTS
+        samples = as_pixels(self.sample(count, torch_stream(FIXED, "samples")))
+        if self.network.images or self.problem.modes is None:
+            return {"samples": samples}
+        reach = 1.5 * float(self.problem.modes.centers.abs().max())
+        side = torch.linspace(-reach, reach, SIDE)
+        grid = torch.cartesian_prod(side, side).to(self.device, self.dtype)
+        with torch.no_grad():
+            scores = self.network.score(grid).float().cpu().reshape(SIDE, SIDE)
+        return {"samples": samples, "side": side, "critic": scores}
+
+
+def gradient_norm(network: Any, points: Tensor) -> Tensor:
+    """Return the norm (N,) of the gradient of the critic's score at each of N points, itself differentiable."""
+    points = points.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(network.score(points).sum(), points, create_graph=True)
+    return in_full_precision(gradient).flatten(1).norm(dim=1)
+
+
+def in_units(values: Tensor) -> Tensor:
+    """Return what `as_pixels` made in 0..1 again."""
+    return values / 255 if values.dtype == torch.uint8 else values
