@@ -40,10 +40,13 @@ SERVES = {
     "binary": {"binary", "multiclass"},
     "multiclass": {"multiclass"},
     "multilabel": {"multilabel"},
+    "distributional": {"distributional"},
+    "count": {"count", "regression"},
     "sequence": {"sequence"},
     "generation": {"generation"},
 }
-"""The tasks of losses that can train each task of data: two classes may also be trained with two logits."""
+"""The tasks of losses that can train each task of data: two classes may also be trained with two logits, counts as any
+number is."""
 
 CURVED = ("binary", "multiclass", "regression")
 """The tasks whose losses can be drawn as curves: over a margin, or over a residual."""

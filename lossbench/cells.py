@@ -98,6 +98,11 @@ class Cell:
         return f"{self.method}-s{self.config.seed}"
 
     @property
+    def is_supervised(self) -> bool:
+        """Whether a model maps inputs to outputs, and a loss compares these with targets."""
+        return str(self.config.learner["_target_"]) == "lossbench.learners.Supervised"
+
+    @property
     def monitor(self) -> str:
         """The validation metric that picks the best epoch."""
         return str(self.config.monitor or MONITOR[measured_as(self.config.data.task, self.choices["learner"])])

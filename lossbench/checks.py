@@ -36,7 +36,7 @@ from lossbench.metric_names import (
     numbered_at_every_epoch,
     require_epochs,
 )
-from lossbench.shapes import INPUT_SHAPES, require_fit
+from lossbench.shapes import ALSO_SERVES, INPUT_SHAPES, TASKS, require_fit
 from lossbench.teacher import check_teacher, check_teachers
 from lossbench.terms import require_agreement, require_weights, term_nodes, title
 
@@ -190,6 +190,7 @@ def _check_loss(cell: Cell) -> None:
     facts = facts_of(node["_target_"])
     task = cell.config.data.task
     _check_choice("data.task", task, list(SERVES))
+    _check_source(cell)
     if facts is None:
         _check_own_loss(node, task, cell.choices["learner"])
     elif facts.is_made_of_others:
@@ -236,6 +237,19 @@ def _check_ranges(facts: LossFacts, node: dict[str, Any], key: str) -> None:
             )
 
 
+def _check_source(cell: Cell) -> None:
+    """Check that a source serves the task that the learner of the loss has put in the place of its own."""
+    data, wanted = cell.config.data, cell.config.learner.get("task")
+    own = TASKS.get(str(data.get("source")))
+    if own is None or data["_target_"] != "lossbench.data.DataModule":
+        return
+    if wanted is not None and wanted != own and wanted not in ALSO_SERVES.get(own, ()):
+        raise ConfigError(
+            f"loss={cell.loss} is for {wanted}, but data={cell.data} is {own}. "
+            f"Losses that serve {own}: {', '.join(losses_for(own))}."
+        )
+
+
 def _check_learner(cell: Cell, wanted: str, said: str) -> None:
     """Check that the loss is learned in the way it was made for, and that no part is chosen that does not train."""
     learner = cell.choices["learner"]
@@ -245,7 +259,7 @@ def _check_learner(cell: Cell, wanted: str, said: str) -> None:
         _check_two_optimizers(cell)
     for group, default in {"model": None, **AXES}.items():
         chosen = [line for line in cell.overrides if line.startswith((f"{group}=", f"{group}."))]
-        if learner != "supervised" and chosen and cell.choices[group] != default:
+        if not cell.is_supervised and chosen and cell.choices[group] != default:
             raise ConfigError(
                 f"{chosen[0]}: {group} is for what predicts and compares, loss={cell.loss} trains the networks of "
                 f"learner={learner}. Its settings: python -m lossbench loss={cell.loss} --cfg job --package learner"

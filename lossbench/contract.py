@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lossbench.catalogue import RUN_CONTEXT, STEP_CONTEXT, LossFacts
+from lossbench.distributions import LEVELS, Predictive
 from lossbench.errors import ConfigError
 from lossbench.intervals import contains
 from lossbench.losses.binding import PER_CLASS, BoundLoss, bind, context_names
@@ -107,8 +108,8 @@ def _remembers(factory: Callable[..., Any]) -> bool:
     return any("register_buffer" in init.__code__.co_names for init in made if inspect.isfunction(init))
 
 
-LINKED = ("binary", "multiclass", "multilabel", "regression")
-"""The tasks whose links give probabilities or one prediction."""
+LINKED = ("binary", "count", "distributional", "multiclass", "multilabel", "regression")
+"""The tasks whose links give probabilities, one prediction or a distribution."""
 Point = Callable[[Subject], None]
 
 
@@ -210,11 +211,14 @@ def treat_all_classes_alike(subject: Subject) -> None:
 
 
 def link_to_probabilities_or_predictions(subject: Subject) -> None:
-    """Turn outputs by the link into probabilities or one prediction."""
+    """Turn outputs by the link into probabilities, one prediction or a distribution."""
     loss = subject.bind()
     linked = loss.link(_batch(loss)[0])
+    if loss.declaration.task == "distributional":
+        _is_distribution(linked)
+        return
     task, classes = loss.declaration.task, 2 if loss.declaration.task == "binary" else len(CLASS_COUNTS)
-    shape = (SAMPLES,) if task == "regression" else (SAMPLES, classes)
+    shape = (SAMPLES,) if task in ("count", "regression") else (SAMPLES, classes)
     assert linked.shape == shape, f"the link returns shape {tuple(linked.shape)}; for {task} it must be {shape}."
     assert linked.isfinite().all(), "the link returns numbers that are not finite."
     if task == "multilabel":
@@ -222,7 +226,7 @@ def link_to_probabilities_or_predictions(subject: Subject) -> None:
             f"the link returns {linked.min().item():.6g} to {linked.max().item():.6g}; each label has "
             "a probability of its own. Declare the link that fits the outputs (lossbench.links)."
         )
-    elif task != "regression":
+    elif task not in ("count", "regression"):
         assert (linked >= 0).all() and torch.allclose(linked.sum(1), torch.ones(SAMPLES)), (
             f"the probabilities of a sample sum to {linked.sum(1)[0].item():.6g}, the smallest is "
             f"{linked.min().item():.6g}. Declare the link that fits the outputs (lossbench.links)."
@@ -369,6 +373,16 @@ def _stay_finite(subject: Subject, dtype: torch.dtype) -> None:
                     "the outputs: log_softmax, logsigmoid, softplus or logaddexp instead of log, exp or a division of "
                     "what they give; clamp before a root or power, not after it."
                 )
+
+
+def _is_distribution(linked: object) -> None:
+    assert isinstance(linked, Predictive), f"the link returns {type(linked).__name__}; it must be a Predictive."
+    mean, quantiles, log_density = linked
+    found, wanted = (tuple(mean.shape), tuple(quantiles.shape)), ((SAMPLES,), (SAMPLES, len(LEVELS)))
+    assert found == wanted, f"the shapes of mean and quantiles are {found}; they must be {wanted}."
+    assert (quantiles.diff(dim=1) >= 0).all(), "some quantiles are below those of lower levels."
+    finite = [tensor.isfinite().all() for tensor in (mean, quantiles, log_density(mean))]
+    assert all(finite), "mean, quantiles or log density of the predicted distribution are not finite."
 
 
 def _is_refused(subject: Subject, parameter: str, value: float, interval: str) -> None:

@@ -141,9 +141,8 @@ def why_alone(cell: Cell, forced: bool = False) -> str | None:
     optimizer = str(cell.config.optimizer["_target_"])
     callbacks = {str(callback["_target_"]) for callback in trainer.get("callbacks") or []}
     changed = [name for name, default in DEFAULTS.items() if trainer.get(name, default) != default]
-    learner = cell.choices["learner"]
     reasons = {
-        f"learner={learner} has no stacked form": learner != "supervised",
+        f"learner={cell.choices['learner']} has no stacked form": not cell.is_supervised,
         f"{model} has no stacked form": model not in STACKED_MODELS,
         f"mixup={cell.axes['mixup']} has no stacked form": cell.axes["mixup"] != AXES["mixup"],
         f"weighting={cell.weighting} has no stacked form for numbers": (

@@ -1,5 +1,6 @@
 """How the outputs of each predict-and-compare task are read and measured: the same way for every loss."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,7 @@ from lossbench.further_metrics import further_classification_metrics, further_re
 from lossbench.losses.binding import BoundLoss
 from lossbench.metrics import balanced_errors, classification_metrics, noise_metrics, regression_metrics
 from lossbench.metrics_multilabel import multilabel_metrics
+from lossbench.metrics_numbers import RECORDED, count_metrics, crps_of_quantiles, distributional_metrics
 
 if TYPE_CHECKING:
     from lossbench.learners.learner import Problem
@@ -89,8 +91,30 @@ def _measure_labels(part: str, predictions: Predictions, problem: "Problem") -> 
     return multilabel_metrics(predictions["probabilities"], predictions["target"])
 
 
+def _distribute(loss: BoundLoss, together: Predictions, problem: "Problem") -> Predictions:
+    mean, quantiles, log_density = loss.link(together["outputs"])
+    target = together["target"].double()
+    return {
+        "mean": mean * problem.scale + problem.center,
+        "quantiles": quantiles[:, RECORDED] * problem.scale + problem.center,
+        "log_density": log_density(target) - math.log(problem.scale),
+        "crps": crps_of_quantiles(quantiles, target) * problem.scale,
+        **in_units_of_the_target(together, problem),
+    }
+
+
+def _measure_distributions(part: str, predictions: Predictions, problem: "Problem") -> dict[str, float]:
+    return distributional_metrics(predictions)
+
+
+def _measure_counts(part: str, predictions: Predictions, problem: "Problem") -> dict[str, float]:
+    return count_metrics(predictions["prediction"], predictions["target"], predictions["target_clean"])
+
+
 EVALUATIONS = {
     "binary": Evaluation(_classify, _measure_classes, _measure_classes_further),
+    "count": Evaluation(_regress, _measure_counts),
+    "distributional": Evaluation(_distribute, _measure_distributions),
     "multiclass": Evaluation(_classify, _measure_classes, _measure_classes_further),
     "multilabel": Evaluation(_classify, _measure_labels),
     "regression": Evaluation(_regress, _measure_numbers, _measure_numbers_further),

@@ -7,10 +7,17 @@ A link may ask for parameters of its loss by name, as keyword-only arguments.
 from torch import Tensor
 from torch.nn import functional as F
 
+LARGEST_LOG_RATE = 20.0
+
 
 def identity(outputs: Tensor) -> Tensor:
     """Return the outputs (N,) as the point prediction (N,)."""
     return outputs
+
+
+def exponential(outputs: Tensor) -> Tensor:
+    """Turn the logarithm of a rate, (N,), into the rate (N,), which is held below e^20 or 485 million."""
+    return outputs.clamp(max=LARGEST_LOG_RATE).exp()
 
 
 def sigmoid(outputs: Tensor) -> Tensor:

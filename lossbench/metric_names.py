@@ -8,12 +8,20 @@ MONITOR = {
     "multiclass": "balanced_accuracy",
     "multilabel": "map",
     "sequence": "cer",
+    "distributional": "crps",
+    "count": "poisson_deviance",
     "vae": "neg_elbo",
     "gan": "sliced_wasserstein",
 }
 """The metric of each task that picks the best validation epoch."""
 
-BASELINE = {"regression": "mse", "binary": "bce", "multiclass": "cross_entropy", "multilabel": "multilabel_bce"}
+BASELINE = {
+    "regression": "mse",
+    "binary": "bce",
+    "multiclass": "cross_entropy",
+    "multilabel": "multilabel_bce",
+    "count": "poisson_nll",
+}
 """The plain loss of each task of losses, by which others are calibrated: it takes the same outputs and targets."""
 
 COLUMNS = {
@@ -24,6 +32,8 @@ COLUMNS = {
     "sequence": ["cer", "cer_beam", "wer", "exact_line", "nll", "frame_accuracy"],
     "vae": ["neg_elbo", "reconstruction", "kl", "active_units", "mse", "frechet"],
     "gan": ["sliced_wasserstein", "modes_covered", "good_samples", "mmd", "mode_kl", "diversity", "collapsed"],
+    "distributional": ["crps", "nll", "calibration_error", "coverage_error_90", "width_90", "mae", "rmse"],
+    "count": ["poisson_deviance", "d2", "mae", "rmse", "mae_observed", "r2"],
 }
 """The metrics that a printed table shows, the first one being what it is sorted by."""
 
@@ -31,9 +41,11 @@ _CLASSIFICATION = [
     "accuracy", "accuracy_few", "accuracy_many", "accuracy_medium", "auroc", "average_precision", "balanced_accuracy",
     "brier", "ece", "macro_f1", "nll",
 ]  # fmt: skip
+_NUMBERS = [f"{name}{suffix}" for name in ("mae", "median_ae", "r2", "rmse") for suffix in ("", "_observed")]
+_INTERVALS = [f"{name}_{percent}" for name in ("coverage_error", "width") for percent in (50, 80, 90, 95)]
 METRICS = {
     "regression": [
-        *(f"{name}{suffix}" for name in ("mae", "median_ae", "r2", "rmse") for suffix in ("", "_observed")),
+        *_NUMBERS,
         *(f"mae_{group}" for group in ("balanced", "few", "many", "medium")),
     ],
     "binary": _CLASSIFICATION,
@@ -55,6 +67,8 @@ METRICS = {
         "ranking_loss",
         "subset_accuracy",
     ],
+    "distributional": ["calibration_error", *_INTERVALS, "crps", "nll", "pinball", *_NUMBERS],
+    "count": ["d2", *_NUMBERS, "poisson_deviance"],
     "sequence": ["cer", "cer_beam", "exact_line", "frame_accuracy", "nll", "wer"],
     "vae": ["active_units", "frechet", "kl", "mse", "neg_elbo", "reconstruction"],
     "gan": ["collapsed", "diversity", "good_samples", "mmd", "mode_kl", "modes_covered", "sliced_wasserstein"],
@@ -91,6 +105,7 @@ _LOWER_IS_BETTER = (
     "coverage_error", "ranking_loss",
     "cer", "wer",
     "frechet", "kl", "neg_elbo", "reconstruction",
+    "crps", "pinball", "calibration_error", "width", "poisson_deviance",
     "adaptive_ece", "aurc", "classwise_ece", "mce", "fdr", "fnr", "fpr", "macro_fdr", "macro_fnr", "macro_fpr",
     "log_cosh", "mape", "max_error", "mse", "nrmse", "smape", "trimmed_rmse", "wmape",
     "collapsed", "mmd", "mode_kl", "sliced_wasserstein",

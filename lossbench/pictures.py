@@ -110,10 +110,39 @@ def _labels(axes: Axes, test: dict[str, Any]) -> None:
     axes.grid(axis="y", alpha=0.3)
 
 
+def _intervals(axes: Axes, test: dict[str, Any]) -> None:
+    """Draw prediction intervals, over the input if it is a single one, and beside them the calibration curve."""
+    axes.set_position((0.1, 0.13, 0.52, 0.79))
+    target, quantiles = test["target"].numpy(), test["quantiles"].numpy()
+    middle, levels = quantiles.shape[1] // 2, np.arange(1, quantiles.shape[1] + 1) / (quantiles.shape[1] + 1)
+    low, high = quantiles[:, 1], quantiles[:, -2]
+    if "inputs" in test:
+        x = test["inputs"].numpy()
+        order = np.argsort(x)
+        axes.scatter(x, target, s=4, color="#999999")
+        axes.fill_between(x[order], low[order], high[order], color=COLORS["test"], alpha=0.25, linewidth=0)
+        axes.plot(x[order], quantiles[order, middle], color=COLORS["test"])
+        axes.set(xlabel="input, standardised", ylabel="target", title="test set: median, 90 % interval")
+    else:
+        bars = [quantiles[:, middle] - low, high - quantiles[:, middle]]
+        look: dict[str, Any] = {"fmt": "o", "markersize": 2.5, "elinewidth": 0.5, "alpha": 0.6}
+        axes.errorbar(target, quantiles[:, middle], bars, color=COLORS["test"], **look)
+        axes.plot([target.min(), target.max()], [target.min(), target.max()], color="black", linewidth=0.8)
+        axes.set(xlabel="target", ylabel="prediction", title="test set: median, 90 % interval")
+    axes.grid(alpha=0.3)
+    beside = axes.figure.add_axes((0.71, 0.3, 0.27, 0.27 * WIDTH / HEIGHT))
+    beside.plot([0, 1], [0, 1], color="black", linewidth=0.8)
+    beside.plot(levels, (target[:, None] <= quantiles).mean(0), color=COLORS["test"])
+    beside.set(xlabel="level", ylabel="targets below", title="calibration", xlim=(0, 1), ylim=(0, 1))
+    beside.grid(alpha=0.3)
+
+
 OF_PREDICTIONS: dict[str, tuple[str, Callable[[Axes, dict[str, Any]], None]]] = {
     "binary": ("confusion_matrix", _confusion),
     "multiclass": ("confusion_matrix", _confusion),
     "multilabel": ("labels", _labels),
+    "count": ("predictions", _predictions),
+    "distributional": ("intervals", _intervals),
     "regression": ("predictions", _predictions),
     "sequence": ("posteriors", lines_with_posteriors),
 }

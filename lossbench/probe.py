@@ -35,8 +35,10 @@ def _to_compare(loss: BoundLoss, num_classes: int | None, samples: int, generato
     one_output = width == 1 and task not in PER_CLASS
     outputs = torch.randn((samples,) if one_output else (samples, width), generator=generator)
     target = torch.arange(samples) % (num_classes or 1)
-    if task == "regression":
+    if task in ("distributional", "regression"):
         target = torch.randn(samples, generator=generator)
+    elif task == "count":
+        target = torch.arange(samples) % 4.0
     elif task == "binary":
         target = target.float()
     elif task == "multilabel":  # the digits of the sample's number: from no label to all of four
@@ -100,6 +102,7 @@ def _to_oppose(loss: BoundLoss, num_classes: int | None, samples: int, generator
 
 MADE_UP: dict[str, Callable[[BoundLoss, int | None, int, torch.Generator], MadeUp]] = {
     "ctc": _lines,
+    "distributional": _to_compare,
     "gan": _to_oppose,
     "supervised": _to_compare,
     "vae": _to_encode,

@@ -1,4 +1,4 @@
-"""Which models can see which data, known before either is loaded."""
+"""Which models can see which data and what can be predicted of it, known before either is loaded."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ INPUT_SHAPES = {
     "breast_cancer": (30,),
     "cifar10": (3, 32, 32),
     "cifar100": (3, 32, 32),
+    "counts": (5,),
     "curve": (8,),
     "diabetes": (10,),
     "digit_lines": (1, 8, 64),
@@ -16,6 +17,7 @@ INPUT_SHAPES = {
     "fashion_mnist": (1, 28, 28),
     "gaussians25": (2,),
     "gaussians8": (2,),
+    "heteroscedastic": (1,),
     "mnist": (1, 28, 28),
     "mnist_lines": (1, 28, 224),
     "outliers": (1,),
@@ -23,6 +25,27 @@ INPUT_SHAPES = {
     "spiral": (2,),
 }
 """The shape of one input of each source."""
+
+TASKS = {
+    "breast_cancer": "binary",
+    "cifar10": "multiclass",
+    "cifar100": "multiclass",
+    "counts": "count",
+    "curve": "regression",
+    "diabetes": "regression",
+    "digit_lines": "sequence",
+    "digits": "multiclass",
+    "digits_multilabel": "multilabel",
+    "fashion_mnist": "multiclass",
+    "heteroscedastic": "regression",
+    "mnist": "multiclass",
+    "mnist_lines": "sequence",
+    "outliers": "regression",
+}
+"""What is predicted of each source."""
+
+ALSO_SERVES: dict[str, tuple[str, ...]] = {"multiclass": ("generation",), "regression": ("distributional",)}
+"""The tasks that a source serves beside its own: images can be generated, a number's distribution predicted."""
 
 SMALLEST_IMAGE = {"LeNet": 12, "ResNet32": 4}
 """The pixels a side that a convolutional model needs."""

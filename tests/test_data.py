@@ -11,9 +11,10 @@ from torchvision.transforms import functional as pil
 
 from lossbench.data import Batch, BatchLoader, DataModule
 from lossbench.data.loader import draw_augmentation
-from lossbench.data.sources import load_source, true_function
+from lossbench.data.sources import load_source, true_function, true_rate
 from lossbench.data.training_set import validation_split
 from lossbench.errors import ConfigError
+from lossbench.shapes import INPUT_SHAPES, TASKS
 from lossbench.streams import derive_seed, numpy_stream, torch_stream
 
 NOISE = {"kind": "symmetric", "rate": 0.4, "family": "exact"}
@@ -56,15 +57,28 @@ def test_global_generators_are_left_alone():
 # ---------------------------------------------------------------------------------------------------------- sources
 
 
-@pytest.mark.parametrize("name", ["breast_cancer", "diabetes", "digits", "digits_multilabel", "outliers"])
+EMBEDDED = [
+    "breast_cancer",
+    "counts",
+    "curve",
+    "diabetes",
+    "digits",
+    "digits_multilabel",
+    "heteroscedastic",
+    "outliers",
+]
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
 def test_embedded_sources(name, tmp_path):
     source = load_source(name, tmp_path, 0)
-    regression = source.task == "regression"
+    assert (TASKS[name], INPUT_SHAPES[name]) == (source.task, tuple(source.train_inputs.shape[1:]))
+    numbers = source.task in ("count", "regression")
     for inputs, target in ((source.train_inputs, source.train_target), (source.test_inputs, source.test_target)):
         assert len(inputs) == len(target)
         assert inputs.dtype == torch.float32
-        assert target.dtype == (torch.float32 if regression else torch.int64)
-    assert (source.num_classes is None) == regression
+        assert target.dtype == (torch.float32 if numbers else torch.int64)
+    assert (source.num_classes is None) == numbers
     rows = {row.numpy().tobytes() for row in source.train_inputs}
     held_out = {row.numpy().tobytes() for row in source.test_inputs}
     assert not rows & held_out
@@ -93,6 +107,32 @@ def test_generated_regression_has_its_function_and_noise(tmp_path):
     noise = source.train_target - true_function(source.train_inputs[:, 0])
     assert 0.09 < float(noise.std()) < 0.11
     assert float(source.train_inputs.abs().max()) <= 3
+
+
+def test_noise_that_grows_has_its_deviation(tmp_path):
+    source = load_source("heteroscedastic", tmp_path, 0)
+    x = source.test_inputs[:, 0]
+    noise = (source.test_target - source.test_target_clean) / (0.35 + 0.1 * x)
+    torch.testing.assert_close(source.test_target_clean, true_function(x))
+    for part in (x < -1, x.abs() <= 1, x > 1):
+        assert 0.9 < float(noise[part].std()) < 1.1 and abs(float(noise[part].mean())) < 0.15
+
+
+def test_counts_have_their_rate_and_are_over_dispersed(tmp_path):
+    source = load_source("counts", tmp_path, 0)
+    y, rate = source.train_target.double(), source.train_target_clean.double()
+    assert torch.equal(y, y.round()) and y.min() == 0 and 0.2 < (y == 0).double().mean() < 0.45
+    torch.testing.assert_close(source.train_target_clean, true_rate(source.train_inputs))
+    standard_error = (rate + 0.5 * rate.square()).mean().sqrt() / len(y) ** 0.5
+    assert abs((y - rate).mean()) < 3 * standard_error
+    ratio = (y - rate).square().mean() / (rate + 0.5 * rate.square()).mean()
+    assert 0.7 < ratio < 1.4 and (y - rate).square().mean() > 1.3 * rate.mean()
+
+
+def test_counts_are_trained_as_they_are():
+    module = ready("counts", "count")
+    assert (module.target_center, module.target_scale) == (0, 1)
+    assert torch.equal(read(module.train_dataloader()).target % 1, torch.zeros(900))
 
 
 def test_unknown_source():
@@ -288,6 +328,8 @@ def test_inputs_of_tables_are_standardised():
     [
         ("digits", "binary", {}, "data.task=binary, but data.source=digits is multiclass"),
         ("digits", "multiclass", {"contamination": VERTICAL}, "data.contamination.kind=vertical does not apply"),
+        ("counts", "count", {"contamination": VERTICAL}, "data.contamination.kind=vertical does not apply"),
+        ("counts", "distributional", {}, "data.task=distributional, but data.source=counts is count"),
         ("diabetes", "regression", {"noise": NOISE}, "data.noise.kind=symmetric does not apply"),
         (
             "digits",

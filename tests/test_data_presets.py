@@ -11,7 +11,8 @@ from lossbench.build import build_data
 from lossbench.data.sources import SOURCES
 
 PRESETS = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
-EMBEDDED = [name for name in PRESETS if name.startswith(("breast", "curve", "diabetes", "digits", "outliers"))]
+PREFIXES = ("breast", "counts", "curve", "diabetes", "digits", "hetero", "outliers")
+EMBEDDED = [name for name in PRESETS if name.startswith(PREFIXES)]
 
 
 def data_node(*overrides):

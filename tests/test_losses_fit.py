@@ -9,6 +9,8 @@ TASKS = {
     "binary": ["data=breast_cancer", "trainer.max_epochs=20"],
     "multiclass": ["data=digits", "trainer.max_epochs=20"],
     "multilabel": ["data=digits_multilabel", "trainer.max_epochs=20"],
+    "distributional": ["data=heteroscedastic", "trainer.max_epochs=40"],
+    "count": ["data=counts", "trainer.max_epochs=20"],
 }
 CONSTANT = {"binary": 0.5, "multiclass": 0.1}
 """Balanced accuracy, or AUROC, of a constant prediction."""
@@ -44,6 +46,12 @@ def test_every_loss_beats_a_constant_predictor(task, loss, cell, stacks):
     elif task == "multilabel":
         prevalence = test["target"].double().mean().item()  # the average precision of a constant is the label's share
         assert metrics["test/map"] > prevalence + 0.5 * (1 - prevalence)
+    elif task == "distributional":
+        y = test["target"]
+        of_all = (y[:, None] - y).abs().mean() / 2  # the CRPS of the distribution of all targets: E|X - X'| / 2
+        assert metrics["test/crps"] < 0.6 * of_all
+    elif task == "count":
+        assert metrics["test/d2"] > 0.2
     else:
         metric = "auroc" if loss in RANKS else "balanced_accuracy"
         assert metrics[f"test/{metric}"] > CONSTANT[task] + 0.5 * (1 - CONSTANT[task])

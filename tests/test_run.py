@@ -20,6 +20,8 @@ DATA = {
     "regression": "outliers",
     "sequence": "digit_lines",
     "generation": "digits",
+    "distributional": "heteroscedastic",
+    "count": "counts",
 }
 
 

@@ -31,6 +31,8 @@ DATA = {
     "binary": "breast_cancer",
     "multiclass": "digits_imb",
     "multilabel": "digits_multilabel",
+    "distributional": "heteroscedastic",
+    "count": "counts",
 }
 
 

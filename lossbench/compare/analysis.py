@@ -23,7 +23,16 @@ from lossbench.errors import ConfigError, nearest
 from lossbench.intervals import contains
 from lossbench.metric_names import COLUMNS, NUMBERED, SAME_AS, higher_is_better, require_epochs
 
-BASELINES = ("cross_entropy", "bce", "mse", "multilabel_bce", "vae_bernoulli", "non_saturating")
+BASELINES = (
+    "cross_entropy",
+    "bce",
+    "gaussian_nll",
+    "poisson_nll",
+    "mse",
+    "multilabel_bce",
+    "vae_bernoulli",
+    "non_saturating",
+)
 """The first of these that was run is the baseline, unless one is named."""
 
 Values = dict[int, float]

@@ -22,6 +22,11 @@ GROUPS = {
         "ranking_loss", "coverage_error",
     ],
     "Probabilities and confidence": ["nll", "brier", "ece", "mce", "adaptive_ece", "classwise_ece", "aurc"],
+    "Predicted distributions": [
+        "crps", "pinball", "calibration_error",
+        *(f"{name}_{percent}" for name in ("coverage", "coverage_error", "width") for percent in (50, 80, 90, 95)),
+    ],
+    "Counts": ["poisson_deviance", "d2"],
     "Errors": [*_ERRORS, "mae_balanced", "mae_many", "mae_medium", "mae_few"],
     "Relative errors": _RELATIVE,
     "Agreement": _AGREEMENT,

@@ -25,7 +25,7 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 def residual_quantiles(analysis: Analysis) -> list[Picture]:
     """Draw quantiles of target minus prediction: test points, and validation points that came contaminated."""
-    if analysis.comparison.task != "regression":
+    if analysis.comparison.task not in ("count", "regression"):
         return []
     name, epoch = predictions_file(analysis)
     clean, dirty = _test_residuals(analysis, name), _contaminated_residuals(analysis)
@@ -90,7 +90,7 @@ def _contaminated_residuals(analysis: Analysis) -> dict[str, Array]:
 
 def fitted_function(analysis: Analysis) -> list[Picture]:
     """Draw the prediction of each loss over the single input, with the true function and the contaminated points."""
-    if analysis.comparison.task != "regression":
+    if analysis.comparison.task not in ("count", "regression"):
         return []
     name, epoch = predictions_file(analysis)
     runs = {}

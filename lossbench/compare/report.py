@@ -18,6 +18,7 @@ from lossbench.compare.metric_groups import group_tables
 from lossbench.compare.page import PAGE
 from lossbench.compare.pictures_classes import class_pictures
 from lossbench.compare.pictures_curves import curves
+from lossbench.compare.pictures_distributional import calibration_curves, interval_bands
 from lossbench.compare.pictures_generation import generated
 from lossbench.compare.pictures_labels import precision_by_label
 from lossbench.compare.pictures_losses import loss_curves
@@ -36,7 +37,8 @@ Section = tuple[str, str]
 
 _PICTURES: list[Callable[[Analysis], list[Picture]]] = [
     forest, learning_curves, recall_by_class, accuracy_by_shots, memorised, residual_quantiles, fitted_function,
-    class_pictures, curves, precision_by_label, posteriors, blank_share, generated, generated_points, critic_surfaces,
+    interval_bands, calibration_curves, class_pictures, curves, precision_by_label, posteriors, blank_share, generated,
+    generated_points, critic_surfaces,
 ]  # fmt: skip
 """In the order of the report; each returns no picture where it has nothing to show."""
 log = logging.getLogger(__name__)

@@ -28,7 +28,7 @@ class ForeignDataModule(pl.LightningDataModule):
     module : LightningDataModule
         The user's.
     task : str
-        "regression", "binary", "multiclass" or "multilabel".
+        "regression", "distributional", "count", "binary", "multiclass" or "multilabel".
 
     """
 
@@ -47,12 +47,12 @@ class ForeignDataModule(pl.LightningDataModule):
         self.num_classes: int | None = None
         self.train_class_counts: list[int] | None = None
         self.target_center, self.target_scale = 0.0, 1.0
-        if task == "regression":
+        if task in ("distributional", "regression"):
             self.target_center, self.target_scale = center_and_scale(targets)
         elif task == "multilabel":
             self.num_classes = _number_of_labels(targets)
             self.train_class_counts = counts_by_class(targets.long(), self.num_classes, task)
-        else:
+        elif task != "count":
             self.num_classes = int(getattr(module, "num_classes", 2 if task == "binary" else int(targets.max()) + 1))
             self.train_class_counts = counts_by_class(targets.long(), self.num_classes, task)
         loaders = {"val": _optional(module, "val_dataloader"), "test": _optional(module, "test_dataloader")}

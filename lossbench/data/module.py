@@ -17,18 +17,10 @@ from lossbench.data.loader import Batch, BatchLoader
 from lossbench.data.sources import FIXED, Source, load_source
 from lossbench.data.training_set import TrainingSet, counts_by_class, strata, training_set, validation_split
 from lossbench.errors import ConfigError
+from lossbench.shapes import ALSO_SERVES
 from lossbench.streams import numpy_stream
 
 NONE: Mapping[str, Any] = {"kind": "none"}
-ALSO_SERVES = {
-    "binary": (),
-    "generation": (),
-    "multiclass": ("generation",),
-    "multilabel": (),
-    "regression": ("distributional",),
-    "sequence": (),
-}
-"""The tasks that a source serves beside its own: images can be generated, a number's distribution predicted."""
 
 
 class DataModule(pl.LightningDataModule):
@@ -42,7 +34,7 @@ class DataModule(pl.LightningDataModule):
     source : str
         A name of `lossbench.data.sources.SOURCES`.
     task : str
-        The source's task, or one that it serves beside its own (`ALSO_SERVES`).
+        The source's task, or one that it serves beside its own (`lossbench.shapes.ALSO_SERVES`).
     imbalance : mapping
         kind (none, exp, step), factor, max_count; see `corruptions.imbalanced_counts`. Without max_count the head gets
         the size of the smallest class. Kind none with a max_count: so many of each class. For regression label_density
@@ -73,7 +65,7 @@ class DataModule(pl.LightningDataModule):
     Attributes
     ----------
     num_classes : int or None
-        Of labels, where a sample may have several. None for regression.
+        Of labels, where a sample may have several. None where there are none.
     input_shape : list of int
         Shape of one input.
     num_train : int
@@ -85,7 +77,7 @@ class DataModule(pl.LightningDataModule):
         None for regression.
     target_center, target_scale : float
         Regression targets in batches are (target - center) / scale: median and 1.4826 times the median absolute
-        deviation of the observed training targets. 0 and 1 for classes.
+        deviation of the observed training targets. 0 and 1 for classes and counts.
     contaminated : Tensor
         Positions in the source's training part of the samples whose target or inputs are not the clean ones, int64.
     target_density : TargetDensity or None
@@ -214,10 +206,10 @@ class DataModule(pl.LightningDataModule):
         return facts
 
     def _check(self, source: Source) -> None:
-        if self.task != source.task and self.task not in ALSO_SERVES[source.task]:
+        if self.task != source.task and self.task not in ALSO_SERVES.get(source.task, ()):
             raise ConfigError(f"data.task={self.task}, but data.source={self.source} is {source.task}.")
-        numbers = source.num_classes is None
-        classes = not numbers and source.task != "multilabel"
+        numbers = source.num_classes is None and source.task != "count"
+        classes = source.num_classes is not None and source.task != "multilabel"
         by_density = self.imbalance["kind"] == "label_density"
         fits = {"imbalance": numbers if by_density else classes, "noise": classes, "contamination": numbers}
         for name, fit in fits.items():
@@ -240,7 +232,8 @@ class DataModule(pl.LightningDataModule):
         self.target_density: TargetDensity | None = None
         if self.num_classes is None:
             self.class_counts = self.train_class_counts = self.val_class_counts = None
-            self.target_center, self.target_scale = center_and_scale(samples.target[train])
+            of_counts = source.task == "count"
+            self.target_center, self.target_scale = (0.0, 1.0) if of_counts else center_and_scale(samples.target[train])
             if samples.target.ndim == 1:
                 self._describe_density(source, samples.target, train)
             return

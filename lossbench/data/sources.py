@@ -30,19 +30,19 @@ class Source:
     Parameters
     ----------
     task : str
-        "multiclass", "binary", "multilabel", "regression", "sequence" or "generation".
+        "multiclass", "binary", "multilabel", "regression", "count", "sequence" or "generation".
     train_inputs, test_inputs : Tensor
         Images (N, C, H, W), uint8 in 0..255 or float32, or table rows (N, F), float32.
     train_target, test_target : Tensor, shape (N,)
-        Classes as int64 (binary: 0 and 1), or float32: for regression, or the mode of points to be generated. For
+        Classes as int64 (binary: 0 and 1), or float32: numbers, counts, or the mode of points to be generated. For
         several labels 0 and 1 as int64, shape (N, L). Of sequences the classes in their order, then -1, shape (N, S).
     mean, std : Tensor
         Of the training inputs, per channel or feature, float32; uint8 images count as 0..1.
     class_names : tuple of str
         K names, of classes or labels; empty where there are none.
     train_target_clean, test_target_clean : Tensor, optional
-        The noise-free targets, where the source knows them; else they are the targets. Of sequences the class that is
-        seen in each column, shape (N, W): see `lines.lines_of`.
+        The noise-free targets (of counts: their expectation), where the source knows them; else they are the targets.
+        Of sequences the class that is seen in each column, shape (N, W): see `lines.lines_of`.
     modes : Modes, optional
         Of points to be generated.
 
@@ -197,6 +197,51 @@ def points(root: Path, seed: int, name: str) -> Source:
     test, test_mode = POINTS[name].draw(2000, numpy_stream(FIXED, name, "test"))
     return Source(
         "generation", train, train_mode, test, test_mode, train.mean(0), train.std(0), modes=POINTS[name].modes
+    )
+
+
+def noise_deviation(x: Tensor) -> Tensor:
+    """Return the standard deviation of the noise of the source "heteroscedastic": from 0.05 at -3 to 0.65 at 3."""
+    return 0.35 + 0.1 * x
+
+
+def heteroscedastic(root: Path, seed: int) -> Source:
+    """One input uniform in [-3, 3], `true_function` plus Gaussian noise that grows: 1000 to train, 1000 fixed to test.
+
+    The deviation of the noise is `noise_deviation`. The truth has a CRPS of 0.35 / sqrt(pi) = 0.197 in expectation.
+    """
+    x_train, y_train, clean_train = _noisy_function(1000, numpy_stream(seed, "heteroscedastic", "train"), growing=True)
+    x_test, y_test, clean_test = _noisy_function(1000, numpy_stream(FIXED, "heteroscedastic", "test"), growing=True)
+    return Source(
+        "regression", x_train, y_train, x_test, y_test, x_train.mean(0), x_train.std(0),
+        train_target_clean=clean_train, test_target_clean=clean_test,
+    )  # fmt: skip
+
+
+def true_rate(x: Tensor) -> Tensor:
+    """Return the expected count behind the source "counts", of inputs (N, 5); the last one has no effect.
+
+    Formula: exp(0.5 + x_1 - 0.7 x_2 + 0.8 sin(pi x_3) + 0.5 x_1 x_4)
+
+    Examples
+    --------
+    >>> true_rate(torch.zeros(1, 5))
+    tensor([1.6487])
+
+    """
+    return (0.5 + x[:, 0] - 0.7 * x[:, 1] + 0.8 * torch.sin(torch.pi * x[:, 2]) + 0.5 * x[:, 0] * x[:, 3]).exp()
+
+
+def counts(root: Path, seed: int) -> Source:
+    """Five inputs uniform in [-1, 1], counts with the expectation `true_rate`: 1000 to train, 1000 fixed to test.
+
+    The counts are over-dispersed: negative binomial with variance rate + 0.5 rate^2. A third of them are zero.
+    """
+    x_train, y_train, rate_train = _counted(1000, numpy_stream(seed, "counts", "train"))
+    x_test, y_test, rate_test = _counted(1000, numpy_stream(FIXED, "counts", "test"))
+    return Source(
+        "count", x_train, y_train, x_test, y_test, x_train.mean(0), x_train.std(0),
+        train_target_clean=rate_train, test_target_clean=rate_test,
     )  # fmt: skip
 
 
@@ -237,7 +282,8 @@ def mnist_lines(root: Path, seed: int) -> Source:
 SOURCES = {
     function.__name__: function
     for function in (
-        breast_cancer, cifar10, cifar100, curve, diabetes, digit_lines, digits, digits_multilabel, fashion_mnist, mnist,
+        breast_cancer, cifar10, cifar100, counts, curve, diabetes, digit_lines, digits, digits_multilabel,
+        fashion_mnist, heteroscedastic, mnist,
         mnist_lines, outliers,
     )
 } | {name: partial(points, name=name) for name in POINTS}  # fmt: skip
@@ -277,10 +323,18 @@ def _on_curve(position: Array, rng: np.random.Generator) -> Tensor:
     return torch.tensor(points + rng.normal(0, 0.3, size=points.shape), dtype=torch.float32)
 
 
-def _noisy_function(size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def _noisy_function(size: int, rng: np.random.Generator, growing: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     x = torch.tensor(rng.uniform(-3, 3, size=(size, 1)), dtype=torch.float32)
     clean = true_function(x[:, 0])
-    return x, clean + torch.tensor(rng.normal(0, 0.1, size=size), dtype=torch.float32), clean
+    deviation = noise_deviation(x[:, 0]).numpy() if growing else 0.1
+    return x, clean + torch.tensor(rng.normal(0, deviation, size=size), dtype=torch.float32), clean
+
+
+def _counted(size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    x = torch.tensor(rng.uniform(-1, 1, size=(size, 5)), dtype=torch.float32)
+    rate = true_rate(x)
+    observed = rng.poisson(rng.gamma(2.0, rate.numpy() / 2.0))  # a gamma mixture of Poissons is negative binomial
+    return x, torch.tensor(observed, dtype=torch.float32), rate
 
 
 def _from_torchvision(name: str, root: Path, mean: tuple[float, ...], std: tuple[float, ...]) -> Source:

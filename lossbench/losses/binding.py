@@ -16,16 +16,17 @@ from torch import Tensor, nn
 from lossbench.catalogue import RUN_CONTEXT, STEP_CONTEXT
 from lossbench.errors import ConfigError
 from lossbench.intervals import contains
-from lossbench.links import identity, sigmoid, sigmoids, softmax
+from lossbench.links import exponential, identity, sigmoid, sigmoids, softmax
 from lossbench.losses.declaration import Declaration, Task
 
 PER_CLASS = ("multiclass", "multilabel")
 """The tasks of losses that take an output for each class or label."""
-TASK_LINKS: dict[str, Callable[..., Tensor]] = {
+TASK_LINKS: dict[str, Callable[..., Any]] = {
     "regression": identity,
     "binary": sigmoid,
     "multiclass": softmax,
     "multilabel": sigmoids,
+    "count": exponential,
     "sequence": softmax,
 }
 
@@ -60,8 +61,8 @@ class BoundLoss:
         value = self.function(outputs, target, **{name: context[name] for name in self.step_context})
         return value if self.factor == 1.0 else self.factor * value
 
-    def link(self, outputs: Tensor) -> Tensor:
-        """Turn outputs into probabilities (N, K), or into a point prediction (N,)."""
+    def link(self, outputs: Tensor) -> Any:
+        """Turn outputs into probabilities (N, K), a point prediction (N,), or predicted distributions."""
         link = self.declaration.link
         return link(outputs, **{name: self.parameters[name] for name in context_names(link)})
 
@@ -127,6 +128,12 @@ def bind(
     """
     link = TASK_LINKS.get(task, identity)
     declaration = getattr(factory, "declaration", None) or Declaration(task, link, source="", learner=learner)
+    if declaration.task == "distributional" and declaration.link is identity:
+        raise ConfigError(
+            f"loss {getattr(factory, '__name__', factory)} must say how its outputs become a distribution: "
+            "@loss(task='distributional', learner='distributional', link=lossbench.distributions.gaussian, outputs=2, "
+            "source=...), or another link of lossbench.distributions."
+        )
     for name, value in parameters.items():
         if name in declaration.ranges and value is not None and not contains(declaration.ranges[name], value):
             raise ConfigError(f"loss.{name}={value} is out of range: allowed is {declaration.ranges[name]}.")

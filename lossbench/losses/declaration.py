@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from torch import Tensor
-
-Task = Literal["regression", "binary", "multiclass", "multilabel", "sequence", "generation"]
+Task = Literal[
+    "regression", "binary", "multiclass", "multilabel", "distributional", "count", "sequence", "generation"
+]  # fmt: skip
 Declared = TypeVar("Declared", bound=Callable[..., object])
 
 
@@ -19,7 +19,8 @@ class Declaration:
     task : str
         What its outputs predict. A multiclass loss also serves binary data, with two logits.
     link : callable
-        How its outputs become probabilities or a point prediction (`lossbench.links`).
+        How its outputs become probabilities or a point prediction (`lossbench.links`), or distributions
+        (`lossbench.distributions`).
     source : str
         Authors, year and identifier of the paper that defines it.
     problem : str
@@ -43,7 +44,7 @@ class Declaration:
     """
 
     task: Task
-    link: Callable[..., Tensor]
+    link: Callable[..., Any]
     source: str
     problem: str = ""
     head: Literal["linear", "cosine"] = "linear"
@@ -58,7 +59,7 @@ class Declaration:
 def loss(
     *,
     task: Task,
-    link: Callable[..., Tensor],
+    link: Callable[..., Any],
     source: str,
     problem: str = "",
     head: Literal["linear", "cosine"] = "linear",

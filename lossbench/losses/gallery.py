@@ -39,6 +39,8 @@ PAGES = (
     Page("Regression", "The target is a number, without outliers.", "regression", ""),
     Page("Outliers", "Regression where some targets are far off: errors or heavy tails.", "regression", "outliers"),
     Page("Imbalanced regression", "Rare targets matter as much as common ones.", "regression", "imbalance"),
+    Page("Distributional regression", "The spread of a number is predicted too.", "distributional", None),
+    Page("Counts", "The target is a number of events: 0, 1, 2 ...", "count", None),
     Page("Classification", "One of several classes, none of them rare, with labels that are right.", "multiclass", ""),
     Page("Calibration", "The probabilities must be right, and not only the class.", "multiclass", "calibration"),
     Page("Class imbalance", "Rare classes matter as much as common ones.", "multiclass", "imbalance"),
