@@ -164,7 +164,7 @@ def test_the_end_of_a_sweep_shows_cells_that_never_started(tmp_path, capsys):
         for seed in range(3):
             entry = made_up(loss, seed, 0.5 + 0.1 * seed)
             cell = SimpleNamespace(
-                path=tmp_path / "made_up" / f"{loss}-s{seed}-p", loss=loss, axes={"weighting": "none"}, key=entry["key"],
+                path=tmp_path / "made_up" / f"{loss}-s{seed}-p", loss=loss, axes={}, key=entry["key"],
                 problem=entry["problem"], name=entry["name"], resolved=entry["config"],
                 named_choices=entry["choices"], choices={"learner": "supervised"},
                 config=OmegaConf.create({**config, "seed": seed}),

@@ -12,6 +12,7 @@ from lossbench.catalogue import declared_losses, losses_for, own_choices
 from lossbench.cells import compose_cells
 from lossbench.errors import ConfigError, Killed
 from lossbench.learners import Supervised
+from lossbench.method import AXES
 from lossbench.run import run
 
 DATA = {
@@ -49,10 +50,10 @@ def test_losses_of_two_logits_serve_binary_data(cell, name, taught):
         assert predictions["probabilities"].shape == (len(predictions["target"]), 2)
 
 
-@pytest.mark.parametrize("group", ["model", "optimizer", "scheduler", "weighting", "trainer"])
+@pytest.mark.parametrize("group", ["model", "optimizer", "scheduler", "trainer", *AXES])
 def test_every_choice_composes(cell, group):
     for choice in own_choices(group):
-        data = "mnist" if group == "model" else "digits_imb"
+        data = "mnist" if group == "model" else "curve_imb" if choice == "lds" else "digits_imb"
         assert cell(f"data={data}", f"{group}={choice}").choices[group] == choice
 
 
