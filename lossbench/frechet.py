@@ -8,6 +8,7 @@ features, FID too, are other numbers.
 
 import logging
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -165,6 +166,7 @@ def classifier_features(source: str, root: str | None) -> nn.Module:
 def _classifier_cell(source: str, root: str | None) -> "Cell":
     """Compose the run that trains the classifier: LeNet, or a perceptron where the images are too small for it."""
     from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
 
     from lossbench.cells import cell_of
 
@@ -173,7 +175,8 @@ def _classifier_cell(source: str, root: str | None) -> "Cell":
     lines = [f"data={source}", "loss=cross_entropy", "optimizer=adam", "scheduler=constant", *model, *ALONE]
     if root is not None:
         lines.append(f"data.root={root}")
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    in_a_job = GlobalHydra.instance().is_initialized()  # Hydra's own launcher runs it, which knows the folder already
+    with nullcontext() if in_a_job else initialize_config_dir(str(CONF), version_base="1.3"):
         return cell_of(compose("config", lines, return_hydra_config=True))
 
 

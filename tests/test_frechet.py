@@ -8,6 +8,7 @@ from scipy.linalg import sqrtm
 from lossbench import frechet
 from lossbench.build import build_data
 from lossbench.frechet import Frechet, Gaussian, classifier_features, frechet_distance, frechet_of
+from lossbench.record import read_all
 
 
 def gaussian(dimensions: int, seed: int, rank: int | None = None) -> Gaussian:
@@ -113,3 +114,11 @@ def test_the_distance_of_a_fit_falls(digits, cell):
     entry = run(cell("loss=vae_bernoulli", "data=digits", "trainer.max_epochs=12", "learner.network.latents=8"))
     distances = [row["test/frechet"] for row in entry["history"]]
     assert np.isfinite(distances).all() and distances[-1] < 0.7 * distances[0]
+
+
+def test_a_single_run_of_the_command_line_has_it(lossbench, tmp_path):
+    words = ["loss=vae_bernoulli", "data=digits", "trainer.max_epochs=1", "tracking=none"]
+    result = lossbench(*words, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert result.returncode == 0, result.stderr
+    (entry,) = (entry for _, entry in read_all(tmp_path / "outputs"))
+    assert entry["metrics"]["last"]["test/frechet"] > 0
