@@ -60,7 +60,7 @@ def collapse(path: Tensor, blank: int) -> Tensor:
     kept = changed & (path != blank) & (path != PADDING)
     order = (~kept).to(torch.uint8).argsort(dim=1, stable=True)
     labels = torch.where(kept.gather(1, order), path.gather(1, order), PADDING)
-    return labels[:, : max(1, int(kept.sum(1).max()))]
+    return labels[:, : max(1, int(kept.sum(1).max()))].clone()
 
 
 def beam_search(log_posteriors: Tensor, input_lengths: Tensor, width: int) -> Tensor:
@@ -102,7 +102,7 @@ def beam_search(log_posteriors: Tensor, input_lengths: Tensor, width: int) -> Te
                 for new, old in zip(longer, beams, strict=True)
             )
         )
-    return beams.prefix[:, 0, : max(1, int(beams.length[:, 0].max()))]
+    return beams.prefix[:, 0, : max(1, int(beams.length[:, 0].max()))].clone()  # not a view, which keeps all beams
 
 
 class _Beams(NamedTuple):

@@ -1,5 +1,7 @@
 """Pictures of lines: the posteriors of each loss for the same lines, and the share of blank frames."""
 
+from matplotlib.figure import Figure
+
 from lossbench.compare.analysis import Analysis
 from lossbench.compare.drawing import (
     OVERLAID,
@@ -31,11 +33,11 @@ def posteriors(analysis: Analysis) -> list[Picture]:
     seed, found = _of_one_seed(analysis, name)
     if not found:
         return []
-    import matplotlib.figure
-
     shown = dict(list(found.items())[:MOST_LOSSES])
-    figure = matplotlib.figure.Figure(figsize=(WIDTH, 0.75 + 1.15 * len(shown)), layout="constrained")
-    grid = figure.subplots(len(shown) + 1, LINES, sharey="row", squeeze=False, height_ratios=[0.55, *[1] * len(shown)])
+    figure = Figure(figsize=(WIDTH, 0.75 + 1.15 * len(shown)), layout="constrained")
+    grid = figure.subplots(
+        len(shown) + 1, LINES, sharex="col", sharey="row", squeeze=False, height_ratios=[0.55, *[1] * len(shown)]
+    )
     first = next(iter(shown.values()))
     for line in range(LINES):
         frames = int((first["alignment"][line] >= 0).sum())
@@ -84,6 +86,8 @@ def blank_share(analysis: Analysis) -> list[Picture]:
     for k, (label, (epochs, values)) in enumerate(curves.items()):
         axes = grid[0] if overlaid else grid[k]
         draw_band(axes, epochs, values, analysis.options.confidence, color[label], label)
+        if overlaid and k:
+            axes.lines[-1].set_dashes((4, k))  # losses that read alike lie on each other
         if not overlaid:
             title_panel(axes, label, columns_of(grid))
     for axes in grid:

@@ -46,7 +46,7 @@ def words(metric: str) -> str:
 
 _UPPER = (
     "nll", "ece", "auroc", "mae", "rmse", "r2", "ae", "f1", "f0.5", "f2", "fdr", "fnr", "fpr", "npv", "mcc", "mce",
-    "ap", "aurc", "auprc", "crps", "d2", "elbo", "kl", "mape", "mmd", "mse", "nrmse", "smape", "wmape",
+    "ap", "aurc", "auprc", "cer", "crps", "d2", "elbo", "kl", "mape", "mmd", "mse", "nrmse", "smape", "wer", "wmape",
 )  # fmt: skip
 _WORDS = {
     **{word: word.upper() for word in _UPPER}, "brier": "Brier", "cohen": "Cohen", "g": "G", "kendall": "Kendall",

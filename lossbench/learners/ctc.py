@@ -70,9 +70,9 @@ class CTC(Learner):
             "blank_share": ((best == blank) & within).sum(1) / frames,
             "frame_accuracy": ((best == alignment) & within).sum(1) / frames,
             "index": together["index"],
-            "images": together["images"][:SHOWN, 0].float(),
-            "posteriors": posteriors[:SHOWN],
-            "alignment": alignment[:SHOWN],
+            "images": together["images"][:SHOWN, 0].float().clone(),  # a view would keep all lines in the checkpoint
+            "posteriors": posteriors[:SHOWN].clone(),
+            "alignment": alignment[:SHOWN].clone(),
         }
 
     def metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
