@@ -6,6 +6,7 @@ so that checks, errors and listings answer at once; a test compares them with th
 
 import ast
 import importlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -132,6 +133,12 @@ def losses_for(task: str) -> list[str]:
     """Return the names of the losses that serve a task of data."""
     targets = {name: facts_of(default_parameters(name)["_target_"]) for name in loss_names()}
     return [name for name, facts in targets.items() if facts is not None and facts.task in SERVES[task]]
+
+
+def data_for(task: str) -> list[str]:
+    """Return the names of the data that lossbench brings whose own task this is."""
+    texts = {name: (CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8") for name in own_choices("data")}
+    return [name for name, text in texts.items() if re.search(rf"^  task: .*\b{task}\b", text, re.MULTILINE)]
 
 
 def default_parameters(name: str) -> dict[str, Any]:

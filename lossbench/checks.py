@@ -14,6 +14,7 @@ from lossbench import CONF
 from lossbench.catalogue import (
     SERVES,
     LossFacts,
+    data_for,
     default_parameters,
     facts_of,
     hyperparameters,
@@ -220,9 +221,11 @@ def _check_terms(cell: Cell, facts: LossFacts, node: dict[str, Any]) -> None:
 def _check_task_of_loss(cell: Cell, facts: LossFacts, said: str) -> None:
     task = cell.config.data.task
     if facts.task not in SERVES[task]:
+        fitting = data_for(facts.task)
         raise ConfigError(
             f"{said} is for {facts.task}, but data={cell.data} is {task}. "
-            f"Losses that serve {task}: {', '.join(losses_for(task))}."
+            + (f"Data of that task: {', '.join(fitting)}. " if fitting else "")
+            + f"Losses that serve {task}: {', '.join(losses_for(task))}."
         )
 
 

@@ -66,6 +66,11 @@ def test_losses_need_a_test_set(cell):
         run(cell("data._target_=tests.test_foreign_data.WithoutTest"))
 
 
+def test_lines_need_an_alignment(cell):
+    with pytest.raises(ConfigError, match="alignment of each line, which data=Own can't give"):
+        run(cell("data=digit_lines", "data._target_=tests.test_foreign_data.Own", "loss=ctc"))
+
+
 def test_other_classes_are_refused(cell):
     with pytest.raises(ConfigError, match="not a LightningDataModule"):
         run(cell("data._target_=torch.nn.Linear"))

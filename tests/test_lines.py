@@ -189,7 +189,7 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(cell, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (["loss=ctc", "data=digits"], "loss=ctc is for sequence, but data=digits is multiclass"),
+        (["loss=ctc", "data=digits"], "but data=digits is multiclass. Data of that task: digit_lines, mnist_lines. "),
         (["loss=focal", "data=digit_lines"], "Losses that serve sequence: ctc, ctc_confidence_penalty, ctc_entropy"),
         (["loss=ctc", "data=digit_lines", "model=lenet"], "model=lenet: model is for what predicts and compares"),
         (["loss=ctc", "data=digit_lines", "learner=supervised"], "loss=ctc is learned by learner=ctc"),

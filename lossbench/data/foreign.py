@@ -34,6 +34,11 @@ class ForeignDataModule(pl.LightningDataModule):
 
     def __init__(self, module: pl.LightningDataModule, task: str) -> None:
         super().__init__()
+        if task == "sequence":
+            raise ConfigError(
+                f"data.task=sequence needs the alignment of each line, which data={type(module).__name__} "
+                "can't give: its loaders give pairs (inputs, target). Use data=digit_lines or mnist_lines."
+            )
         module.prepare_data()
         module.setup("fit")
         module.setup("test")
