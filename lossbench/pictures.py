@@ -130,7 +130,7 @@ def _intervals(axes: Axes, test: dict[str, Any]) -> None:
         axes.plot([target.min(), target.max()], [target.min(), target.max()], color="black", linewidth=0.8)
         axes.set(xlabel="target", ylabel="prediction", title="test set: median, 90 % interval")
     axes.grid(alpha=0.3)
-    beside = axes.figure.add_axes((0.71, 0.3, 0.27, 0.27 * WIDTH / HEIGHT))
+    beside = axes.figure.add_axes((0.72, 0.3, 0.24, 0.24 * WIDTH / HEIGHT))
     beside.plot([0, 1], [0, 1], color="black", linewidth=0.8)
     beside.plot(levels, (target[:, None] <= quantiles).mean(0), color=COLORS["test"])
     beside.set(xlabel="level", ylabel="targets below", title="calibration", xlim=(0, 1), ylim=(0, 1))
