@@ -28,6 +28,7 @@ STEP_CONTEXT = frozenset(
         *("epoch", "features", "index", "inputs"),
         *("alignment", "input_lengths", "target_lengths"),  # of sequences
         *("log_variance", "mean"),  # of codes
+        "signal_to_noise",  # of what is denoised
         "teacher_logits",  # of distillation
         *("gradient_norm", "player", "real_gradient_norm"),  # of adversaries
     }

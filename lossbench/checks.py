@@ -60,7 +60,9 @@ RANGES = {
     "learner.beam_width": "[1, inf)",
     "learner.critic_steps": "[1, inf)",
     "learner.evaluated_samples": "[2, inf)",
+    "learner.network.blocks": "[0, inf)",
     "learner.network.latents": "[1, inf)",
+    "learner.steps": "[1, inf)",
     "mixup.alpha": "(0, inf)",
     "model.head_scale": "(0, inf)",
     "optimizer.lr": "(0, inf)",
@@ -303,7 +305,13 @@ def _check_task(cell: Cell) -> None:
     classes, numbers = task in ("binary", "multiclass"), task in ("distributional", "regression")
     _check_metrics(cell)
     if data.get("source") in INPUT_SHAPES:
-        require_fit(str(cell.config.model["_target_"]).rpartition(".")[2], INPUT_SHAPES[data.source])
+        shape = INPUT_SHAPES[data.source]
+        require_fit(str(cell.config.model["_target_"]).rpartition(".")[2], shape)
+        if cell.choices["learner"] == "vae" and len(shape) != 3:
+            raise ConfigError(
+                f"loss={cell.loss} is for images in 0..1, but data={cell.data} has inputs of shape {shape}. "
+                "For points: denoise_mse, flow_matching, or the loss of a GAN."
+            )
     if not classes and cell.config.model.get("head") == "cosine":
         raise ConfigError(f"model.head=cosine needs classes, but data={cell.data} is {task}. Use linear or auto.")
     if task not in BASELINE and cell.config.optimizer.get("calibrate") == "gradient":

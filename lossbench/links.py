@@ -59,3 +59,13 @@ def dirichlet_mean(outputs: Tensor) -> Tensor:
 def pixel_means(outputs: Tensor) -> Tensor:
     """Turn outputs of any shape into the means of pixels in [0, 1]."""
     return outputs.sigmoid()
+
+
+def predicted_noise(outputs: Tensor) -> Tensor:
+    """Return the outputs as the noise in a sample, which is learned on the path of denoising diffusion."""
+    return outputs
+
+
+def predicted_velocity(outputs: Tensor) -> Tensor:
+    """Return the outputs as the direction from noise to a sample, which is learned on the straight path."""
+    return outputs

@@ -12,6 +12,7 @@ MONITOR = {
     "count": "poisson_deviance",
     "vae": "neg_elbo",
     "gan": "sliced_wasserstein",
+    "denoising": "sliced_wasserstein",
 }
 """The metric of each task that picks the best validation epoch."""
 
@@ -24,6 +25,9 @@ BASELINE = {
 }
 """The plain loss of each task of losses, by which others are calibrated: it takes the same outputs and targets."""
 
+_OF_SAMPLES = [
+    "sliced_wasserstein", "frechet", "modes_covered", "good_samples", "mmd", "mode_kl", "diversity", "collapsed",
+]  # fmt: skip
 COLUMNS = {
     "regression": ["mae", "rmse", "median_ae", "r2", "mae_balanced", "mae_few", "mae_observed"],
     "binary": ["balanced_accuracy", "accuracy", "macro_f1", "auroc", "nll", "brier", "ece"],
@@ -31,9 +35,10 @@ COLUMNS = {
     "multilabel": ["map", "macro_f1", "micro_f1", "hamming_accuracy", "subset_accuracy", "nll", "ece"],
     "sequence": ["cer", "cer_beam", "wer", "exact_line", "nll", "frame_accuracy"],
     "vae": ["neg_elbo", "reconstruction", "kl", "active_units", "mse", "frechet"],
-    "gan": ["sliced_wasserstein", "modes_covered", "good_samples", "mmd", "mode_kl", "diversity", "collapsed"],
     "distributional": ["crps", "nll", "calibration_error", "coverage_error_90", "width_90", "mae", "rmse"],
     "count": ["poisson_deviance", "d2", "mae", "rmse", "mae_observed", "r2"],
+    "gan": _OF_SAMPLES,
+    "denoising": _OF_SAMPLES,
 }
 """The metrics that a printed table shows, the first one being what it is sorted by."""
 
@@ -71,7 +76,8 @@ METRICS = {
     "count": ["d2", *_NUMBERS, "poisson_deviance"],
     "sequence": ["cer", "cer_beam", "exact_line", "frame_accuracy", "nll", "wer"],
     "vae": ["active_units", "frechet", "kl", "mse", "neg_elbo", "reconstruction"],
-    "gan": ["collapsed", "diversity", "good_samples", "mmd", "mode_kl", "modes_covered", "sliced_wasserstein"],
+    "gan": _OF_SAMPLES,
+    "denoising": _OF_SAMPLES,
 }
 """The metrics that a task can be sorted or monitored by; there is also the recall of each class: `recall/0` ..."""
 

@@ -1,9 +1,15 @@
 """Metrics of generative models, the same for every loss."""
 
+from typing import TYPE_CHECKING
+
 import torch.nn.functional as F
 from torch import Tensor
 
 from lossbench.losses.vae import kl_divergence
+from lossbench.metrics_points import sample_metrics
+
+if TYPE_CHECKING:
+    from lossbench.learners.learner import Problem
 
 SMALLEST_CHANCE = 1e-7
 """A pixel's mean is held so far from 0 and 1: one that is wrong with certainty costs 16 nats, and not all."""
@@ -46,3 +52,27 @@ def active_units(mean: Tensor) -> float:
 
     """
     return float((mean.double().var(0, correction=0) > ACTIVE).sum())
+
+
+def compare_samples(samples: Tensor, real: Tensor, part: str, problem: "Problem") -> dict[str, float]:
+    """Compare as many generated samples as held-out ones: `metrics_points.sample_metrics`, and `frechet` of images.
+
+    Parameters
+    ----------
+    samples, real : Tensor
+        Images in 0..1 or points, shape (N, ...).
+    part : str
+        The part that the held-out ones are from.
+    problem : Problem
+        What is known of the data.
+
+    Returns
+    -------
+    dict of str to float
+        Empty where a sample is not finite.
+
+    """
+    if not samples.isfinite().all():
+        return {}
+    metrics = sample_metrics(samples, real, problem.modes)
+    return metrics if problem.frechet is None else {**metrics, "frechet": problem.frechet.distance(part, samples)}

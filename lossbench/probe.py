@@ -100,10 +100,22 @@ def _to_oppose(loss: BoundLoss, num_classes: int | None, samples: int, generator
     return fake_scores, real_scores, context
 
 
+def _to_denoise(loss: BoundLoss, num_classes: int | None, samples: int, generator: torch.Generator) -> MadeUp:
+    outputs, noise, inputs = torch.randn(3, samples, 1, 4, 4, generator=generator)
+    context = {
+        "epoch": 0,
+        "index": torch.arange(samples),
+        "inputs": inputs,
+        "signal_to_noise": (3 * torch.randn(samples, generator=generator)).exp(),
+    }
+    return outputs, noise, context
+
+
 MADE_UP: dict[str, Callable[[BoundLoss, int | None, int, torch.Generator], MadeUp]] = {
     "ctc": _lines,
     "distributional": _to_compare,
     "gan": _to_oppose,
+    "denoising": _to_denoise,
     "supervised": _to_compare,
     "vae": _to_encode,
 }

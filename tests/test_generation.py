@@ -150,6 +150,10 @@ def test_a_convolution_that_does_not_fit_is_told():
             ["loss=vae_bernoulli", "data=breast_cancer"],
             "vae_bernoulli is for generation, but data=breast_cancer is binary",
         ),
+        (
+            ["loss=vae_bernoulli", "data=gaussians8"],
+            r"for images.* data=gaussians8 has inputs of shape \(2,\)",
+        ),
         (["loss=vae_bernoulli", "data=digits", "model=lenet"], "model is for what predicts"),
         (["loss=vae_bernoulli", "data=digits", "weighting=drw"], "weighting"),
         (["loss=vae_bernoulli", "data=digits", "learner=supervised"], "learned by learner=vae"),

@@ -32,6 +32,7 @@ BASELINES = (
     "multilabel_bce",
     "vae_bernoulli",
     "non_saturating",
+    "denoise_mse",
 )
 """The first of these that was run is the baseline, unless one is named."""
 

@@ -1,5 +1,6 @@
 """Learners: one Lightning module for each way of learning."""
 
+from lossbench.learners.denoising import Denoising as Denoising
 from lossbench.learners.gan import GAN as GAN
 from lossbench.learners.learner import Learner as Learner
 from lossbench.learners.learner import Problem as Problem

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lossbench.learners.generative import FIXED, as_pixels
+from lossbench.learners.generative import FIXED, as_pixels, in_units
 from lossbench.learners.learner import Learner, Predictions
 from lossbench.learners.supervised import in_full_precision
-from lossbench.metrics_points import sample_metrics
+from lossbench.metrics_generation import compare_samples
 from lossbench.streams import torch_stream
 
 SHOWN_POINTS, SHOWN_IMAGES = 500, 20
@@ -167,9 +167,7 @@ class GAN(Learner):
     def metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
         """Compare the samples with the held-out ones."""
         samples, real = (in_units(predictions[name]) for name in ("samples", "real"))
-        if not samples.isfinite().all():
-            return {}
-        return sample_metrics(samples, real, self.problem.modes)
+        return compare_samples(samples, real, part, self.problem)
 
     def snapshot(self) -> Predictions:
         """Return some samples; for points also the score of the critic on a grid that spans the data."""
@@ -190,8 +188,3 @@ def gradient_norm(network: Any, points: Tensor) -> Tensor:
     points = points.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(network.score(points).sum(), points, create_graph=True)
     return in_full_precision(gradient).flatten(1).norm(dim=1)
-
-
-def in_units(values: Tensor) -> Tensor:
-    """Return what `as_pixels` made in 0..1 again."""
-    return values / 255 if values.dtype == torch.uint8 else values

@@ -11,9 +11,9 @@ from lossbench.streams import torch_stream
 
 FIXED = 0
 """The seed of the noise of evaluations: the same for all losses, seeds and epochs."""
-SAMPLES, KEPT = 2000, 64
-"""So many samples are measured at each evaluation, and so many of them, and of all images, are kept."""
-SHOWN_SAMPLES, SHOWN_IMAGES = 20, 10
+KEPT = 64
+"""So many samples, and images of the data, are kept of an evaluation."""
+SHOWN_SAMPLES, SHOWN_POINTS, SHOWN_IMAGES = 20, 500, 10
 """So many of them are kept of every evaluation, to see how they change."""
 
 
@@ -21,10 +21,19 @@ class Generative(Learner):
     """Train a network from which samples are drawn.
 
     A way of learning says how samples are drawn (`sample`), and in `predictions` what is kept beside them.
+
+    Parameters
+    ----------
+    evaluated_samples : int
+        So many samples are drawn and measured at each evaluation.
+    **common
+        As for every `Learner`.
+
     """
 
-    def __init__(self, **common: Any) -> None:
+    def __init__(self, evaluated_samples: int, **common: Any) -> None:
         super().__init__(**common)
+        self.evaluated_samples = evaluated_samples
         self.samples = torch.empty(0)
 
     @abstractmethod
@@ -34,13 +43,7 @@ class Generative(Learner):
     def on_validation_epoch_start(self) -> None:
         """Draw the samples of this evaluation."""
         super().on_validation_epoch_start()
-        self.samples = self.sample(SAMPLES, torch_stream(FIXED, "samples")).cpu()
-
-    def sample_metrics(self, part: str) -> dict[str, float]:
-        """Compare the samples of this evaluation with the data of a part."""
-        if self.problem.frechet is None:
-            return {}
-        return {"frechet": self.problem.frechet.distance(part, self.samples)}
+        self.samples = self.sample(self.evaluated_samples, torch_stream(FIXED, "samples")).cpu()
 
     def predictions(self, together: Predictions) -> Predictions:
         """Keep a few samples, and of the images and their reconstructions as many; all other tensors whole."""
@@ -52,10 +55,16 @@ class Generative(Learner):
         if self.last is None:
             return {}
         test = self.last["test"]
-        counts = {"samples": SHOWN_SAMPLES, "reconstructions": SHOWN_IMAGES}
+        samples = SHOWN_SAMPLES if test["samples"].ndim > 2 else SHOWN_POINTS
+        counts = {"samples": samples, "reconstructions": SHOWN_IMAGES}
         return {name: test[name][:count] for name, count in counts.items() if name in test}
 
 
 def as_pixels(values: Tensor) -> Tensor:
     """Return images in 0..1 as uint8 to keep them small; what is no image, (N, F), as it is."""
     return (255 * values.clamp(0, 1)).round().to(torch.uint8) if values.ndim > 2 else values
+
+
+def in_units(values: Tensor) -> Tensor:
+    """Return what `as_pixels` made in 0..1 again."""
+    return values / 255 if values.dtype == torch.uint8 else values

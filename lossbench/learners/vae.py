@@ -21,7 +21,7 @@ class VAE(Generative):
     Parameters
     ----------
     **common
-        As for every `Learner`; the network has `encode`, `decode` and the width `latents` of a code.
+        As for every `Generative`; the network has `encode`, `decode` and the width `latents` of a code.
 
     """
 
@@ -86,4 +86,6 @@ class VAE(Generative):
         names = ("neg_elbo", "reconstruction", "kl", "mse")
         metrics = {name: float(predictions[name].double().mean()) for name in names}
         metrics["active_units"] = active_units(predictions["mean"])
-        return metrics | self.sample_metrics(part)
+        if self.problem.frechet is not None:
+            metrics["frechet"] = self.problem.frechet.distance(part, self.samples)
+        return metrics
