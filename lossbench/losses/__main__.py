@@ -344,7 +344,7 @@ def _stacked(above: str | Text, below: str) -> Text:
 
 
 def _told(entry: Entry, separator: str) -> str:
-    told = {}
+    told: dict[str, Any] = {}
     for key, value in (entry.parameters or {}).items():
         told |= {f"{key}.{inner}": each for inner, each in value.items()} if isinstance(value, dict) else {key: value}
     return separator.join(f"{key}={yaml_value(value)}" for key, value in told.items())
