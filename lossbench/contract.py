@@ -6,106 +6,23 @@ docstring is the rule itself. A new rule is a new function in `POINTS`.
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from lossbench.catalogue import RUN_CONTEXT, STEP_CONTEXT, LossFacts
+from lossbench.catalogue import RUN_CONTEXT, STEP_CONTEXT
 from lossbench.distributions import LEVELS, Predictive
 from lossbench.errors import ConfigError
 from lossbench.intervals import contains
-from lossbench.losses.binding import PER_CLASS, BoundLoss, bind, context_names
-from lossbench.losses.declaration import Declaration, Task
+from lossbench.losses.binding import PER_CLASS, BoundLoss
 from lossbench.probe import check_shape, made_up
+from lossbench.subject import CLASS_COUNTS, Subject
 
-CLASS_COUNTS = (100, 30, 10, 3)
 SAMPLES = 12
 SECTIONS = ("Parameters", "Returns", "References", "Examples")
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A loss under examination.
-
-    Parameters
-    ----------
-    name : str
-        Its YAML's name, or the name of its function.
-    factory : callable
-        The loss function, or the `nn.Module` class.
-    parameters : mapping or None
-        The hyper-parameters of its YAML; None for a loss without one.
-    search : mapping
-        The search ranges of its YAML.
-    task : str
-        The task that a loss without a declaration is taken to serve.
-    in_catalogue : bool
-        Whether it is a loss of lossbench, for which all points count.
-
-    """
-
-    name: str
-    factory: Callable[..., Any]
-    parameters: Mapping[str, Any] | None = None
-    search: Mapping[str, Any] = field(default_factory=dict)
-    task: Task = "multiclass"
-    in_catalogue: bool = False
-
-    @property
-    def declaration(self) -> Declaration | None:
-        """What its decorator says, if it has one."""
-        declaration: Declaration | None = getattr(self.factory, "declaration", None)
-        return declaration
-
-    @property
-    def facts(self) -> LossFacts:
-        """What it says of itself, read from the imported object; empty where it says nothing."""
-        said: dict[str, Any] = {"task": "", "link": "", "source": ""}
-        if self.declaration is not None:
-            outputs = self.declaration.outputs
-            said = {
-                **vars(self.declaration),
-                "link": getattr(self.declaration.link, "__name__", ""),
-                "outputs": outputs if isinstance(outputs, int) else outputs.__name__,
-            }
-        forward = getattr(self.factory, "forward", None)
-        calls = [self.factory] if forward is None else [self.factory, forward]
-        needs = [name for call in calls for name in context_names(call) if name not in (self.parameters or {})]
-        return LossFacts(
-            name=self.name,
-            family=self.factory.__module__.rpartition(".")[2],
-            needs=tuple(needs),
-            memory=_remembers(self.factory),
-            docstring=inspect.cleandoc(self.factory.__doc__ or ""),
-            **said,
-        )
-
-    @property
-    def bound_task(self) -> Task:
-        """The task it declares, or else the one it is taken to serve."""
-        return self.task if self.declaration is None else self.declaration.task
-
-    def bind(self, **changes: Any) -> BoundLoss:
-        """Bind it to its hyper-parameters and to a made-up run, both with changes; always with the same seed."""
-        counts = list(CLASS_COUNTS[:2] if self.bound_task == "binary" else CLASS_COUNTS)
-        context: dict[str, Any] = {"max_epochs": 10, "num_samples": sum(counts), "num_features": 4}
-        context["train_size"] = sum(counts)
-        if self.bound_task in ("binary", *PER_CLASS):
-            context |= {"class_counts": counts, "num_classes": len(counts)}
-        own = {key: value for key, value in changes.items() if key not in RUN_CONTEXT}
-        context |= {key: value for key, value in changes.items() if key in RUN_CONTEXT}
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            return bind(self.factory, {**(self.parameters or {}), **own}, context, self.task)
-
-
-def _remembers(factory: Callable[..., Any]) -> bool:
-    """Tell whether a loss is a module that keeps a buffer from step to step."""
-    made = [vars(each).get("__init__") for each in inspect.getmro(factory)] if inspect.isclass(factory) else []
-    return any("register_buffer" in init.__code__.co_names for init in made if inspect.isfunction(init))
 
 
 LINKED = ("binary", "count", "distributional", "multiclass", "multilabel", "regression")

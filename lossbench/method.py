@@ -144,8 +144,8 @@ def _facts_of(cell: "Cell", target: str) -> LossFacts:
     task = str(cell.config.data.task)
     facts = facts_of(target)
     if facts is None:
-        from lossbench.contract import Subject
         from lossbench.losses.binding import TASK_LINKS
+        from lossbench.subject import Subject
 
         facts = Subject(cell.loss, locate(target), task=task).facts  # type: ignore[arg-type]
         facts = facts if facts.link else replace(facts, link=TASK_LINKS[task].__name__)

@@ -10,11 +10,12 @@ from torch.nn import functional as F
 
 from lossbench import CONF, contract, links
 from lossbench.catalogue import declared_losses, hyperparameters, locate, loss_names
-from lossbench.contract import Subject, examine, points_for
+from lossbench.contract import examine, points_for
 from lossbench.errors import ConfigError
 from lossbench.intervals import contains
 from lossbench.losses import bind, load_loss, loss
 from lossbench.losses.binding import PER_CLASS, context_names
+from lossbench.subject import Subject
 
 LOSSES = loss_names()
 

@@ -7,13 +7,14 @@ import torch.nn.functional as F
 from scipy.special import expit, softmax
 from torchvision.ops import sigmoid_focal_loss
 
-from lossbench.contract import Subject, examine
+from lossbench.contract import examine
 from lossbench.losses.classification import bce, label_smoothing
 from lossbench.losses.focusing import asymmetric_single_label, binary_asymmetric, ovr_asymmetric
 from lossbench.losses.gradient_density import ghm_c, ovr_ghm_c
 from lossbench.losses.imbalance import focal
 from lossbench.losses.reweighted import class_balanced_bce, class_balanced_focal, group_dro, influence_balanced
 from lossbench.losses.sigmoid import ovr_bce
+from lossbench.subject import Subject
 from tests.test_losses_reference import COUNTS, assert_same_loss, value_and_gradient
 
 # Effective-number weights of 100, 10 and 1 samples at beta 0.9999, computed apart.

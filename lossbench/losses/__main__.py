@@ -21,7 +21,7 @@ from lossbench.errors import ConfigError, nearest
 from lossbench.losses.gallery import search_range, write_gallery, yaml_value
 
 if TYPE_CHECKING:
-    from lossbench.contract import Subject
+    from lossbench.subject import Subject
 
 USAGE = """\
 python -m lossbench.losses                         list every loss
@@ -301,7 +301,7 @@ def _facts(entry: Entry, options: dict[str, str] | None = None) -> LossFacts:
 
 
 def _subject(entry: Entry, options: dict[str, str]) -> "Subject":
-    from lossbench.contract import Subject
+    from lossbench.subject import Subject
 
     task: Any = options.get("task", "multiclass")
     factory = locate(entry.target)
