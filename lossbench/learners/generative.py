@@ -47,7 +47,7 @@ class Generative(Learner):
 
     def predictions(self, together: Predictions) -> Predictions:
         """Keep a few samples, and of the images and their reconstructions as many; all other tensors whole."""
-        few = {name: together[name][:KEPT] for name in ("images", "reconstructions") if name in together}
+        few = {name: together[name][:KEPT] for name in together if name in ("images", "reconstructions")}
         return {**together, **few, "samples": as_pixels(self.samples[:KEPT])}
 
     def snapshot(self) -> Predictions:

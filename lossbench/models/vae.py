@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -83,7 +84,7 @@ class VAEConv(nn.Module):
         self.latents = latents
         few, many = channels
         smallest = (many, input_shape[1] // 4, input_shape[2] // 4)
-        half = {"kernel_size": 4, "stride": 2, "padding": 1}
+        half: dict[str, Any] = {"kernel_size": 4, "stride": 2, "padding": 1}
         self.encoder = nn.Sequential(
             nn.Conv2d(input_shape[0], few, **half), nn.ReLU(), nn.Conv2d(few, many, **half), nn.ReLU(), nn.Flatten()
         )
