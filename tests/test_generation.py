@@ -6,6 +6,9 @@ import torch
 
 from lossbench import record
 from lossbench.build import build_data
+from lossbench.compare.analysis import Options, analyse
+from lossbench.compare.pictures_generation import generated
+from lossbench.compare.records import comparisons, read_outputs
 from lossbench.errors import ConfigError, Killed
 from lossbench.learners import Learner
 from lossbench.models import VAEMLP, VAEConv
@@ -174,6 +177,22 @@ def test_the_convolutional_network_is_a_choice(cell):
     made = cell("loss=vae_bernoulli", "data=digits", "learner/network=vae_conv", "trainer.max_epochs=1")
     assert run(made)["status"] == "finished"
     assert record.read(made.path)["choices"]["learner/network"] == "vae_conv"
+
+
+def test_a_report_shows_samples_and_reconstructions_of_every_loss(cell, tmp_path):
+    for loss in ("vae_bernoulli", "vae_l1"):
+        for seed in (0, 1):
+            run(cell(f"loss={loss}", f"seed={seed}", *SHORT))
+    (found,) = comparisons(read_outputs(tmp_path))
+    analysis = analyse(found, Options())
+    assert (analysis.metric, analysis.baseline) == ("neg_elbo", "vae_bernoulli")
+    pictures = generated(analysis)
+    assert [picture.name for picture in pictures] == ["samples", "reconstructions"]
+    assert len(pictures[0].figure.axes) == 2 and "seed 0" in pictures[0].caption
+    (axes,) = pictures[1].figure.axes
+    assert axes.get_yticklabels()[0].get_text() == "test images"
+    assert axes.images[0].get_array().shape == (3 * 10, 10 * 10)
+    assert analyse(found, Options(metric="frechet")).counted
 
 
 def test_a_mosaic_has_every_image_at_its_place():

@@ -52,12 +52,13 @@ def _samples(samples: dict[str, Array], told: str) -> Picture:
 def _reconstructions(pairs: dict[str, Arrays], told: str) -> Picture:
     rows = [next(iter(pairs.values()))["images"][:IMAGES]]
     rows += [found["reconstructions"][:IMAGES] for found in pairs.values()]
-    figure, (axes,) = panels(1, 0.4 + 0.62 * len(rows))
+    figure, (axes,) = panels(1, 0.1 + 0.7 * len(rows))
     axes.imshow(mosaic(rows), cmap="gray", vmin=0, vmax=255)
     axes.set_xticks([])
     places = (np.arange(len(rows)) + 0.5) * (rows[0].shape[-2] + 2)
     axes.set_yticks(places, ["test images", *pairs], fontsize=8.5)
     axes.tick_params(length=0)
+    axes.set_anchor("E")
     axes.spines[:].set_visible(False)
     caption = f"The first test images and what each loss makes of their codes ({told})."
     return Picture("reconstructions", "Reconstructions", caption, figure)

@@ -51,7 +51,7 @@ _UPPER = (
 _WORDS = {
     **{word: word.upper() for word in _UPPER}, "brier": "Brier", "cohen": "Cohen", "g": "G", "kendall": "Kendall",
     "map": "mAP", "neg": "negative", "ovo": "one-vs-one", "spearman": "Spearman", "top5": "top-5",
-    "wasserstein": "Wasserstein",
+    "frechet": "Fréchet distance", "wasserstein": "Wasserstein",
 }  # fmt: skip
 
 
