@@ -179,6 +179,12 @@ def test_the_convolutional_network_is_a_choice(cell):
     assert record.read(made.path)["choices"]["learner/network"] == "vae_conv"
 
 
+@pytest.mark.parametrize(("loss", "network"), [("vae_l1", "denoising_mlp"), ("denoise_mse", "vae_mlp")])
+def test_the_network_of_another_learner_is_refused(cell, loss, network):
+    with pytest.raises(ConfigError, match=r"has no \w+.* which learner=.* needs"):
+        run(cell(f"loss={loss}", "data=digits", f"learner/network={network}"))
+
+
 def test_a_report_shows_samples_and_reconstructions_of_every_loss(cell, tmp_path):
     for loss in ("vae_bernoulli", "vae_l1"):
         for seed in (0, 1):

@@ -123,6 +123,8 @@ class Denoising(Generative):
 
     """
 
+    needs = ("input_shape",)
+
     def __init__(self, steps: int, **common: Any) -> None:
         super().__init__(**common)
         self.steps = steps

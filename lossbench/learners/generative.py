@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lossbench.errors import ConfigError
 from lossbench.learners.learner import Learner, Predictions
 from lossbench.streams import torch_stream
 
@@ -31,8 +32,17 @@ class Generative(Learner):
 
     """
 
+    needs: tuple[str, ...] = ()
+    """What the network must have."""
+
     def __init__(self, evaluated_samples: int, **common: Any) -> None:
         super().__init__(**common)
+        kind = type(self).__name__.lower()
+        if missing := [name for name in self.needs if not hasattr(self.network, name)]:
+            raise ConfigError(
+                f"learner.network={type(self.network).__name__} has no {' or '.join(missing)}, which learner={kind} "
+                f"needs. Use a network of its own: learner/network={kind}_..."
+            )
         self.evaluated_samples = evaluated_samples
         self.samples = torch.empty(0)
 

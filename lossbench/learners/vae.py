@@ -25,6 +25,8 @@ class VAE(Generative):
 
     """
 
+    needs = ("encode", "decode", "latents")
+
     def __init__(self, **common: Any) -> None:
         super().__init__(**common)
         self._draws = torch.Generator()
