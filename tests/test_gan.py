@@ -46,10 +46,14 @@ def test_the_generators_part_keeps_the_contract_too(name, point):
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_every_loss_moves_the_generator_towards_the_data(cell, name):
-    entry = run(cell(*SMALL, f"loss={name}", "trainer.max_epochs=12", "data.batch_size=64", "optimizer.lr=0.001"))
+    lines = [*SMALL, "learner.network.hidden=[64,64]", "data.batch_size=64", "optimizer.lr=0.002"]
+    lines += ["trainer.check_val_every_n_epoch=4", "trainer.max_epochs=40", "learner.critic_steps=2"]
+    if name == "wgan_gp":  # a penalty of 10 wants thousands of steps
+        lines += ["loss.penalty=0.1", "learner.critic_steps=3", "learner.network.latents=4"]
+    entry = run(cell(*lines, f"loss={name}"))
     assert entry["status"] == "finished", entry.get("traceback")
-    first = entry["history"][0]
-    assert min(row["test/sliced_wasserstein"] for row in entry["history"][1:]) < first["test/sliced_wasserstein"]
+    distances = [row["test/sliced_wasserstein"] for row in entry["history"] if "test/sliced_wasserstein" in row]
+    assert min(distances) < 0.5  # that of an untrained generator, whose samples lie near the centre, is about 0.67
     for row in entry["history"]:
         assert all(math.isfinite(row[f"train/{term}"]) for term in ("loss", "discriminator", "critic_estimate"))
 
@@ -206,7 +210,7 @@ def test_a_collapsed_generator_is_told(cell):
         (["data=gaussians8", "trainer.gradient_clip_val=1"], "not for learner=gan"),
         (["data=gaussians8", "model=lenet"], "model is for what predicts and compares"),
         (["data=gaussians8", "loss=wasserstein", "loss.clip=0"], r"loss.clip=0 is out of range: allowed is \(0, inf"),
-        (["data=gaussians8", "monitor=accuracy"], "Allowed: collapsed, diversity, good_samples"),
+        (["data=gaussians8", "monitor=accuracy"], "Allowed: collapsed, diversity, frechet, good_samples"),
         (["data=gaussians8", "optimizer.calibrate=gradient"], "no baseline for generation"),
         (["data=gaussians8", "learner=supervised"], "is learned by learner=gan"),
     ],

@@ -74,7 +74,7 @@ class GAN(Learner):
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """Update the critic, and in its turn the generator."""
-        critic, generator = self.optimizers()  # type: ignore[attr-defined]
+        critic, generator = self.optimizers()
         turn = (batch_idx + 1) % self.critic_steps == 0 or self.trainer.is_last_batch
         self._critic_step(critic, batch, tell=turn)
         if turn:
@@ -86,7 +86,7 @@ class GAN(Learner):
     def on_train_epoch_end(self) -> None:
         """Add this epoch to the history, and go on in the schedules."""
         super().on_train_epoch_end()
-        for schedule in self.lr_schedulers():  # type: ignore[union-attr]
+        for schedule in self.lr_schedulers():
             schedule.step()
 
     def per_sample_loss(self, batch: Any) -> Tensor:
@@ -141,7 +141,7 @@ class GAN(Learner):
 
     def _fakes(self, like: Tensor) -> Tensor:
         latents = torch.randn(len(like), self.network.latents, generator=self._latents)
-        return self.network.generate(latents.to(like))  # type: ignore[no-any-return]
+        return self.network.generate(latents.to(like))
 
     def _interpolated(self, fakes: Tensor, real: Tensor) -> Tensor:
         part = torch.rand(len(real), *[1] * (real.ndim - 1), generator=self._between).to(real)
@@ -151,7 +151,7 @@ class GAN(Learner):
         """Draw so many samples from the noise of a generator on the CPU."""
         latents = torch.randn(count, self.network.latents, generator=noise)
         with torch.no_grad():
-            return self.network.generate(latents.to(self.device, self.dtype)).cpu()  # type: ignore[no-any-return]
+            return self.network.generate(latents.to(self.device, self.dtype)).cpu()
 
     def kept(self, batch: Any) -> Predictions:
         """Keep the held-out samples."""
