@@ -47,10 +47,11 @@ def chosen(count: int) -> list[int]:
 
 
 def images_over_epochs(axes: Axes, last: Mapping[str, Any], snapshots: Sequence[Mapping[str, Any]]) -> None:
-    """Draw test images, then for a few epochs their reconstructions and samples; each sample keeps its noise."""
+    """Draw test images, then for a few epochs reconstructions of these and samples; each sample keeps its noise."""
     rows: dict[str, Array] = {}
-    if "reconstructions" in snapshots[0]:
-        rows["test images"] = last["test"]["images"][:COLUMNS].numpy()
+    real = last["test"].get("images", last["test"].get("real"))
+    if real is not None:
+        rows["test images"] = real[:COLUMNS].numpy()
     for name in ("reconstructions", "samples"):
         for position in chosen(len(snapshots)) if name in snapshots[0] else []:
             epoch = int(snapshots[position]["epoch"]) + 1
