@@ -19,6 +19,7 @@ DATA = {
     "multiclass": "digits_imb",
     "binary": "breast_cancer",
     "regression": "outliers",
+    "multilabel": "digits_multilabel",
     "sequence": "digit_lines",
     "generation": "digits",
     "distributional": "heteroscedastic",

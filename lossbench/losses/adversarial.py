@@ -55,6 +55,7 @@ def minimax_gan(fake_scores: Tensor, real_scores: Tensor, *, player: str) -> Ten
 
     Examples
     --------
+    >>> import torch
     >>> minimax_gan(torch.zeros(1), torch.zeros(1), player="discriminator")
     tensor([1.3863])
 
@@ -92,6 +93,7 @@ def non_saturating(fake_scores: Tensor, real_scores: Tensor, *, player: str) -> 
 
     Examples
     --------
+    >>> import torch
     >>> non_saturating(torch.zeros(1), torch.zeros(1), player="generator")
     tensor([0.6931])
 
@@ -129,6 +131,7 @@ def least_squares_gan(fake_scores: Tensor, real_scores: Tensor, *, player: str) 
 
     Examples
     --------
+    >>> import torch
     >>> least_squares_gan(torch.tensor([0.5]), torch.tensor([0.5]), player="discriminator")
     tensor([0.2500])
 
@@ -162,6 +165,7 @@ def hinge_gan(fake_scores: Tensor, real_scores: Tensor, *, player: str) -> Tenso
 
     Examples
     --------
+    >>> import torch
     >>> hinge_gan(torch.tensor([-2.0, 0.5]), torch.tensor([0.25, 3.0]), player="discriminator")
     tensor([0.7500, 1.5000])
 
@@ -208,6 +212,7 @@ def wasserstein(fake_scores: Tensor, real_scores: Tensor, *, player: str, clip: 
 
     Examples
     --------
+    >>> import torch
     >>> wasserstein(torch.tensor([0.25]), torch.tensor([1.0]), player="discriminator")
     tensor([-0.7500])
 
@@ -261,6 +266,7 @@ def wgan_gp(
 
     Examples
     --------
+    >>> import torch
     >>> one = torch.ones(1)
     >>> wgan_gp(0.25 * one, one, player="discriminator", gradient_norm=1.5 * one)
     tensor([1.7500])
@@ -315,6 +321,7 @@ def r1_gan(
 
     Examples
     --------
+    >>> import torch
     >>> zero = torch.zeros(1)
     >>> r1_gan(zero, zero, player="discriminator", real_gradient_norm=zero + 0.5)
     tensor([2.6363])
@@ -352,6 +359,7 @@ def relativistic_gan(fake_scores: Tensor, real_scores: Tensor, *, player: str) -
 
     Examples
     --------
+    >>> import torch
     >>> relativistic_gan(torch.tensor([1.0]), torch.tensor([1.0]), player="generator")
     tensor([0.6931])
 
@@ -389,6 +397,7 @@ def relativistic_average_gan(fake_scores: Tensor, real_scores: Tensor, *, player
 
     Examples
     --------
+    >>> import torch
     >>> relativistic_average_gan(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 1.0]), player="discriminator")
     tensor([1.0064, 2.0064])
 
