@@ -120,7 +120,8 @@ def _train(cell: Cell, engine: str, threads: int) -> Record:
 def begin(cell: Cell, data: Any, learner: Learner, engine: Record) -> Run:
     """Write the first record of a cell and open its MLflow run."""
     if cell.config.compile:
-        learner.network.compile()
+        for part in learner.network.children():  # learners call the parts, not always the whole
+            part.compile()
     calibration = calibrate(learner, data) if cell.config.optimizer.get("calibrate") == "gradient" else None
     if str(cell.config.trainer.precision).startswith("64"):
         learner.double()  # Lightning converts it later, after it has loaded a checkpoint into single precision

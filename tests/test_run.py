@@ -261,3 +261,10 @@ def test_cells_of_one_sweep_are_those_that_hydra_composes(cell):
     assert [made.key for made in cells] == [made.key for made in expected]
     assert [made.problem for made in cells] == [made.problem for made in expected]
     assert [made.name for made in cells] == ["focal-s0", "focal-s3", "ldam-s0", "ldam-s3"]
+
+
+def test_what_training_calls_is_compiled(cell, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(type(self).__name__))
+    run(cell("data=digits", "compile=true", "trainer.max_epochs=1", "trainer.limit_train_batches=1"))
+    assert compiled == ["MLP", "Linear"]
