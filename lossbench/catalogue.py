@@ -15,6 +15,7 @@ from typing import Any
 
 from lossbench import CONF
 from lossbench.errors import ConfigError, nearest
+from lossbench.shapes import ALSO_SERVES
 
 RUN_CONTEXT = frozenset(
     {"class_counts", "num_classes", "max_epochs", "num_samples", "num_features", "run_context", "train_size"}
@@ -137,9 +138,10 @@ def losses_for(task: str) -> list[str]:
 
 
 def data_for(task: str) -> list[str]:
-    """Return the names of the data that lossbench brings whose own task this is."""
+    """Return the names of the uncorrupted data that lossbench brings that serve a task."""
+    serving = "|".join([task, *(own for own, others in ALSO_SERVES.items() if task in others)])
     texts = {name: (CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8") for name in own_choices("data")}
-    return [name for name, text in texts.items() if re.search(rf"^  task: .*\b{task}\b", text, re.MULTILINE)]
+    return [name for name, text in texts.items() if re.search(rf"^  task: .*\b({serving})\b", text, re.MULTILINE)]
 
 
 def default_parameters(name: str) -> dict[str, Any]:

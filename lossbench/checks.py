@@ -251,7 +251,7 @@ def _check_source(cell: Cell) -> None:
     if wanted is not None and wanted != own and wanted not in ALSO_SERVES.get(own, ()):
         raise ConfigError(
             f"loss={cell.loss} is for {wanted}, but data={cell.data} is {own}. "
-            f"Losses that serve {own}: {', '.join(losses_for(own))}."
+            f"Data of that task: {', '.join(data_for(wanted))}. Losses that serve {own}: {', '.join(losses_for(own))}."
         )
 
 
@@ -323,7 +323,10 @@ def _check_task(cell: Cell) -> None:
         if kind != "none" and not fit:
             number = group == "contamination" or kind == "label_density"
             wanted = "regression" if number else "classification with one class to a sample"
-            raise ConfigError(f"data/{group}={kind} is for {wanted}, but data={cell.data} is {task}. Use none.")
+            raise ConfigError(
+                f"data/{group}={kind} is for {wanted}, but data={cell.data} is {task}. "
+                f"Use none, or other data: {', '.join(data_for(task))}."
+            )
 
 
 def _check_metrics(cell: Cell) -> None:
