@@ -31,7 +31,8 @@ from lossbench.cells import Cell, without
 from lossbench.errors import ConfigError, Killed
 from lossbench.frechet import frechet_of
 from lossbench.learners import Learner, Problem, Supervised
-from lossbench.learners.teacher import load_teacher
+from lossbench.learners.teacher import Teacher, load_teacher
+from lossbench.losses.binding import BoundLoss
 from lossbench.metric_names import higher_is_better
 from lossbench.models import Network
 from lossbench.outcome import write_outcome
@@ -146,18 +147,48 @@ def threads_of(cell: Cell, available: int) -> int:
 def build_learner(cell: Cell, data: Any) -> Learner:
     """Build network, loss, weighting and optimizer for loaded data, and the learner that the config names."""
     config = cell.config
+    loss = _loss(cell, data)
+    common = {
+        "loss": loss,
+        "optimizer": build(without(config.optimizer, "calibrate")),
+        "scheduler": build(config.scheduler),
+        "problem": _problem(cell, data),
+        "max_epochs": config.trainer.max_epochs,
+        "seed": config.seed,
+    }
+    kind: Any = locate(config.learner._target_)
+    if kind is Supervised:
+        return Supervised(
+            network=build_network(config.model, loss, data.input_shape, data.num_classes, config.seed),
+            weighting=build(config.weighting),
+            teacher=_teacher(cell, data, loss),
+            **{name: cell.resolved[name] for name in ("mixup", "posthoc")},
+            **common,
+        )
+    settings: Any = OmegaConf.to_container(without(config.learner, "_target_", "network", "task"), resolve=True)
+    with random_state(derive_seed(config.seed, "network")):
+        network = build(config.learner.network)(input_shape=data.input_shape, num_classes=data.num_classes)
+    return kind(network=network, **settings, **common)
+
+
+def _loss(cell: Cell, data: Any) -> BoundLoss:
+    """Bind the loss to what the run knows, and call it once on made-up outputs."""
     context = {
         "class_counts": data.train_class_counts,
         "num_classes": data.num_classes,
-        "max_epochs": config.trainer.max_epochs,
+        "max_epochs": cell.config.trainer.max_epochs,
         "num_samples": data.num_train,
         "train_size": data.train_size,
     }
     context = {name: value for name, value in context.items() if value is not None}
-    with random_state(derive_seed(config.seed, "loss")):
-        loss = build_loss(config.loss, data.task, context, cell.choices["learner"])
+    with random_state(derive_seed(cell.config.seed, "loss")):
+        loss = build_loss(cell.config.loss, data.task, context, cell.choices["learner"])
     probe(loss, data.num_classes, cell.loss)
-    problem = Problem(
+    return loss
+
+
+def _problem(cell: Cell, data: Any) -> Problem:
+    return Problem(
         task=data.task,
         num_classes=data.num_classes,
         class_counts=data.train_class_counts,
@@ -171,29 +202,15 @@ def build_learner(cell: Cell, data: Any) -> Learner:
         frechet=frechet_of(data) if data.task == "generation" else None,
         modes=data.modes,
     )
-    common = {
-        "loss": loss,
-        "optimizer": build(without(config.optimizer, "calibrate")),
-        "scheduler": build(config.scheduler),
-        "problem": problem,
-        "max_epochs": config.trainer.max_epochs,
-        "seed": config.seed,
-    }
-    kind: Any = locate(config.learner._target_)
-    if kind is Supervised:
-        network = build_network(config.model, loss, data.input_shape, data.num_classes, config.seed)
-        axes = {name: cell.resolved[name] for name in ("mixup", "posthoc")}
-        teacher = None
-        if "teacher_logits" in loss.step_context:
-            if config.get("teacher") is None:
-                raise without_teacher(cell.loss, cell.data)
-            teacher = load_teacher(Path(config.teacher), data.input_shape, data.num_classes)
-        weighting = build(config.weighting)
-        return Supervised(network=network, weighting=weighting, teacher=teacher, **axes, **common)
-    settings: Any = OmegaConf.to_container(without(config.learner, "_target_", "network", "task"), resolve=True)
-    with random_state(derive_seed(config.seed, "network")):
-        network = build(config.learner.network)(input_shape=data.input_shape, num_classes=data.num_classes)
-    return kind(network=network, **settings, **common)
+
+
+def _teacher(cell: Cell, data: Any, loss: BoundLoss) -> Teacher | None:
+    """Load the network that teaches, if the loss asks for one."""
+    if "teacher_logits" not in loss.step_context:
+        return None
+    if cell.config.get("teacher") is None:
+        raise without_teacher(cell.loss, cell.data)
+    return load_teacher(Path(cell.config.teacher), data.input_shape, data.num_classes)
 
 
 def _checkpoints(cell: Cell, problem: Problem) -> list[ModelCheckpoint]:
