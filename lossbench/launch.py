@@ -17,7 +17,7 @@ from lossbench.cells import Cell
 from lossbench.engine import engine_of, plan
 from lossbench.errors import Killed
 from lossbench.job import run_job
-from lossbench.workers import FORMAT, call, run_tasks, warm_up
+from lossbench.workers import FORMAT, call, cool_down, run_tasks, warm_up
 
 POLL_SECONDS = 1.0
 
@@ -80,6 +80,8 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
             finally:
                 complete = ended == "killed" or all(map(record.is_done, entries))
                 close_parents(parents, ended if complete else "failed", folders)
+    if engine != "single":
+        cool_down()
     if cells[0].config.tracking.uri is not None:
         print("\n".join(links(parents, cells[0].config.tracking.uri)))
     return _exit_code(entries)
