@@ -6,14 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lossbench.learners.generative import FIXED, as_pixels, in_units
+from lossbench.learners.generative import FIXED, SHOWN_POINTS, SHOWN_SAMPLES, as_pixels, in_units
 from lossbench.learners.learner import Learner, Predictions
 from lossbench.learners.supervised import in_full_precision
 from lossbench.metrics_generation import compare_samples
 from lossbench.streams import torch_stream
 
-SHOWN_POINTS, SHOWN_IMAGES = 500, 20
-"""So many samples of each evaluation are kept, to see how they change."""
 SIDE = 40
 """Points on each side of the grid on which the critic of points is seen."""
 
@@ -171,7 +169,7 @@ class GAN(Learner):
 
     def snapshot(self) -> Predictions:
         """Return some samples; for points also the score of the critic on a grid that spans the data."""
-        count = SHOWN_IMAGES if self.network.images else SHOWN_POINTS
+        count = SHOWN_SAMPLES if self.network.images else SHOWN_POINTS
         samples = as_pixels(self.sample(count, torch_stream(FIXED, "samples")))
         if self.network.images or self.problem.modes is None:
             return {"samples": samples}
