@@ -100,6 +100,25 @@ def test_asymmetric_by_the_formula_on_probabilities():
     np.testing.assert_allclose(ours, expected, rtol=1e-9)
 
 
+def asymmetric_by_probabilities(z, target, detach):
+    """Return the terms on probabilities, with torch's gradient recording switched off for the factors if they are."""
+    p = z.sigmoid()
+    kept = (p - 0.05).relu()
+    with torch.set_grad_enabled(not detach):
+        factors = torch.where(target == 1, (1 - p) ** 1, kept**4)
+    return -factors * torch.where(target == 1, p, 1 - kept).log()
+
+
+@pytest.mark.parametrize("detach", [False, True])
+@pytest.mark.parametrize("name", ["binary_asymmetric", "multilabel_asymmetric", "ovr_asymmetric"])
+def test_the_factors_are_part_of_the_gradient_or_held_constant(name, detach):
+    loss = load_loss(name, gamma_pos=1.0, detach_focusing=detach)
+    outputs, target = {"binary": (Z[:, 0], T[:, 0]), "multiclass": (Z, T.argmax(1))}.get(loss.declaration.task, (Z, T))
+    labels = F.one_hot(target, LABELS) if name.startswith("ovr") else target
+    reference = lambda z: asymmetric_by_probabilities(z, labels, detach).reshape(SAMPLES, -1).sum(1)  # noqa: E731
+    assert_same_loss(lambda z: loss(z, target), reference, outputs, rtol=1e-9)
+
+
 def test_label_smoothing_is_torchs_of_two_logits_for_each_label():
     def of_two_logits(z):
         pairs = torch.stack([torch.zeros_like(z), z], -1).flatten(0, 1)

@@ -175,11 +175,21 @@ def test_peer_loss_is_only_scaled_by_symmetric_noise_of_two_classes():
     torch.testing.assert_close(mean, (1 - 2 * rate) * noise_regularised.peer_loss(logits, clean).mean())
 
 
-@pytest.mark.parametrize(("epoch", "weight"), [(0, 0), (10, 0), (25, 1), (40, 2), (99, 2)])
-def test_cores2_grows_from_no_weight_to_beta(epoch, weight):
+@pytest.mark.parametrize("epoch", [0, 10, 11, 25, 38, 39, 40, 99])
+def test_cores2_grows_from_no_weight_to_beta(epoch):
+    schedule = np.concatenate([np.zeros(10), np.linspace(0, 2, 30), np.full(60, 2.0)])  # of the authors' code
     values = noise_regularised.cores2(LOGITS, TARGET, epoch=epoch, max_epochs=100)
     every = torch.stack([ce(LOGITS, torch.full((4,), label)) for label in range(3)]).mean(0)
-    torch.testing.assert_close(values, ce(LOGITS, TARGET) - weight * every, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(values, ce(LOGITS, TARGET) - schedule[epoch] * every, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("epochs", "weights"), [(10, [0, 0, 1, 2, 2]), (3, [0, 2, 2]), (30, [0] * 4 + [0.25, 0.5])])
+def test_cores2_grows_over_its_share_of_any_training(epochs, weights):
+    peak = torch.tensor([[0.0, 200.0]], dtype=torch.float64)  # the second term is log 1e-8 / 2
+    settings = {"max_epochs": epochs}
+    values = [noise_regularised.cores2(peak, torch.tensor([1]), epoch=e, **settings) for e in range(len(weights))]
+    found = [value.item() / (math.log(1e-8) / 2) for value in values]
+    assert found == pytest.approx(weights, abs=1e-6)
 
 
 def test_cores2_can_begin_at_once():

@@ -297,7 +297,8 @@ def r1_gan(
     Formula: discriminator -log D(x) - log(1 - D(G(z))) + gamma / 2 |grad f(x)|^2; generator -log D(G(z))
 
     Near the solution the plain loss may circle around it; with the penalty it converges. Gamma depends on the scale of
-    the inputs: with inputs c times as large, gamma c^2 is the same penalty.
+    the inputs: with inputs c times as large, gamma c^2 is the same penalty. The half is that of the paper, and 10 its
+    value; the authors' code has no half, so that its `reg_param: 10` is gamma = 20.
 
     Parameters
     ----------

@@ -145,7 +145,8 @@ def logit_norm(logits: Tensor, target: Tensor, *, tau: float = 0.04) -> Tensor:
     target : Tensor (...)
         Integer class indices.
     tau : float above 0
-        Temperature; the best value depends on the data.
+        Temperature; the best value depends on the data. 0.04 is the paper's for CIFAR-10; the command in the authors'
+        code for CIFAR-10 and WRN-40-2 has 0.01, and its parser 1.
 
     Returns
     -------

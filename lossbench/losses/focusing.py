@@ -21,7 +21,13 @@ __all__ = ["asymmetric_single_label", "binary_asymmetric", "ovr_asymmetric"]
     ranges={"gamma_pos": "[0, inf)", "gamma_neg": "[0, inf)", "margin": "[0, 1)"},
 )
 def binary_asymmetric(
-    logits: Tensor, target: Tensor, *, gamma_pos: float = 0.0, gamma_neg: float = 4.0, margin: float = 0.05
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma_pos: float = 0.0,
+    gamma_neg: float = 4.0,
+    margin: float = 0.05,
+    detach_focusing: bool = False,
 ) -> Tensor:
     """Binary cross-entropy with less weight on easy negatives, and none on very easy ones.
 
@@ -29,8 +35,7 @@ def binary_asymmetric(
 
     p = sigmoid(z). With gamma_pos = gamma_neg = margin = 0 it is `bce`; with equal powers and margin = 0 the focal loss
     without alpha. A negative with p up to the margin has neither loss nor gradient, and p is no calibrated probability:
-    it comes out too high when gamma_neg > gamma_pos. The factors are part of the gradient (an option of the authors'
-    code holds them constant).
+    it comes out too high when gamma_neg > gamma_pos. The factors are part of the gradient unless `detach_focusing`.
 
     Parameters
     ----------
@@ -42,6 +47,8 @@ def binary_asymmetric(
         Strength of the down-weighting of easy positives and negatives.
     margin : float in [0, 1)
         What is taken off the probability of a negative.
+    detach_focusing : bool
+        Hold the factors (1 - p)^gamma_pos and q^gamma_neg constant in the gradient, as the authors' training does.
 
     Returns
     -------
@@ -64,7 +71,7 @@ def binary_asymmetric(
 
     """
     positive = signed_margin(torch.ones_like(logits), target) > 0
-    return _asymmetric_terms(logits, positive, gamma_pos, gamma_neg, margin)
+    return _asymmetric_terms(logits, positive, gamma_pos, gamma_neg, margin, detach_focusing)
 
 
 @loss(
@@ -75,7 +82,13 @@ def binary_asymmetric(
     ranges={"gamma_pos": "[0, inf)", "gamma_neg": "[0, inf)", "margin": "[0, 1)"},
 )
 def ovr_asymmetric(
-    logits: Tensor, target: Tensor, *, gamma_pos: float = 0.0, gamma_neg: float = 4.0, margin: float = 0.05
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma_pos: float = 0.0,
+    gamma_neg: float = 4.0,
+    margin: float = 0.05,
+    detach_focusing: bool = False,
 ) -> Tensor:
     """Asymmetric binary losses of one sigmoid for each class, summed over the classes.
 
@@ -83,7 +96,7 @@ def ovr_asymmetric(
 
     p = sigmoid(z), t_k = 1 for the true class and 0 for the others: the multi-label loss of the paper on targets with
     one positive. With gamma_pos = gamma_neg = margin = 0 it is `ovr_bce`. It is not
-    `asymmetric_single_label`, which works on a softmax.
+    `asymmetric_single_label`, which works on a softmax. The factors are part of the gradient unless `detach_focusing`.
 
     Parameters
     ----------
@@ -95,6 +108,8 @@ def ovr_asymmetric(
         Strength of the down-weighting of easy positives and negatives.
     margin : float in [0, 1)
         What is taken off the probability of a negative.
+    detach_focusing : bool
+        Hold the factors (1 - p)^gamma_pos and q^gamma_neg constant in the gradient, as the authors' training does.
 
     Returns
     -------
@@ -116,7 +131,8 @@ def ovr_asymmetric(
     tensor([0.7651])
 
     """
-    return _asymmetric_terms(logits, one_hot(logits, target), gamma_pos, gamma_neg, margin).sum(-1)
+    true_class = one_hot(logits, target)
+    return _asymmetric_terms(logits, true_class, gamma_pos, gamma_neg, margin, detach_focusing).sum(-1)
 
 
 @loss(
@@ -135,7 +151,8 @@ def asymmetric_single_label(
 
     Y_y = 1 - smoothing + smoothing / K and Y_k = smoothing / K. The single-label form of the authors, whose code and
     timm's smooth by 0.1 unless told otherwise. Without smoothing the other classes have no term: it is `focal` with
-    gamma_pos. With both powers 0 it is `label_smoothing`.
+    gamma_pos. With both powers 0 it is `label_smoothing`. The powers are part of the gradient, as in the authors' code
+    of this form, unlike that of their form for several labels.
 
     Parameters
     ----------
@@ -177,10 +194,15 @@ def asymmetric_single_label(
     return -(share * focus * log_p).sum(-1)
 
 
-def _asymmetric_terms(logits: Tensor, positive: Tensor, gamma_pos: float, gamma_neg: float, margin: float) -> Tensor:
+def _asymmetric_terms(
+    logits: Tensor, positive: Tensor, gamma_pos: float, gamma_neg: float, margin: float, detach_focusing: bool
+) -> Tensor:
     log_p, log_rest = F.logsigmoid(logits), F.logsigmoid(-logits)
     kept = (log_p.exp() - margin).clamp(min=torch.finfo(logits.dtype).tiny)
     # log(1 - kept) = log(min(1 - p + margin, 1)) without forming 1 - p
     log_margin = logits.new_tensor(math.log(margin) if margin > 0 else -math.inf)
     log_rest_kept = torch.logaddexp(log_rest, log_margin).clamp(max=0)
-    return -torch.where(positive, (gamma_pos * log_rest).exp() * log_p, kept**gamma_neg * log_rest_kept)
+    focusing = torch.where(positive, (gamma_pos * log_rest).exp(), kept**gamma_neg)
+    if detach_focusing:
+        focusing = focusing.detach()
+    return -(focusing * torch.where(positive, log_p, log_rest_kept))

@@ -165,14 +165,21 @@ def multilabel_focal(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gam
     ranges={"gamma_pos": "[0, inf)", "gamma_neg": "[0, inf)", "margin": "[0, 1)"},
 )
 def multilabel_asymmetric(
-    logits: Tensor, target: Tensor, *, gamma_pos: float = 0.0, gamma_neg: float = 4.0, margin: float = 0.05
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma_pos: float = 0.0,
+    gamma_neg: float = 4.0,
+    margin: float = 0.05,
+    detach_focusing: bool = False,
 ) -> Tensor:
     """Asymmetric focusing: easy negatives count less than easy positives, and very easy ones not at all.
 
     Formula: sum_k -(t_k (1 - p_k)^gamma_pos log p_k + (1 - t_k) q_k^gamma_neg log(1 - q_k)), q_k = max(p_k - margin, 0)
 
     `binary_asymmetric` of each label; the sum over the labels, as in the paper. The authors' code also sums over the
-    batch. With all three parameters 0 it is L times `multilabel_bce`. p comes out too high when gamma_neg > gamma_pos.
+    batch. With all three numbers 0 it is L times `multilabel_bce`. p comes out too high when gamma_neg > gamma_pos. The
+    factors are part of the gradient unless `detach_focusing`.
 
     Parameters
     ----------
@@ -184,6 +191,8 @@ def multilabel_asymmetric(
         Strength of the down-weighting of easy positives and negatives.
     margin : float in [0, 1)
         What is taken off the probability of a negative.
+    detach_focusing : bool
+        Hold the factors (1 - p)^gamma_pos and q^gamma_neg constant in the gradient, as the authors' training does.
 
     Returns
     -------
@@ -206,7 +215,8 @@ def multilabel_asymmetric(
     tensor([0.7651])
 
     """
-    return binary_asymmetric(logits, target, gamma_pos=gamma_pos, gamma_neg=gamma_neg, margin=margin).sum(-1)
+    powers = {"gamma_pos": gamma_pos, "gamma_neg": gamma_neg, "margin": margin}
+    return binary_asymmetric(logits, target, **powers, detach_focusing=detach_focusing).sum(-1)
 
 
 @loss(task="multilabel", link=sigmoids, source="Su et al. 2022, arXiv:2208.02955")

@@ -226,7 +226,8 @@ def distribution_balanced(
     a sample without labels w_k is at its limit, alpha + 1. The scale lam above 1 and the shift v_k are the
     negative-tolerant part; gamma = 0 leaves out the focusing. alpha = 0.5, beta = 0, lam = 1, kappa = 0, gamma = 0 is
     `multilabel_bce`. The mean over the labels, as in the paper. The authors' code multiplies by a constant 2, and its
-    first version divides v_k by lam. A label that no sample lacks counts as missing in one.
+    first version divides v_k by lam. The defaults are those of its configuration for COCO; for VOC it has mu = 0.3 and
+    lam = 5. A label that no sample lacks counts as missing in one.
 
     Parameters
     ----------

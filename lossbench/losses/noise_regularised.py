@@ -186,12 +186,12 @@ def cores2(
 ) -> Tensor:
     """Cross-entropy with a reward for confidence: the mean cross-entropy over all labels is subtracted.
 
-    Formula: -log p_y - b mean_k (-log(p_k + 1e-8)), b = beta min(1, max(0, (epoch / max_epochs - start) / ramp))
+    Formula: -log p_y - b mean_k (-log(p_k + 1e-8)), b = beta min(1, max(0, (epoch - start E) / (ramp E - 1)))
 
     Confident predictions don't follow wrong labels. b is 0 at first, then grows to beta, by default over the shares of
-    the training that the authors' code has (of 100 epochs, 10 without and 30 to grow). The 1e-8, theirs too, bounds the
-    second term. Their sieve, which leaves out the samples with a positive value from then on, is not part of this; nor
-    is their division of the learning rate by 1 + b.
+    the E epochs that the authors' code has: of 100, 10 without and 30 to grow, in 29 equal steps from 0 in epoch 10 to
+    beta in epoch 39. The 1e-8, theirs too, bounds the second term. Their sieve, which leaves out the samples with a
+    positive value from then on, is not part of this; nor is their division of the learning rate by 1 + b.
 
     Parameters
     ----------
@@ -202,13 +202,13 @@ def cores2(
     epoch : int
         Number of the current epoch, from 0.
     max_epochs : int
-        Epochs of the whole training.
+        Epochs of the whole training, E.
     beta : float from 0
         Weight of the second term in the end; 0 is the cross-entropy.
     start : float in [0, 1]
         Share of the training before b grows.
     ramp : float in [0, 1]
-        Share of the training in which it grows; 0 for at once.
+        Share of the training in which it grows, its last epoch at beta; one epoch or less for at once.
 
     Returns
     -------
@@ -230,8 +230,8 @@ def cores2(
     tensor([-0.1269])
 
     """
-    past_start = epoch / max_epochs - start
-    growth = float(past_start >= 0) if ramp == 0 else min(1.0, max(0.0, past_start / ramp))
+    past_start, steps = epoch - start * max_epochs, ramp * max_epochs - 1
+    growth = float(past_start > -1e-9) if steps < 1e-9 else min(1.0, max(0.0, past_start / steps))
     return beta * growth * _bounded(logits.log_softmax(-1)).mean(-1) - log_probability(logits, target)
 
 
