@@ -152,8 +152,6 @@ def test_what_is_declared_on_purpose_is_no_fault():
     detached = loss(task="multiclass", link=links.softmax, source="A 2020", detached="the factor")(detached_focal)
     assert contract.give_a_sample_the_same_alone not in contract.points_for(Subject("mine", coupled))
     assert contract.have_the_gradient_of_the_value not in contract.points_for(Subject("mine", detached))
-    for mine in (normalised_by_the_batch, detached_focal):
-        del mine.declaration
 
 
 def test_a_range_that_is_not_kept_is_told(monkeypatch):

@@ -154,7 +154,7 @@ def fair(logits, target):
 def test_an_own_loss_gets_logits_and_targets_of_all_labels(cell):
     entry = run(cell(*FOREIGN, f"loss._target_={__name__}.fair", "data.max_train=100"))
     assert entry["status"] == "finished" and entry["loss"] == "fair", entry.get("traceback")
-    with pytest.raises(ConfigError, match=r"returned shape \(6, 5\) for 6 samples"):
+    with pytest.raises(ConfigError, match=r"returned shape \(6, 5\) for outputs of shape \(6, 5\)"):
         cell(*FOREIGN, f"loss._target_={__name__}.broken")
 
 

@@ -17,7 +17,7 @@ from lossbench.catalogue import RUN_CONTEXT, STEP_CONTEXT
 from lossbench.errors import ConfigError
 from lossbench.intervals import contains
 from lossbench.links import exponential, identity, sigmoid, sigmoids, softmax
-from lossbench.losses.declaration import Declaration, Task
+from lossbench.losses.declaration import Declaration, Task, require_shapes, shape_of_values
 
 PER_CLASS = ("multiclass", "multilabel")
 """The tasks of losses that take an output for each class or label."""
@@ -47,6 +47,8 @@ class BoundLoss:
         What each call must supply besides outputs and target, of `catalogue.STEP_CONTEXT`.
     factor : float
         What its values are multiplied by, where `optimizer.calibrate` says so.
+    checks_shapes : bool
+        Whether the function compares the shapes of outputs and target itself, as one that is declared does.
 
     """
 
@@ -55,11 +57,36 @@ class BoundLoss:
     parameters: Mapping[str, Any]
     step_context: tuple[str, ...] = ()
     factor: float = 1.0
+    checks_shapes: bool = False
 
     def __call__(self, outputs: Tensor, target: Tensor, **context: Any) -> Tensor:
-        """Return the loss of each sample; of `context`, the function gets only what it asks for."""
+        """Return the loss of each sample; of `context`, the function gets only what it asks for.
+
+        Raises
+        ------
+        ValueError
+            If the target has not the shape that belongs to the outputs.
+        ConfigError
+            If the function does not return one number for each sample.
+
+        """
+        if not self.checks_shapes:
+            require_shapes(self.declaration, outputs, target, self.name)
         value = self.function(outputs, target, **{name: context[name] for name in self.step_context})
+        shape = shape_of_values(self.declaration, outputs)
+        if not isinstance(value, Tensor) or value.shape != shape:
+            found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise ConfigError(
+                f"loss {self.name} returned {found} for outputs of shape {tuple(outputs.shape)}; it must return one "
+                f"number per sample, shape {shape}. Leave out the mean: the benchmark takes it."
+            )
         return value if self.factor == 1.0 else self.factor * value
+
+    @property
+    def name(self) -> str:
+        """The name of its function or module."""
+        function = getattr(self.function, "func", self.function)
+        return str(getattr(function, "__name__", type(function).__name__))
 
     def link(self, outputs: Tensor) -> Any:
         """Turn outputs into probabilities (N, K), a point prediction (N,), or predicted distributions."""
@@ -127,7 +154,9 @@ def bind(
 
     """
     link = TASK_LINKS.get(task, identity)
-    declaration = getattr(factory, "declaration", None) or Declaration(task, link, source="", learner=learner)
+    said: Declaration | None = getattr(factory, "declaration", None)
+    declared = said is not None
+    declaration = said or Declaration(task, link, source="", learner=learner)
     if declaration.task == "distributional" and declaration.link is identity:
         raise ConfigError(
             f"loss {getattr(factory, '__name__', factory)} must say how its outputs become a distribution: "
@@ -158,9 +187,9 @@ def bind(
         module: Any = factory(**known)
         declaration = getattr(module, "declaration", declaration)  # a loss made of others says what its terms say
         step_context = getattr(module, "step_context", context_names(module.forward))
-        return BoundLoss(module, declaration, known, tuple(step_context))
+        return BoundLoss(module, declaration, known, tuple(step_context), checks_shapes=declared)
     step_context = tuple(name for name in needed if name in STEP_CONTEXT)
-    return BoundLoss(partial(factory, **known), declaration, known, step_context)
+    return BoundLoss(partial(factory, **known), declaration, known, step_context, checks_shapes=declared)
 
 
 def load_loss(name: str, **parameters: Any) -> BoundLoss:

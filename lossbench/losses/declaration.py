@@ -1,8 +1,15 @@
 """The one decorator that turns a function into a loss of the catalogue."""
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 Task = Literal[
     "regression", "binary", "multiclass", "multilabel", "distributional", "count", "sequence", "generation"
@@ -72,14 +79,71 @@ def loss(
 ) -> Callable[[Declared], Declared]:
     """Declare a function, or an `nn.Module` class, as a loss; see `Declaration` for the arguments.
 
-    The decorated object is returned as it was, with its `Declaration` as the attribute `declaration`.
+    What is decorated has its `Declaration` as the attribute `declaration`, and a call of it checks first that the
+    target has the shape that belongs to the outputs (`require_shapes`).
     """
     declaration = Declaration(
         task, link, source, problem, head, reduction, learner, outputs, dict(ranges or {}), coupled, detached
     )
 
-    def declare(function: Declared) -> Declared:
-        function.declaration = declaration  # type: ignore[attr-defined]
-        return function
+    def declare(declared: Declared) -> Declared:
+        made: Any = declared
+        if inspect.isclass(declared):
+            made.forward = _checked(made.forward)
+        else:
+            made = _checked(declared)
+        made.declaration = declaration
+        return made
 
     return declare
+
+
+def shape_of_values(declaration: Declaration, outputs: "Tensor") -> tuple[int, ...]:
+    """Return the shape of the values of a loss: one for each sample that the outputs are of."""
+    if declaration.task in ("sequence", "generation"):
+        return tuple(outputs.shape[:1])
+    several = declaration.task in ("multiclass", "multilabel") or declaration.outputs != 1
+    return tuple(outputs.shape[:-1]) if several else tuple(outputs.shape)
+
+
+def require_shapes(declaration: Declaration, outputs: "Tensor", target: "Tensor", name: str = "the loss") -> None:
+    """Raise ValueError unless the target has the shape that belongs to the outputs, so that nothing is broadcast.
+
+    Class probabilities, in the shape of the logits, are left to the loss: some take them. Of lines only the number is
+    compared.
+    """
+    needed = shape_of_values(declaration, outputs)
+    found = tuple(target.shape)
+    if declaration.task == "sequence":
+        fits = target.ndim == 2 and outputs.ndim == 3 and found[:1] == needed
+    elif declaration.task in ("multilabel", "generation"):
+        needed = tuple(outputs.shape)
+        fits = found == needed
+    else:
+        fits = found == needed or (declaration.task == "multiclass" and found == tuple(outputs.shape))
+    if not fits:
+        wanted = f"({needed[0] if needed else 'N'}, S)" if declaration.task == "sequence" else str(needed)
+        what = "integer class indices" if declaration.task == "multiclass" else "a target"
+        raise ValueError(
+            f"{name}: the target has shape {found}; outputs of shape {tuple(outputs.shape)} need {what} of shape "
+            f"{wanted} (it does not broadcast). Reshape one of them: squeeze(1) makes (N,) of (N, 1)."
+        )
+
+
+def _checked(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a loss function, or the `forward` of a module, that checks the shapes of each call."""
+    named = [name for name, each in inspect.signature(call).parameters.items() if each.kind is _POSITIONAL]
+    of_module = named[:1] == ["self"]
+    named = named[: 2 + of_module]
+
+    @functools.wraps(call)
+    def checked(*given: Any, **settings: Any) -> Any:
+        if len(given) < len(named):
+            given = (*given, *(settings.pop(name) for name in named[len(given) :] if name in settings))
+        if len(given) == 2 + of_module:
+            owner: Any = given[0] if of_module else checked
+            name = type(owner).__name__ if of_module else call.__name__
+            require_shapes(owner.declaration, given[-2], given[-1], name)
+        return call(*given, **settings)
+
+    return checked

@@ -381,10 +381,5 @@ def tukey(prediction: Tensor, target: Tensor, *, c: float = 4.685) -> Tensor:
 
 
 def residual_of(prediction: Tensor, target: Tensor) -> Tensor:
-    """Return target - prediction; raise ValueError unless both have the same shape."""
-    if prediction.shape != target.shape:
-        raise ValueError(
-            f"prediction has shape {tuple(prediction.shape)} and target {tuple(target.shape)}: a regression loss needs "
-            "equal shapes (it does not broadcast); squeeze or reshape one of them."
-        )
+    """Return target - prediction, of the same shape."""
     return target - prediction
