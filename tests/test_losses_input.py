@@ -1,12 +1,16 @@
 """What every loss says of targets that don't belong to its outputs."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from lossbench import links
+from lossbench.catalogue import declared_losses
 from lossbench.errors import ConfigError
 from lossbench.losses import bind, focal, load_loss, loss, negative_binomial_nll, poisson_nll
 from lossbench.probe import made_up
+from lossbench.subject import CLASS_COUNTS
 from tests.test_losses_contract import LOSSES, subject_of
 
 SAMPLES, CLASSES = 12, 4
@@ -73,3 +77,75 @@ def test_an_own_loss_returns_one_number_for_each_sample():
 def test_values_of_a_loss_keep_the_leading_axes():
     assert load_loss("huber")(torch.zeros(2, 3), torch.ones(2, 3)).shape == (2, 3)
     assert load_loss("focal")(torch.zeros(2, 3, 5), torch.zeros(2, 3, dtype=torch.long)).shape == (2, 3)
+
+
+# --- Labels -------------------------------------------------------------------------------------------------------
+
+OF_LABELS = [name for name in LOSSES if declared_losses()[name].task in ("binary", "multiclass")]
+OF_SEVERAL = [name for name in LOSSES if declared_losses()[name].task == "multilabel"]
+
+
+@pytest.mark.parametrize("name", OF_LABELS)
+@pytest.mark.parametrize("place", ["below", "above"])
+def test_a_label_that_the_outputs_do_not_have_is_an_error(name, place):
+    bound, outputs, target, context = called(name)
+    last = 1 if bound.declaration.task == "binary" else CLASSES - 1
+    target[3] = -1 if place == "below" else last + 1
+    loaded = dataclasses.replace(bound.copy(), checks_labels=True)
+    with pytest.raises(ValueError, match=rf"labels of the target go from .* labels from 0 to {last}"):
+        loaded(outputs, target, **context)
+    if bound.declaration.task == "multiclass":  # torch's own words, in a run and by itself
+        with pytest.raises((IndexError, RuntimeError)):
+            bound.copy()(outputs, target, **context)
+
+
+@pytest.mark.parametrize("name", OF_SEVERAL)
+@pytest.mark.parametrize("value", [2, -2])
+def test_several_labels_are_checked_too(name, value):
+    bound, outputs, target, context = called(name)
+    target[0, 0], target[1, 1] = value, float("nan")
+    with pytest.raises(ValueError, match="labels from 0 to 1; a label that is not known is NaN or -1"):
+        dataclasses.replace(bound, checks_labels=True)(outputs, target, **context)
+
+
+def test_a_loaded_loss_checks_labels_also_where_no_value_can_be_asked_for():
+    loaded = load_loss("cross_entropy")
+    assert loaded.checks_labels
+    logits, target = torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1])
+    torch.testing.assert_close(torch.func.vmap(loaded)(logits, target), loaded(logits, target))
+    several = load_loss("multilabel_bce")
+    labels = torch.tensor([[1.0, float("nan"), 0.0]] * 5)
+    torch.testing.assert_close(torch.func.vmap(several)(logits, labels), several(logits, labels))
+
+
+@pytest.mark.parametrize("name", OF_SEVERAL)
+@pytest.mark.parametrize("unknown", [float("nan"), -1.0])
+def test_a_label_that_is_not_known_contributes_nothing(name, unknown):
+    bound, outputs, target, context = called(name)
+    outputs.requires_grad_()
+    target[:, 1], target[2] = unknown, unknown
+    value = bound(outputs, target, **context)
+    (gradient,) = torch.autograd.grad(value.sum(), outputs)
+    assert gradient.isfinite().all() and not gradient[:, 1].any() and not gradient[2].any()
+    assert gradient[[0, 1, 3]][:, [0, 2, 3]].abs().sum() > 0
+    for other in (0.0, 50.0):  # whatever the outputs of unknown labels are
+        changed = outputs.detach().clone()
+        changed[:, 1], changed[2] = other, -other
+        torch.testing.assert_close(bound(changed, target, **context), value.detach())
+
+
+WEIGHED_TOGETHER = ("multilabel_class_balanced", "multilabel_two_way")
+"""Losses whose weight of a label depends on the other labels, or on the number of them in the batch."""
+
+
+@pytest.mark.parametrize("name", [name for name in OF_SEVERAL if name not in WEIGHED_TOGETHER])
+def test_a_label_that_is_not_known_is_as_if_it_did_not_exist(name):
+    """The last label, known of no sample: the loss of the first three, which has their counts."""
+    bound, outputs, target, context = called(name)
+    target[:, -1] = float("nan")
+    subject = subject_of(name)
+    per_label = {"class_counts": list(CLASS_COUNTS[:-1])} if "class_counts" in subject.facts.needs else {}
+    three = subject.bind(**per_label)
+    torch.testing.assert_close(
+        bound(outputs, target, **context), three(outputs[:, :-1], target[:, :-1], **context), rtol=1e-6, atol=1e-6
+    )

@@ -7,17 +7,19 @@ what changes from step to step (`STEP_CONTEXT`) is passed at each call.
 import copy
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lossbench.catalogue import RUN_CONTEXT, STEP_CONTEXT
 from lossbench.errors import ConfigError
 from lossbench.intervals import contains
 from lossbench.links import exponential, identity, sigmoid, sigmoids, softmax
-from lossbench.losses.declaration import Declaration, Task, require_shapes, shape_of_values
+from lossbench.losses.declaration import Declaration, Task, require_labels, require_shapes, shape_of_values
 
 PER_CLASS = ("multiclass", "multilabel")
 """The tasks of losses that take an output for each class or label."""
@@ -49,6 +51,8 @@ class BoundLoss:
         What its values are multiplied by, where `optimizer.calibrate` says so.
     checks_shapes : bool
         Whether the function compares the shapes of outputs and target itself, as one that is declared does.
+    checks_labels : bool
+        Whether to look for labels that the outputs lack, on the CPU; `load_loss` says so, a run has looked before.
 
     """
 
@@ -58,6 +62,7 @@ class BoundLoss:
     step_context: tuple[str, ...] = ()
     factor: float = 1.0
     checks_shapes: bool = False
+    checks_labels: bool = False
 
     def __call__(self, outputs: Tensor, target: Tensor, **context: Any) -> Tensor:
         """Return the loss of each sample; of `context`, the function gets only what it asks for.
@@ -65,13 +70,16 @@ class BoundLoss:
         Raises
         ------
         ValueError
-            If the target has not the shape that belongs to the outputs.
+            If the target has not the shape that belongs to the outputs, or one of its labels is none of theirs.
         ConfigError
             If the function does not return one number for each sample.
 
         """
         if not self.checks_shapes:
             require_shapes(self.declaration, outputs, target, self.name)
+        if self.checks_labels and target.device.type == "cpu" and not torch.compiler.is_compiling():
+            with suppress(RuntimeError):  # under torch.func.vmap no value can be asked for
+                require_labels(self.declaration, outputs, target, self.name)
         value = self.function(outputs, target, **{name: context[name] for name in self.step_context})
         shape = shape_of_values(self.declaration, outputs)
         if not isinstance(value, Tensor) or value.shape != shape:
@@ -225,4 +233,4 @@ def load_loss(name: str, **parameters: Any) -> BoundLoss:
     defaults = default_parameters(name)
     factory = locate(defaults.pop("_target_"))
     context = {key: parameters.pop(key) for key in list(parameters) if key in RUN_CONTEXT}
-    return bind(factory, {**defaults, **parameters}, context)
+    return replace(bind(factory, {**defaults, **parameters}, context), checks_labels=True)

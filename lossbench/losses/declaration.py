@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -127,6 +128,25 @@ def require_shapes(declaration: Declaration, outputs: "Tensor", target: "Tensor"
         raise ValueError(
             f"{name}: the target has shape {found}; outputs of shape {tuple(outputs.shape)} need {what} of shape "
             f"{wanted} (it does not broadcast). Reshape one of them: squeeze(1) makes (N,) of (N, 1)."
+        )
+
+
+def require_labels(declaration: Declaration, outputs: "Tensor", target: "Tensor", name: str = "the loss") -> None:
+    """Raise ValueError unless all labels are classes that the outputs have; several labels may also be NaN or -1."""
+    if declaration.task not in ("binary", "multiclass", "multilabel") or target.numel() == 0:
+        return
+    if declaration.task == "multiclass" and target.is_floating_point():
+        return  # probabilities
+    last = outputs.shape[-1] - 1 if declaration.task == "multiclass" else 1
+    low, high = (float(end) for end in target.aminmax())
+    several = declaration.task == "multilabel"
+    if several and math.isnan(low):
+        low, high = (float(end) for end in target.nan_to_num(-1).aminmax())
+    if not (-1 if several else 0) <= low <= high <= last:
+        unknown = "; a label that is not known is NaN or -1" if several else ""
+        raise ValueError(
+            f"{name}: the labels of the target go from {low:g} to {high:g}; outputs of shape {tuple(outputs.shape)} "
+            f"({declaration.task}) are those of labels from 0 to {last}{unknown}."
         )
 
 

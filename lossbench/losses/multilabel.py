@@ -1,7 +1,8 @@
 """Losses of several labels, of which a sample may have any number: one logit z for each label, target 0 or 1 for each.
 
 p = sigmoid(z), t the target, L the number of labels. The loss of a sample is the mean over the labels, unless the paper
-defines it as a sum or in another way: each docstring says which.
+defines it as a sum or in another way: each docstring says which. A label that is not known, NaN or -1, contributes
+nothing: the mean is that over the known labels, and the sum that of their terms.
 """
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from lossbench.links import sigmoids
 from lossbench.losses.classification import bce, positives
 from lossbench.losses.declaration import loss
 from lossbench.losses.focusing import binary_asymmetric
+from lossbench.losses.known_labels import mean_over_known, split_known, sum_over_known
 from lossbench.losses.ranking import around_zero, two_way_shares
 from lossbench.losses.sigmoid import binary_focal, label_smoothing_bce
 
@@ -32,7 +34,7 @@ def multilabel_bce(logits: Tensor, target: Tensor) -> Tensor:
     logits : Tensor (..., L)
         Floating point.
     target : Tensor (..., L)
-        0 or 1 for each label, integer or floating point.
+        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point.
 
     Returns
     -------
@@ -56,7 +58,8 @@ def multilabel_bce(logits: Tensor, target: Tensor) -> Tensor:
     tensor([1.1711])
 
     """
-    return bce(logits, target).mean(-1)
+    target, known = split_known(target)
+    return mean_over_known(bce(logits, target), known)
 
 
 @loss(
@@ -79,7 +82,7 @@ def multilabel_label_smoothing(logits: Tensor, target: Tensor, *, smoothing: flo
     logits : Tensor (..., L)
         Floating point.
     target : Tensor (..., L)
-        0 or 1 for each label, integer or floating point.
+        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point.
     smoothing : float in [0, 1)
         Share of the uniform distribution.
 
@@ -104,7 +107,8 @@ def multilabel_label_smoothing(logits: Tensor, target: Tensor, *, smoothing: flo
     tensor([0.2269])
 
     """
-    return label_smoothing_bce(logits, target, smoothing=smoothing).mean(-1)
+    target, known = split_known(target)
+    return mean_over_known(label_smoothing_bce(logits, target, smoothing=smoothing), known)
 
 
 @loss(
@@ -127,7 +131,7 @@ def multilabel_focal(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gam
     logits : Tensor (..., L)
         Floating point.
     target : Tensor (..., L)
-        0 or 1 for each label, integer or floating point.
+        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point.
     alpha : float in [0, 1]
         Weight of the labels that a sample has; the others have 1 - alpha.
     gamma : float from 0
@@ -154,7 +158,8 @@ def multilabel_focal(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gam
     tensor([0.0866])
 
     """
-    return binary_focal(logits, target, alpha=alpha, gamma=gamma).mean(-1)
+    target, known = split_known(target)
+    return mean_over_known(binary_focal(logits, target, alpha=alpha, gamma=gamma), known)
 
 
 @loss(
@@ -186,7 +191,7 @@ def multilabel_asymmetric(
     logits : Tensor (..., L)
         Floating point.
     target : Tensor (..., L)
-        0 or 1 for each label, integer or floating point.
+        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point.
     gamma_pos, gamma_neg : float from 0
         Strength of the down-weighting of easy positives and negatives.
     margin : float in [0, 1)
@@ -216,7 +221,8 @@ def multilabel_asymmetric(
 
     """
     powers = {"gamma_pos": gamma_pos, "gamma_neg": gamma_neg, "margin": margin}
-    return binary_asymmetric(logits, target, **powers, detach_focusing=detach_focusing).sum(-1)
+    target, known = split_known(target)
+    return sum_over_known(binary_asymmetric(logits, target, **powers, detach_focusing=detach_focusing), known)
 
 
 @loss(task="multilabel", link=sigmoids, source="Su et al. 2022, arXiv:2208.02955")
@@ -234,7 +240,7 @@ def multilabel_zlpr(logits: Tensor, target: Tensor) -> Tensor:
     logits : Tensor (..., L)
         Floating point, z.
     target : Tensor (..., L)
-        0 or 1 for each label, integer or floating point, t.
+        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point, t.
 
     Returns
     -------
@@ -257,7 +263,8 @@ def multilabel_zlpr(logits: Tensor, target: Tensor) -> Tensor:
     tensor([1.7918])
 
     """
-    return around_zero(logits, positives(logits, target))
+    target, known = split_known(target)
+    return around_zero(logits, positives(logits, target), known)
 
 
 @loss(
@@ -285,7 +292,7 @@ def multilabel_two_way(
     logits : Tensor (N, L)
         Floating point, z.
     target : Tensor (N, L)
-        0 or 1 for each label, integer or floating point, t.
+        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point, t.
     temperature_pos, temperature_neg : float above 0
         Softness T_p of the minimum over positives, T_n of the maximum over negatives.
 
@@ -310,4 +317,5 @@ def multilabel_two_way(
     tensor([1.3863, 1.3863])
 
     """
-    return two_way_shares(logits, positives(logits, target), temperature_pos, temperature_neg)
+    target, known = split_known(target)
+    return two_way_shares(logits, positives(logits, target), temperature_pos, temperature_neg, known)

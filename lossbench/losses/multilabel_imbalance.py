@@ -1,7 +1,8 @@
 """Losses of several labels, some of which are rare: one logit z for each label, target 0 or 1 for each.
 
 p = sigmoid(z), t the target, L the number of labels, n_k the number of training samples with label k, N that of all
-training samples. The loss of a sample is the mean over the labels, unless a docstring says that it is the sum.
+training samples. The loss of a sample is the mean over the labels, unless a docstring says that it is the sum. A label
+that is not known, NaN or -1, contributes nothing: the mean is that over the known labels.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from lossbench.losses.classification import bce, positives, signed_margin
 from lossbench.losses.declaration import loss
 from lossbench.losses.equalization import rare_classes
 from lossbench.losses.imbalance import float64, per_class
+from lossbench.losses.known_labels import mean_over_known, split_known, sum_over_known
 from lossbench.losses.sigmoid import focal_of_margin
 from lossbench.weighting import ClassCounts, effective_number, positive_counts
 
@@ -47,7 +49,7 @@ def multilabel_weighted_bce(
     logits : Tensor (..., L)
         Floating point.
     target : Tensor (..., L)
-        0 or 1 for each label, integer or floating point.
+        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point.
     class_counts : Tensor or sequence of L numbers
         Training samples n_k with each label, all above 0.
     train_size : int
@@ -80,7 +82,9 @@ def multilabel_weighted_bce(
         weights = (train_size - counts) / counts
     else:
         weights = float64(pos_weight)
-    return (torch.where(positives(logits, target), per_class(weights, logits), 1.0) * bce(logits, target)).mean(-1)
+    target, known = split_known(target)
+    weighted = torch.where(positives(logits, target), per_class(weights, logits), 1.0) * bce(logits, target)
+    return mean_over_known(weighted, known)
 
 
 @loss(
@@ -105,7 +109,7 @@ def multilabel_class_balanced(
     logits : Tensor (..., L)
         Floating point.
     target : Tensor (..., L)
-        0 or 1 for each label, integer or floating point.
+        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point.
     class_counts : Tensor or sequence of L numbers
         Training samples n_k with each label, all above 0.
     beta : float in [0, 1)
@@ -133,7 +137,8 @@ def multilabel_class_balanced(
 
     """
     weights = effective_number(class_counts=float64(class_counts), beta=beta)
-    return (per_class(weights, logits) * bce(logits, target)).mean(-1)
+    target, known = split_known(target)
+    return mean_over_known(per_class(weights, logits) * bce(logits, target), known)
 
 
 @loss(
@@ -160,7 +165,7 @@ def multilabel_eql(
     logits : Tensor (..., L)
         Floating point.
     target : Tensor (..., L)
-        0 or 1 for each label, integer or floating point.
+        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point.
     class_counts : Tensor or sequence of L numbers
         Training samples n_k with each label, all above 0.
     train_size : int
@@ -189,9 +194,10 @@ def multilabel_eql(
     tensor([0.6931, 1.3863])
 
     """
+    target, known = split_known(target)
     positive = positives(logits, target)
     spared = rare_classes(class_counts, logits, lam, train_size) & ~positive & positive.any(-1, keepdim=True)
-    return (bce(logits, target) * ~spared).sum(-1)
+    return sum_over_known(bce(logits, target) * ~spared, known)
 
 
 @loss(
@@ -234,7 +240,7 @@ def distribution_balanced(
     logits : Tensor (..., L)
         Floating point, z.
     target : Tensor (..., L)
-        0 or 1 for each label, integer or floating point, t.
+        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point, t.
     class_counts : Tensor or sequence of L numbers
         Training samples n_k with each label, all above 0.
     train_size : int
@@ -269,6 +275,7 @@ def distribution_balanced(
     tensor([0.5717])
 
     """
+    target, known = split_known(target)
     sign = signed_margin(torch.ones_like(logits), target)
     counts = positive_counts(float64(class_counts))
     inverse = per_class(1 / counts, logits)
@@ -276,4 +283,4 @@ def distribution_balanced(
     weights = alpha + (beta * (inverse / drawn.clamp(min=1e-30) - mu)).sigmoid()
     shift = per_class(kappa * (train_size / counts.clamp(max=train_size - 1) - 1).log(), logits)
     scale = torch.where(sign > 0, 1.0, lam)
-    return (weights * focal_of_margin(scale * sign * (logits - shift), gamma) / scale).mean(-1)
+    return mean_over_known(weights * focal_of_margin(scale * sign * (logits - shift), gamma) / scale, known)

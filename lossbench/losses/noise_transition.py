@@ -156,4 +156,5 @@ def _rows(matrix: Tensor, logits: Tensor, target: Tensor) -> Tensor:
             f"target holds {target.dtype} of shape {tuple(target.shape)}; logits of shape {tuple(logits.shape)} need "
             f"integer class indices of shape {tuple(logits.shape[:-1])}."
         )
-    return matrix.to(logits)[target.long()]
+    rows = matrix.to(logits).index_select(0, target.long().flatten())  # which, unlike [...], takes no -1 as the last
+    return rows.view(logits.shape)

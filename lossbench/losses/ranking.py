@@ -16,9 +16,6 @@ from lossbench.weighting import ClassCounts, positive_counts
 
 __all__ = ["auc_squared_hinge", "aucm", "two_way", "zlpr"]
 
-_NOWHERE = -1e30
-"""In place of a logit that a sum leaves out: unlike -inf it has a gradient where nothing else is left."""
-
 
 @loss(
     task="binary",
@@ -239,23 +236,34 @@ def zlpr(logits: Tensor, target: Tensor) -> Tensor:
     return around_zero(logits, one_hot(logits, target))
 
 
-def around_zero(logits: Tensor, positive: Tensor) -> Tensor:
-    """Return the loss (...) that ranks the positives of logits (..., K) above zero and the others below it."""
+def around_zero(logits: Tensor, positive: Tensor, known: Tensor | None = None) -> Tensor:
+    """Return the loss (...) that ranks the positives of logits (..., K) above zero, the other known ones below it."""
     zero = logits.new_zeros((*logits.shape[:-1], 1))  # the 1 of both sums
-    parts = (logits.masked_fill(positive, _NOWHERE), (-logits).masked_fill(~positive, _NOWHERE))
+    left_out = positive if known is None else positive | ~known
+    nowhere = _nowhere(logits)
+    parts = (logits.masked_fill(left_out, nowhere), (-logits).masked_fill(~positive, nowhere))
     above, below = (torch.cat([zero, part], -1).logsumexp(-1) for part in parts)
     return above + below
 
 
-def two_way_shares(logits: Tensor, positive: Tensor, temperature_pos: float, temperature_neg: float) -> Tensor:
+def two_way_shares(
+    logits: Tensor, positive: Tensor, temperature_pos: float, temperature_neg: float, known: Tensor | None = None
+) -> Tensor:
     """Return each sample's share (N,) of the two-way loss of logits (N, K) with a mask of the positives."""
+    left_out = positive if known is None else positive | ~known
+    nowhere = _nowhere(logits)
 
     def apart(dim: int) -> Tensor:
-        negatives = (logits / temperature_neg).masked_fill(positive, _NOWHERE).logsumexp(dim)
-        positives = (-logits / temperature_pos).masked_fill(~positive, _NOWHERE).logsumexp(dim)
+        negatives = (logits / temperature_neg).masked_fill(left_out, nowhere).logsumexp(dim)
+        positives = (-logits / temperature_pos).masked_fill(~positive, nowhere).logsumexp(dim)
         return F.softplus(temperature_neg * negatives + temperature_pos * positives)
 
     members = positive.to(logits)
     of_rows = apart(1) / positive.any(1).sum().clamp(min=1)
     of_columns = members @ (apart(0) / members.sum(0).clamp(min=1)) / positive.any(0).sum().clamp(min=1)
     return len(logits) * (of_rows + of_columns)
+
+
+def _nowhere(logits: Tensor) -> float:
+    """Return what stands for a logit that a sum leaves out; unlike -inf with a gradient where nothing else is left."""
+    return max(-1e30, torch.finfo(logits.dtype).min / 8)
