@@ -90,6 +90,7 @@ ALLOWED = {
     "data.noise.kind": ["asymmetric", "instance", "none", "pair", "symmetric"],
     "data.contamination.kind": ["heavy_tail", "heteroscedastic", "leverage", "none", "vertical"],
     "data.contamination.shift": ["one_sided", "symmetric"],
+    "data.standardize": ["none", "robust"],
     "mixup.kind": ["mixup", "none"],
     "model.head": ["auto", "cosine", "linear"],
     "optimizer.calibrate": ["gradient", "none"],

@@ -378,3 +378,11 @@ def test_lightning_sets_the_epoch():
         loader.set_epoch(epoch)
         assert torch.equal(torch.cat(seen), loader.samples.index[loader.order()])
     assert sorted(listener.seen) == [0, 1, 2]
+
+
+def test_a_target_is_trained_in_robust_standard_deviations_or_as_it_is():
+    robust, plain = ready("diabetes", "regression"), ready("diabetes", "regression", standardize="none")
+    assert robust.target_scale > 50 and (plain.target_center, plain.target_scale) == (0, 1)
+    assert plain.facts()["target_scale"] == 1
+    for ours, theirs in zip(robust.test_dataloader(), plain.test_dataloader(), strict=True):
+        torch.testing.assert_close(ours.target * robust.target_scale + robust.target_center, theirs.target)

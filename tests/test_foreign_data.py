@@ -5,6 +5,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from lossbench.data.module import center_and_scale
 from lossbench.errors import ConfigError
 from lossbench.run import run
 
@@ -59,6 +60,16 @@ def test_regression_keeps_its_units(cell):
     entry = run(cell(*lines))
     assert entry["status"] == "finished", entry.get("traceback")
     assert 1 < entry["metrics"]["last"]["test/mae"] < 60
+    target = OwnRegression().target(torch.randn(200, 5, generator=torch.Generator().manual_seed(0)))
+    center, scale = center_and_scale(target)  # what converts delta into the units of the target
+    assert (entry["data"]["target_center"], entry["data"]["target_scale"]) == (center, scale) and scale > 1
+
+
+def test_regression_can_be_trained_in_its_units(cell):
+    lines = ["data=diabetes", "data._target_=tests.test_foreign_data.OwnRegression", "loss=huber", *SHORT]
+    entry = run(cell(*lines, "data.standardize=none"))
+    assert entry["status"] == "finished", entry.get("traceback")
+    assert (entry["data"]["target_center"], entry["data"]["target_scale"]) == (0, 1)
 
 
 def test_losses_need_a_test_set(cell):

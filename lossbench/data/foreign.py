@@ -29,10 +29,12 @@ class ForeignDataModule(pl.LightningDataModule):
         The user's.
     task : str
         "regression", "distributional", "count", "binary", "multiclass" or "multilabel".
+    standardize : str
+        What a target of regression is trained as; see `module.center_and_scale`.
 
     """
 
-    def __init__(self, module: pl.LightningDataModule, task: str) -> None:
+    def __init__(self, module: pl.LightningDataModule, task: str, standardize: str = "robust") -> None:
         super().__init__()
         if task == "sequence":
             raise ConfigError(
@@ -53,7 +55,7 @@ class ForeignDataModule(pl.LightningDataModule):
         self.train_class_counts: list[int] | None = None
         self.target_center, self.target_scale = 0.0, 1.0
         if task in ("distributional", "regression"):
-            self.target_center, self.target_scale = center_and_scale(targets)
+            self.target_center, self.target_scale = center_and_scale(targets, standardize)
         elif task == "multilabel":
             self.num_classes = _number_of_labels(targets)
             self.train_class_counts = counts_by_class(targets.long(), self.num_classes, task)
@@ -81,7 +83,8 @@ class ForeignDataModule(pl.LightningDataModule):
     def facts(self) -> dict[str, Any]:
         """Return what the record says of the data."""
         counts = {"class_counts": self.train_class_counts, "train_class_counts": self.train_class_counts}
-        return {"source": self.name, "train": self.num_train, **counts, "class_names": self.class_names}
+        scale = {"target_center": self.target_center, "target_scale": self.target_scale}
+        return {"source": self.name, "train": self.num_train, **counts, "class_names": self.class_names, **scale}
 
     def _wrap(self, loader: Any) -> "_Batches":
         return _Batches(loader, self.target_center, self.target_scale, classes=self.num_classes is not None)
@@ -122,7 +125,8 @@ def wrap(node: DictConfig) -> ForeignDataModule:
         )
     taken = inspect.signature(target).parameters
     settings: Any = OmegaConf.to_container(node, resolve=True)
-    return ForeignDataModule(target(**{name: value for name, value in settings.items() if name in taken}), node.task)
+    module = target(**{name: value for name, value in settings.items() if name in taken})
+    return ForeignDataModule(module, node.task, node.get("standardize", "robust"))
 
 
 def _read(loader: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

@@ -52,6 +52,8 @@ class DataModule(pl.LightningDataModule):
         Samples per batch in training, and in evaluation.
     augment : bool
         Random crops and flips in training, for 32x32 RGB images.
+    standardize : str
+        What a target of regression is trained as: "robust", see `center_and_scale`, or "none", as it is.
     sampler : str
         How the training samples of an epoch are drawn: "uniform", and for classes "class_balanced" or "square_root";
         see `sampling.draw_order`.
@@ -77,7 +79,7 @@ class DataModule(pl.LightningDataModule):
         None for regression.
     target_center, target_scale : float
         Regression targets in batches are (target - center) / scale: median and 1.4826 times the median absolute
-        deviation of the observed training targets. 0 and 1 for classes and counts.
+        deviation of the observed training targets. 0 and 1 for classes and counts, and without standardisation.
     contaminated : Tensor
         Positions in the source's training part of the samples whose target or inputs are not the clean ones, int64.
     target_density : TargetDensity or None
@@ -107,6 +109,7 @@ class DataModule(pl.LightningDataModule):
         batch_size: int = 128,
         eval_batch_size: int = 250,
         augment: bool = False,
+        standardize: str = "robust",
         sampler: str = "uniform",
         root: str | None = None,
         seed: int = 0,
@@ -121,6 +124,7 @@ class DataModule(pl.LightningDataModule):
         self.val_fraction = val_fraction
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.augment = augment
+        self.standardize = standardize
         self.sampler = sampler
         self.root = root
         self.seed, self.run_seed = seed, run_seed
@@ -232,8 +236,8 @@ class DataModule(pl.LightningDataModule):
         self.target_density: TargetDensity | None = None
         if self.num_classes is None:
             self.class_counts = self.train_class_counts = self.val_class_counts = None
-            of_counts = source.task == "count"
-            self.target_center, self.target_scale = (0.0, 1.0) if of_counts else center_and_scale(samples.target[train])
+            standardize = "none" if source.task == "count" else self.standardize
+            self.target_center, self.target_scale = center_and_scale(samples.target[train], standardize)
             if samples.target.ndim == 1:
                 self._describe_density(source, samples.target, train)
             return
@@ -282,10 +286,11 @@ class DataModule(pl.LightningDataModule):
         return samples._replace(target=target, target_clean=clean)
 
 
-def center_and_scale(target: Tensor) -> tuple[float, float]:
+def center_and_scale(target: Tensor, standardize: str = "robust") -> tuple[float, float]:
     """Return the median and 1.4826 times the median absolute deviation, which estimates a Gaussian's deviation.
 
-    Where more than half of the values are equal the standard deviation stands in; where all are, 1.
+    Where more than half of the values are equal the standard deviation stands in; where all are, 1. Standardised by
+    "none" it is 0 and 1.
 
     Examples
     --------
@@ -293,6 +298,8 @@ def center_and_scale(target: Tensor) -> tuple[float, float]:
     (3.0, 1.4826)
 
     """
+    if standardize == "none":
+        return 0.0, 1.0
     values = target.double().numpy()
     center = np.median(values)
     scale = 1.4826 * np.median(np.abs(values - center)) or values.std() or 1.0

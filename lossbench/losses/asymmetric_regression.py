@@ -84,7 +84,7 @@ def linex(prediction: Tensor, target: Tensor, *, a: float = 1.0) -> Tensor:
     prediction, target : Tensor (...)
         Floating point, of the same shape. With outliers on the costly side training explodes: standardise the target.
     a : float other than 0
-        Asymmetry, in units of 1 / target.
+        Asymmetry, in units of 1 / target: in a run 1 / robust standard deviation, unless `data.standardize=none`.
 
     Returns
     -------
@@ -126,7 +126,8 @@ def msle(prediction: Tensor, target: Tensor) -> Tensor:
 
     lossbench trains on standardised targets. The errors are then relative to the distance from one standard deviation
     below the mean and not from 0, and a sixth of a normal target is on the tangent. That suits targets skewed to the
-    right with a minimum close to the mean; else take the logarithm in the data and train with `mse`.
+    right with a minimum close to the mean; else train on the target as it is, `data.standardize=none`, or take its
+    logarithm in the data and train with `mse`.
 
     Parameters
     ----------

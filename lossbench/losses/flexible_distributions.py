@@ -146,7 +146,8 @@ def hl_gauss(outputs: Tensor, target: Tensor, *, bins: int = 50, reach: float = 
     bins : int from 4
         How many bins.
     reach : float above 0
-        Where the bins end on both sides.
+        Where the bins end on both sides, in units of the target that the loss gets: in a run robust standard
+        deviations, unless `data.standardize=none`.
     sigma : float above 0
         Deviation of the smoothing, in widths of a bin.
 

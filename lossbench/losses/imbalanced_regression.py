@@ -35,8 +35,9 @@ def focal_r_l1(prediction: Tensor, target: Tensor, *, beta: float = 0.2, gamma: 
     prediction, target : Tensor (...)
         Floating point, of the same shape.
     beta : float above 0
-        Inverse of the residual that counts as large, in units of 1 / target. The default is the paper's, for ages in
-        years; with a standardised target search larger ones.
+        Inverse of the residual that counts as large, in units of 1 / target: in a run 1 / robust standard deviation,
+        unless `data.standardize=none`. The default is the paper's, for ages in years; with a standardised target search
+        larger ones.
     gamma : float from 0
         Strength of the down-weighting.
 
@@ -83,8 +84,9 @@ def focal_r_l2(prediction: Tensor, target: Tensor, *, beta: float = 0.2, gamma: 
     prediction, target : Tensor (...)
         Floating point, of the same shape.
     beta : float above 0
-        Inverse of the residual that counts as large, in units of 1 / target. The default is the paper's, for ages in
-        years; with a standardised target search larger ones.
+        Inverse of the residual that counts as large, in units of 1 / target: in a run 1 / robust standard deviation,
+        unless `data.standardize=none`. The default is the paper's, for ages in years; with a standardised target search
+        larger ones.
     gamma : float from 0
         Strength of the down-weighting.
 
@@ -134,9 +136,10 @@ class balanced_mse(nn.Module):  # noqa: N801
     Parameters
     ----------
     sigma : float above 0
-        Where the standard deviation of the noise starts, in units of the target; it stays above 1e-5 of it. The start
-        matters, as sigma learns slowly (the authors give it a learning rate of its own): with a standardised target 1
-        says that all of it is noise, and predictions go far out. Search it.
+        Where the standard deviation of the noise starts, in units of the target that the loss gets: in a run robust
+        standard deviations, unless `data.standardize=none`; it stays above 1e-5 of it. The start matters, as sigma
+        learns slowly (the authors give it a learning rate of its own): with a standardised target 1 says that all of it
+        is noise, and predictions go far out. Search it.
     prediction, target : Tensor (N,)
         Arguments of the call: floating point, of the same shape. N x N numbers are computed.
 

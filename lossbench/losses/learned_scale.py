@@ -40,7 +40,8 @@ class gaussian_nll_global(nn.Module):  # noqa: N801
     Parameters
     ----------
     sigma : float above 0
-        Where sigma starts, in units of the target; it stays above 1e-5 of it.
+        Where sigma starts, in units of the target that the loss gets: in a run robust standard deviations, unless
+        `data.standardize=none`; it stays above 1e-5 of it.
     prediction, target : Tensor (...)
         Arguments of the call: floating point, of the same shape.
 
@@ -94,7 +95,8 @@ class laplace_nll(nn.Module):  # noqa: N801
     Parameters
     ----------
     b : float above 0
-        Where the scale starts, in units of the target; it stays above 1e-5 of it.
+        Where the scale starts, in units of the target that the loss gets: in a run robust standard deviations, unless
+        `data.standardize=none`; it stays above 1e-5 of it.
     prediction, target : Tensor (...)
         Arguments of the call: floating point, of the same shape.
 
@@ -155,7 +157,8 @@ class learned_student_t(nn.Module):  # noqa: N801
     nu : float in (0, 100]
         Degrees of freedom, or where they start: the smaller, the heavier the tails.
     scale : float above 0
-        Where the scale starts, in units of the target. What is learned stays above 1e-5 of its start.
+        Where the scale starts, in units of the target that the loss gets: in a run robust standard deviations, unless
+        `data.standardize=none`. What is learned stays above 1e-5 of its start.
     learn_nu : bool
         Whether nu is learned too.
     prediction, target : Tensor (...)
@@ -226,7 +229,8 @@ class adaptive_robust(nn.Module):  # noqa: N801
     alpha : float in (0.001, 1.999)
         Where the shape starts; it stays in this interval.
     c : float above 0
-        Where the scale starts, in units of the target; it stays above 1e-5 of it.
+        Where the scale starts, in units of the target that the loss gets: in a run robust standard deviations, unless
+        `data.standardize=none`; it stays above 1e-5 of it.
     prediction, target : Tensor (...)
         Arguments of the call: floating point, of the same shape.
 

@@ -36,7 +36,8 @@ def smooth_l1(prediction: Tensor, target: Tensor, *, beta: float = 1.0) -> Tenso
     prediction, target : Tensor (...)
         Floating point, of the same shape.
     beta : float above 0
-        Residual where the loss becomes linear, in units of the target; detectors use 1/9 for some box offsets.
+        Residual where the loss becomes linear, in units of the target that the loss gets: in a run robust standard
+        deviations, unless `data.standardize=none`; detectors use 1/9 for some box offsets.
 
     Returns
     -------
@@ -85,7 +86,8 @@ def balanced_l1(prediction: Tensor, target: Tensor, *, alpha: float = 0.5, gamma
     alpha : float above 0
         The smaller, the more the gradient of small residuals is raised.
     gamma : float above 0
-        Slope beyond a residual of 1.
+        Slope beyond a residual of 1: in a run one robust standard deviation of the target, unless
+        `data.standardize=none`.
 
     Returns
     -------
@@ -137,9 +139,10 @@ def wing(prediction: Tensor, target: Tensor, *, w: float = 10.0, epsilon: float 
     prediction, target : Tensor (...)
         Floating point, of the same shape.
     w : float above 0
-        Residual where the loss becomes linear, in units of the target.
+        Residual where the loss becomes linear, in units of the target that the loss gets: in a run robust standard
+        deviations, unless `data.standardize=none`.
     epsilon : float above 0
-        Residual from which the logarithm bends; the gradient near 0 is w / epsilon.
+        Residual from which the logarithm bends, in the units of w; the gradient near 0 is w / epsilon.
 
     Returns
     -------

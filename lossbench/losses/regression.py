@@ -176,8 +176,9 @@ def huber(prediction: Tensor, target: Tensor, *, delta: float = 1.0) -> Tensor:
     prediction, target : Tensor (...)
         Floating point, of the same shape.
     delta : float above 0
-        Residual where the loss becomes linear, in units of the target; 1.345 standard deviations of the noise lose 5 %
-        efficiency if the noise is Gaussian.
+        Residual where the loss becomes linear, in units of the target that the loss gets: in a run robust standard
+        deviations, unless `data.standardize=none`; 1.345 standard deviations of the noise lose 5 % efficiency if the
+        noise is Gaussian.
 
     Returns
     -------
@@ -306,7 +307,8 @@ def cauchy(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tensor:
     prediction, target : Tensor (...)
         Floating point, of the same shape.
     c : float above 0
-        Scale of the residuals that count as ordinary, in units of the target.
+        Scale of the residuals that count as ordinary, in units of the target that the loss gets: in a run robust
+        standard deviations, unless `data.standardize=none`.
 
     Returns
     -------
@@ -351,8 +353,9 @@ def tukey(prediction: Tensor, target: Tensor, *, c: float = 4.685) -> Tensor:
     prediction, target : Tensor (...)
         Floating point, of the same shape.
     c : float above 0
-        Residual from which a sample is ignored, in units of the target; 4.685 standard deviations of the noise lose 5 %
-        efficiency if the noise is Gaussian.
+        Residual from which a sample is ignored, in units of the target that the loss gets: in a run robust standard
+        deviations, unless `data.standardize=none`; 4.685 standard deviations of the noise lose 5 % efficiency if the
+        noise is Gaussian.
 
     Returns
     -------

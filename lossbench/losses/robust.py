@@ -1,6 +1,7 @@
 """Losses of a point prediction that large residuals pull less than in the squared error. Elementwise but for `trimmed`.
 
-r is the residual, target - prediction; c is the scale of residuals that count as ordinary, in units of the target.
+r is the residual, target - prediction; c is the scale of residuals that count as ordinary, in units of the target that
+the loss gets: in a run its robust standard deviation (`data.standardize`).
 `cauchy`, `tukey`, `huber` and `log_cosh` are in `regression`, forms joined from two pieces in `piecewise`.
 """
 
@@ -39,7 +40,8 @@ def general_robust(prediction: Tensor, target: Tensor, *, alpha: float = 1.0, c:
         Shape: the smaller, the less outliers pull. Convex from 1; below 1 far outliers lose their pull; below 0 the
         loss is bounded. Above 2, which is refused, outliers would pull more than in the squared error.
     c : float above 0
-        Scale of the residuals that count as ordinary, in units of the target.
+        Scale of the residuals that count as ordinary, in units of the target that the loss gets: in a run robust
+        standard deviations, unless `data.standardize=none`.
 
     Returns
     -------
@@ -98,7 +100,8 @@ def charbonnier(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tensor
     prediction, target : Tensor (...)
         Floating point, of the same shape.
     c : float above 0
-        Scale of the residuals that count as ordinary, in units of the target.
+        Scale of the residuals that count as ordinary, in units of the target that the loss gets: in a run robust
+        standard deviations, unless `data.standardize=none`.
 
     Returns
     -------
@@ -143,7 +146,8 @@ def pseudo_huber(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tenso
     prediction, target : Tensor (...)
         Floating point, of the same shape.
     c : float above 0
-        Residual around which the loss becomes linear, in units of the target.
+        Residual around which the loss becomes linear, in units of the target that the loss gets: in a run robust
+        standard deviations, unless `data.standardize=none`.
 
     Returns
     -------
@@ -189,7 +193,8 @@ def geman_mcclure(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tens
     prediction, target : Tensor (...)
         Floating point, of the same shape.
     c : float above 0
-        Scale of the residuals that count as ordinary, in units of the target.
+        Scale of the residuals that count as ordinary, in units of the target that the loss gets: in a run robust
+        standard deviations, unless `data.standardize=none`.
 
     Returns
     -------
@@ -235,7 +240,8 @@ def welsch(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tensor:
     prediction, target : Tensor (...)
         Floating point, of the same shape.
     c : float above 0
-        Scale of the residuals that count as ordinary, in units of the target.
+        Scale of the residuals that count as ordinary, in units of the target that the loss gets: in a run robust
+        standard deviations, unless `data.standardize=none`.
 
     Returns
     -------
@@ -282,7 +288,8 @@ def student_t(prediction: Tensor, target: Tensor, *, nu: float = 4.0, scale: flo
     nu : float in (0, 1e6]
         Degrees of freedom: the smaller, the heavier the tails. 3 to 5 is usual.
     scale : float above 0
-        Scale of the noise, in units of the target; its standard deviation is scale sqrt(nu / (nu - 2)) if nu > 2.
+        Scale of the noise, in units of the target that the loss gets: in a run robust standard deviations, unless
+        `data.standardize=none`; its standard deviation is scale sqrt(nu / (nu - 2)) if nu > 2.
 
     Returns
     -------
