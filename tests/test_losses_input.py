@@ -149,3 +149,37 @@ def test_a_label_that_is_not_known_is_as_if_it_did_not_exist(name):
     torch.testing.assert_close(
         bound(outputs, target, **context), three(outputs[:, :-1], target[:, :-1], **context), rtol=1e-6, atol=1e-6
     )
+
+
+# --- Half precision -----------------------------------------------------------------------------------------------
+
+
+def in_type(entry, dtype):
+    return entry.to(dtype) if torch.is_tensor(entry) and entry.is_floating_point() else entry
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["float16", "bfloat16"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_half_precision_gives_the_values_of_full_precision_but_for_rounding(name, dtype):
+    bound, outputs, target, context = called(name)
+
+    def value_and_gradient(dtype, rounded):
+        own = {key: in_type(in_type(entry, rounded), dtype) for key, entry in context.items()}
+        free = in_type(in_type(outputs, rounded), dtype).detach().requires_grad_()
+        value = bound.copy()(free, in_type(in_type(target, rounded), dtype), **own)
+        return value.detach().float(), torch.autograd.grad(value.sum(), free)[0].float()
+
+    rounding = torch.finfo(dtype).eps
+    for half, full in zip(value_and_gradient(dtype, dtype), value_and_gradient(torch.float32, dtype), strict=True):
+        assert half.isfinite().all()
+        assert (half - full).abs().max() <= 64 * rounding * full.abs().max()
+
+
+@pytest.mark.parametrize("name", OF_LABELS + OF_SEVERAL)
+def test_large_logits_in_float16_have_finite_gradients(name):
+    bound, outputs, target, context = called(name)
+    own = {key: in_type(entry, torch.float16) for key, entry in context.items()}
+    free = (30 * outputs.sign()).half().requires_grad_()
+    value = bound.copy()(free, in_type(target, torch.float16), **own)
+    (gradient,) = torch.autograd.grad(value.float().sum(), free)
+    assert value.isfinite().all() and gradient.isfinite().all()

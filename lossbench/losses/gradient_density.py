@@ -22,7 +22,8 @@ class _GradientDensity(nn.Module):
 
     def weights(self, logits: Tensor, positive: Tensor) -> Tensor:
         """Return the number of terms over the density at each of them and, in training, keep the average."""
-        size = (logits.detach().sigmoid() - positive.to(logits)).abs()
+        precise = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))  # half: beside the edges of bins
+        size = (precise.sigmoid() - positive.to(precise)).abs()
         bins = (size * self.bins).long().clamp(max=self.bins - 1)
         now = torch.bincount(bins.flatten(), minlength=self.bins).to(self.histogram)
         # The first batch stands for the batches before it: from 0, the first weights would be far too large.
