@@ -88,6 +88,7 @@ def curves(loss: BoundLoss, x: Tensor) -> Curves:
     return value.detach(), slope.detach(), _derivative(slope, free).detach()
 
 
+@matplotlib.rc_context({"text.parse_math": False})  # a name is no formula
 def draw_loss_curves(
     losses: dict[str, BoundLoss], path_stem: Path, colors: Mapping[str, Any] | None = None
 ) -> list[Path]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,6 +19,7 @@ WIDTH, HEIGHT = 6.4, 4.2
 COLORS = {"train": "#7f7f7f", "val": "#4c78a8", "test": "#d1495b"}
 
 
+@matplotlib.rc_context({"text.parse_math": False})  # a name is no formula
 def draw_run(
     folder: Path, entry: Record, last: dict[str, Any] | None, snapshots: Sequence[dict[str, Any]] = ()
 ) -> list[Path]:

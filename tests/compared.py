@@ -52,7 +52,7 @@ def write(output_dir: Path, entry: dict[str, Any]) -> None:
     (folder / ".hydra").mkdir(parents=True)
     (folder / "record.json").write_text(json.dumps(entry))
     lines = [f"loss={entry['loss']}", f"seed={entry['seed']}", f"data={entry['choices']['data']}"]
-    (folder / ".hydra" / "overrides.yaml").write_text("".join(f"- {line}\n" for line in lines))
+    (folder / ".hydra" / "overrides.yaml").write_text("".join(f"- {json.dumps(line)}\n" for line in lines))
     for number, name in enumerate(["predictions.npz", "predictions_best.npz", "validation.npz"]):
         rng = np.random.default_rng(entry["seed"] + number)
         make = _regression if entry["task"] == "regression" else _classification

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from lossbench import __version__, record
 from lossbench.cells import Cell, digest
@@ -89,7 +90,7 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[Across]) -> 
 
 def tell(analysis: Analysis, console: Console) -> None:
     """Print verdict, table and missing cells."""
-    console.print(f"\n[bold]{analysis.comparison.name}[/bold]", highlight=False)
+    console.print(Text(f"\n{analysis.comparison.name}", style="bold"))
     console.print(verdict(analysis), highlight=False, markup=False)
     console.print(to_rich(analysis, console.width))
     for line in gap_lines(analysis):

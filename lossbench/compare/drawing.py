@@ -27,6 +27,7 @@ PALETTE = (
 STYLE: dict[str, Any] = {
     "font.size": 9.5, "axes.titlesize": 9.5, "axes.labelsize": 9.5, "axes.spines.top": False,
     "axes.spines.right": False, "axes.edgecolor": "#888888", "svg.hashsalt": "lossbench", "legend.frameon": False,
+    "text.parse_math": False,  # a name is no formula
 }  # fmt: skip
 """Settings of matplotlib under which the pictures are drawn and saved."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from lossbench import record
+from lossbench.compare.records import as_file_name
 from lossbench.errors import ConfigError
 from lossbench.method import AXES, axes_of
 from lossbench.record import Record
@@ -56,7 +57,7 @@ def read_mlflow(tracking: DictConfig, data: str | None, folder: Path) -> Iterato
         raise ConfigError(f"tracking.uri={tracking.uri}: MLflow can't read it: {error}.") from error
     newest = {run.data.tags.get("lossbench.key", run.info.run_id): run for run in runs}
     for run in newest.values():
-        yield _record(client, run, folder / run.info.run_id)
+        yield _record(client, run, folder / as_file_name(run.info.run_id))
 
 
 def _runs(client: "MlflowClient", data: str | None) -> Iterator["Run"]:

@@ -1,5 +1,6 @@
 """From the records of runs to comparisons: the runs of one problem, by loss and seed."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -52,8 +53,8 @@ class Comparison:
 
     @property
     def name(self) -> str:
-        """A name for files: the data and the start of the problem's hash."""
-        return f"{self.data}-{self.problem[:8]}"
+        """A name for files: the data and the start of the problem's hash; what a record says is no path."""
+        return as_file_name(f"{self.data}-{self.problem[:8]}")
 
     @property
     def measured(self) -> str:
@@ -119,6 +120,18 @@ def read_outputs(output_dir: Path) -> Iterator[Record]:
     """Read the record of every run of an output folder."""
     for folder, entry in record.read_all(output_dir):
         yield {**entry, "folder": str(folder)}
+
+
+def as_file_name(text: str) -> str:
+    """Make a name of a file in a folder, and of nothing outside it, from what a record says.
+
+    Examples
+    --------
+    >>> as_file_name("digits_imb-0a1b2c3d"), as_file_name("../../.ssh/x")
+    ('digits_imb-0a1b2c3d', '-..-.ssh-x')
+
+    """
+    return re.sub(r"[^\w.,+=()-]", "-", text).lstrip(".")[:150]
 
 
 def read_cells(cells: Iterable[Cell]) -> Iterator[Record]:

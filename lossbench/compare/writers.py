@@ -1,12 +1,13 @@
 """A comparison in the formats of other programs: terminal, Markdown, LaTeX, CSV."""
 
 import csv
+import html
 import io
 from collections.abc import Callable
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from lossbench.compare.analysis import Analysis
 from lossbench.compare.selection_table import selections_table
@@ -40,21 +41,34 @@ def to_rich(analysis: Analysis, width: int) -> RichTable:
     shown = RichTable(box=box.SIMPLE_HEAD)
     for k, name in enumerate(heading):
         widest = min(20, max(len(row[0]) for row in rows)) if k == 0 else None
-        shown.add_column(name, justify="left" if k in (0, 2) else "right", overflow="fold", min_width=widest)
+        shown.add_column(Text(name), justify="left" if k in (0, 2) else "right", overflow="fold", min_width=widest)
     for i, row in enumerate(rows):
         best = {k if k < 4 else k + 2 for r, k in means.bold if r == i}
-        shown.add_row(*(f"[bold]{escape(text)}[/bold]" if k in best else escape(text) for k, text in enumerate(row)))
+        shown.add_row(*(Text(text, style="bold" if k in best else "") for k, text in enumerate(row)))
     return shown
 
 
 def to_markdown(analysis: Analysis) -> str:
     """Write verdict, tables and notes as Markdown."""
-    parts = [verdict(analysis)]
+    parts = [markdown(verdict(analysis))]
     for table in [*tables(analysis), selections_table(analysis)]:
-        lines = [f"| {' | '.join(table.heading)} |", "|---|" + "---:|" * (len(table.heading) - 1)]
-        lines += [f"| {' | '.join(row)} |" for row in _marked(table, "**{}**", lambda text: text.replace("|", "\\|"))]
-        parts += ["\n".join(lines), table.caption]
-    return "\n\n".join([*parts, *notes(analysis)]) + "\n"
+        heading = [markdown(name) for name in table.heading]
+        lines = [f"| {' | '.join(heading)} |", "|---|" + "---:|" * (len(heading) - 1)]
+        lines += [f"| {' | '.join(row)} |" for row in _marked(table, "**{}**", markdown)]
+        parts += ["\n".join(lines), markdown(table.caption)]
+    return "\n\n".join([*parts, *map(markdown, notes(analysis))]) + "\n"
+
+
+def markdown(text: str) -> str:
+    r"""Escape a text for Markdown: no HTML, no link, no line or cell of a table of its own.
+
+    Examples
+    --------
+    >>> markdown("p < 0.001"), markdown("a|b"), markdown("[x](y)")
+    ('p &lt; 0.001', 'a\\|b', '[x]\\(y)')
+
+    """
+    return " ".join(html.escape(text, quote=False).split()).replace("|", "\\|").replace("](", "]\\(")
 
 
 _LATEX = {
@@ -123,10 +137,15 @@ def to_csv(analysis: Analysis) -> str:
         for name in analysis.columns:
             row = _csv_row(analysis, label, name)
             if row or name == analysis.metric:
-                known = {"data": analysis.comparison.data, "loss": label, "metric": name}
+                known = {"data": _no_formula(analysis.comparison.data), "loss": _no_formula(label), "metric": name}
                 known |= {"select": analysis.options.select, "not_in_the_numbers": missing}
                 writer.writerow({"n": 0, **known, **row})
     return text.getvalue()
+
+
+def _no_formula(name: str) -> str:
+    """Return a name such that no spreadsheet computes it."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
 
 
 def _csv_row(analysis: Analysis, label: str, metric: str) -> dict[str, object]:

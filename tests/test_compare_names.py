@@ -1,0 +1,81 @@
+"""What a record calls itself is a name, never a path, markup or code, in each of the outputs of a comparison."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from lossbench.compare import compare_records, tell
+from lossbench.compare.analysis import Options, analyse
+from lossbench.compare.records import as_file_name, comparisons, read_outputs
+from lossbench.compare.writers import markdown, to_csv
+from lossbench.loss_curves import draw_loss_curves
+from lossbench.losses import load_loss
+from lossbench.losses.binding import bind
+from tests.compared import made_up, write
+
+NAMES = {
+    "markup of the terminal": "[/bold]focal[red]\\",
+    "a formula": r"$\foo$ and $x^{",
+    "HTML": '<script>alert(1)</script><img src=x onerror="y">',
+    "a table": "a | b\n| c",
+    "a link": "[focal](http://127.0.0.1/)",
+    "a spreadsheet": "=1+1",
+}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_a_name_is_shown_as_it_is_in_every_output(name, tmp_path, capsys):
+    for seed in range(3):
+        write(tmp_path, made_up("cross_entropy", seed, 0.8 + seed / 100))
+        entry = made_up("focal", seed, 0.85 + seed / 90)
+        write(tmp_path, {**entry, "loss": name})
+    folders, errors = compare_records(comparisons(read_outputs(tmp_path)), tmp_path, Options())
+    assert not errors
+    (folder,) = folders["made_up"]
+    shown = " ".join(capsys.readouterr().out.split())
+    assert " ".join(name.split())[:8] in shown
+    report = (folder / "report.html").read_text()
+    assert (
+        "Not drawn" not in report.partition("The curves of")[0]
+        and "<script" not in report
+        and "<img src=x" not in report
+    )
+    table = (folder / "table.md").read_text()
+    assert "<" not in table and f"| {markdown(name)} |" in table
+    widths = {line.replace(r"\|", "").count("|") for line in table.split("\n\n")[1].splitlines()}
+    assert len(widths) == 1
+
+
+@pytest.mark.parametrize(
+    "changes", [{"choices": {"data": "../../outside", "loss": "focal"}}, {"problem": "../../../x"}]
+)
+def test_no_name_leads_out_of_the_output_folder(changes, tmp_path):
+    outputs = tmp_path / "a" / "b" / "outputs"
+    witness = tmp_path / "a" / "outside-pppppppp" / "picture.png"
+    witness.parent.mkdir(parents=True)
+    witness.touch()
+    outputs.mkdir(parents=True)
+    folder = outputs / "data" / "run"
+    entries = [{**made_up("focal", seed, 0.9), **changes, "folder": str(folder)} for seed in range(2)]
+    before = set(tmp_path.rglob("*"))
+    compare_records(comparisons(entries), outputs, Options())
+    made = set(tmp_path.rglob("*")) - before
+    assert witness.exists() and made and all(path.is_relative_to(outputs) for path in made)
+    assert (outputs / "comparisons").is_dir() and len(list((outputs / "comparisons").iterdir())) == 1
+
+
+def test_the_heading_on_the_terminal_is_no_markup():
+    entries = [made_up("focal", seed, 0.9, choices={"data": "[/bold]x[", "loss": "focal"}) for seed in range(2)]
+    (found,) = comparisons(entries)
+    console = Console(width=120, file=io.StringIO())
+    tell(analyse(found, Options()), console)
+    assert found.name in console.file.getvalue() and found.name == as_file_name("[/bold]x[-pppppppp")
+    assert "'=x" in to_csv(analyse(comparisons([{**entry, "loss": "=x"} for entry in entries])[0], Options()))
+
+
+def test_the_curves_of_a_loss_bear_its_name(tmp_path: Path):
+    loss = bind(load_loss("mse").function, {}, {}, "regression")
+    paths = draw_loss_curves(dict.fromkeys(NAMES.values(), loss), tmp_path / "curves")
+    assert all(path.stat().st_size > 1000 for path in paths)
