@@ -40,26 +40,29 @@ class Evaluation(NamedTuple):
 
 def _classify(loss: BoundLoss, together: Predictions, problem: "Problem") -> Predictions:
     named = {"logits" if name == "outputs" else name: tensor for name, tensor in together.items()}
-    return {"probabilities": loss.link(together["outputs"]), **named}
+    outputs = together["outputs"]
+    return {"probabilities": loss.link(outputs), "log_odds": loss.log_odds(outputs), **named}
 
 
 def _measure_classes(part: str, predictions: Predictions, problem: "Problem") -> Metrics:
     if part == "train":
         return noise_metrics(*(predictions[key] for key in ("probabilities", "target", "target_clean")))
-    return _on_both_labels(predictions, lambda p, y: classification_metrics(p, y, problem.class_counts))
+    counts = problem.class_counts
+    return _on_both_labels(predictions, lambda p, y, log_odds: classification_metrics(p, y, counts, log_odds))
 
 
 def _measure_classes_further(part: str, predictions: Predictions, problem: "Problem") -> Metrics:
     binary = problem.task == "binary"
-    return _on_both_labels(predictions, lambda p, y: further_classification_metrics(p, y, binary))
+    return _on_both_labels(predictions, lambda p, y, log_odds: further_classification_metrics(p, y, binary, log_odds))
 
 
-def _on_both_labels(predictions: Predictions, measure: Callable[[Tensor, Tensor], Metrics]) -> Metrics:
+def _on_both_labels(predictions: Predictions, measure: Callable[[Tensor, Tensor, Tensor | None], Metrics]) -> Metrics:
     """Measure on the labels as observed, and where they are noisy also on the clean ones, as `clean/...`."""
     probabilities, target, clean = (predictions[key] for key in ("probabilities", "target", "target_clean"))
-    metrics = measure(probabilities, target)
+    log_odds = predictions.get("log_odds")  # not in a checkpoint of an earlier version
+    metrics = measure(probabilities, target, log_odds)
     if not torch.equal(target, clean):
-        metrics |= {f"clean/{metric}": value for metric, value in measure(probabilities, clean).items()}
+        metrics |= {f"clean/{metric}": value for metric, value in measure(probabilities, clean, log_odds).items()}
     return metrics
 
 
@@ -88,7 +91,7 @@ def _measure_numbers_further(part: str, predictions: Predictions, problem: "Prob
 
 
 def _measure_labels(part: str, predictions: Predictions, problem: "Problem") -> Metrics:
-    return multilabel_metrics(predictions["probabilities"], predictions["target"])
+    return multilabel_metrics(*(predictions[key] for key in ("probabilities", "target", "log_odds")))
 
 
 def _distribute(loss: BoundLoss, together: Predictions, problem: "Problem") -> Predictions:

@@ -12,18 +12,25 @@ import torch
 from scipy import stats
 from torch import Tensor
 from torch.nn.functional import one_hot, softplus
-from torchmetrics.functional import classification
 
-BINS = 15
-"""Of every calibration error."""
+from lossbench.confidence_bins import BINS, bin_confidence, bin_of
+from lossbench.links import log_odds_of
+from lossbench.metrics import varies
+from lossbench.ranking import area_under_risk_coverage, areas, one_against_one, top_share
+
 TRIMMED = 0.1
 """The share of the largest errors that `trimmed_rmse` leaves out."""
 FIFTHS = 5
+SAME_OUTPUT = 1e-6
+"""Predictions that differ by less than this part of the spread of the targets are constant but for the rounding of a
+network in single precision: they have no rank correlation."""
 
 Values = dict[str, Tensor]
 
 
-def further_classification_metrics(probabilities: Tensor, target: Tensor, binary: bool = False) -> dict[str, float]:
+def further_classification_metrics(
+    probabilities: Tensor, target: Tensor, binary: bool = False, log_odds: Tensor | None = None
+) -> dict[str, float]:
     """Compute the metrics of a classification task that are not computed at every epoch.
 
     Of each class against the rest: precision and F1 (`precision/<k>`, `f1/<k>`), and as mean over the classes
@@ -48,10 +55,13 @@ def further_classification_metrics(probabilities: Tensor, target: Tensor, binary
         True classes, int64, shape (N,).
     binary : bool
         Whether class 1 is what is looked for, and class 0 its absence.
+    log_odds : Tensor, optional
+        log(p / (1 - p)) of the probabilities, shape (N, K), for all metrics of order; see `classification_metrics`.
 
     Returns
     -------
     dict of str to float
+        Empty for no samples, and where a probability is not finite.
 
     Examples
     --------
@@ -61,9 +71,10 @@ def further_classification_metrics(probabilities: Tensor, target: Tensor, binary
     (0.6667, 0.5, 0.5774)
 
     """
-    if not probabilities.isfinite().all():
+    if not len(target) or not probabilities.isfinite().all():
         return {}
     probabilities, counts = probabilities.double(), confusion_matrix(probabilities, target)
+    log_odds = log_odds_of(probabilities) if log_odds is None else log_odds.double()
     present = counts.sum(1) > 0
     shares = one_against_rest(counts)
     metrics = {
@@ -74,14 +85,14 @@ def further_classification_metrics(probabilities: Tensor, target: Tensor, binary
     if not binary:
         macro = {name: values[present].mean() for name, values in shares.items() if name not in ("recall", "f1")}
         metrics |= {f"macro_{name}": value for name, value in macro.items()}
-        metrics["ovo_auroc"] = one_against_one(probabilities, target, present)
+        metrics["ovo_auroc"] = one_against_one(log_odds, target, present)
     elif present[1]:
         metrics |= {name: values[1] for name, values in shares.items()}
-        metrics["auprc"] = classification.binary_average_precision(probabilities[:, 1], target, validate_args=False)
+        metrics["auprc"] = areas(log_odds[:, 1:], target.unsqueeze(1) > 0)[1]
     if probabilities.shape[1] > 5:
-        metrics["top5_accuracy"] = (probabilities.topk(5).indices == target.unsqueeze(1)).any(1).double().mean()
+        metrics["top5_accuracy"] = top_share(log_odds, target, most=5)
     metrics |= _agreement(counts, shares["recall"][present])
-    metrics |= _micro(probabilities, target) | _confidence(probabilities, target, present)
+    metrics |= _micro(log_odds, target) | _confidence(probabilities, log_odds, target, present)
     return _with_a_value(metrics)
 
 
@@ -131,47 +142,24 @@ def _agreement(counts: Tensor, recall: Tensor) -> Values:
     }
 
 
-def one_against_one(probabilities: Tensor, target: Tensor, present: Tensor) -> Tensor:
-    """Return the mean over pairs of classes of the chance that a sample of the first has more of its probability.
-
-    Formula: mean over a != b of P(p_a(x_a) > p_a(x_b)), ties half; NaN for a single class
-
-    All pairs with one first class take one sort: with 100 classes a hundredth of the work of a call for each pair.
-    """
-    areas = []
-    counts = torch.bincount(target, minlength=len(present))
-    for label in present.nonzero().flatten().tolist():
-        scores = probabilities[:, label].contiguous()
-        own = scores[target == label].sort().values
-        below = (torch.searchsorted(own, scores) + torch.searchsorted(own, scores, right=True)) / 2
-        others = present & (torch.arange(len(present)) != label)
-        area = 1 - torch.bincount(target, below.double(), len(present))[others] / (len(own) * counts[others])
-        areas.append(area.mean())
-    return torch.stack(areas).mean()
+def _micro(log_odds: Tensor, target: Tensor) -> Values:
+    true = one_hot(target, log_odds.shape[1]) > 0
+    auroc, precision = areas(log_odds.reshape(-1, 1), true.reshape(-1, 1))
+    return {"micro_auroc": auroc, "micro_average_precision": precision}
 
 
-def _micro(probabilities: Tensor, target: Tensor) -> Values:
-    pairs = probabilities.flatten(), one_hot(target, probabilities.shape[1]).flatten()
-    return {
-        "micro_auroc": classification.binary_auroc(*pairs, validate_args=False),
-        "micro_average_precision": classification.binary_average_precision(*pairs, validate_args=False),
-    }
-
-
-def _confidence(probabilities: Tensor, target: Tensor, present: Tensor) -> Values:
+def _confidence(probabilities: Tensor, log_odds: Tensor, target: Tensor, present: Tensor) -> Values:
     classes = probabilities.shape[1]
     confidence, predicted = probabilities.max(1)
     correct = (predicted == target).double()
     excess = probabilities - one_hot(target, classes)
-    bins = (probabilities * BINS).long().clamp_max(BINS - 1) + BINS * torch.arange(classes)
+    bins = torch.from_numpy(bin_of(probabilities.numpy())) + BINS * torch.arange(classes)
     gaps = torch.bincount(bins.flatten(), excess.flatten(), BINS * classes).view(classes, BINS).abs().sum(1)
     return {
-        "mce": classification.multiclass_calibration_error(
-            probabilities, target, classes, n_bins=BINS, norm="max", validate_args=False
-        ),
+        "mce": torch.tensor(bin_confidence(probabilities.numpy(), target.numpy()).largest_error),
         "adaptive_ece": adaptive_calibration_error(confidence, correct),
         "classwise_ece": gaps[present].mean() / len(target),
-        "aurc": area_under_risk_coverage(confidence, correct),
+        "aurc": area_under_risk_coverage(log_odds.amax(1), correct),
     }
 
 
@@ -200,23 +188,6 @@ def adaptive_calibration_error(confidence: Tensor, correct: Tensor) -> Tensor:
     last = (torch.arange(1, BINS) * size + BINS - 1) // BINS - 1
     bins = torch.searchsorted(confidence.sort().values[last], confidence)
     return torch.bincount(bins, confidence - correct, BINS).abs().sum() / size
-
-
-def area_under_risk_coverage(confidence: Tensor, correct: Tensor) -> Tensor:
-    """Return the mean over n = 1 ... N of the error rate among the n most confident samples.
-
-    Among samples of equal confidence any order counts the same: each has the error rate of all of them.
-
-    Examples
-    --------
-    >>> float(area_under_risk_coverage(torch.tensor([0.9, 0.8]), torch.tensor([1.0, 0.0])))  # (0 + 1/2) / 2
-    0.25
-
-    """
-    levels, level = confidence.unique(return_inverse=True)
-    wrong = torch.bincount(level, 1 - correct.double(), len(levels)) / torch.bincount(level)
-    ordered = wrong[level.sort(descending=True).values]
-    return (ordered.cumsum(0) / torch.arange(1, len(ordered) + 1)).mean()
 
 
 def further_regression_metrics(
@@ -252,11 +223,10 @@ def further_regression_metrics(
     (0.1667, 0.1429, 1.0)
 
     """
-    if not prediction.isfinite().all():
+    if not len(prediction) or not prediction.isfinite().all():
         return {}
-    prediction = prediction.double()
-    metrics = _of_numbers(prediction, clean.double(), num_features)
-    against = metrics if torch.equal(observed, clean) else _of_numbers(prediction, observed.double(), num_features)
+    metrics = _of_numbers(prediction, clean, num_features)
+    against = metrics if torch.equal(observed, clean) else _of_numbers(prediction, observed, num_features)
     for name, value in list(against.items()):
         kind, of, number = name.partition("/")
         metrics[f"{kind}_observed{of}{number}"] = value
@@ -264,8 +234,11 @@ def further_regression_metrics(
 
 
 def _of_numbers(prediction: Tensor, target: Tensor, num_features: int | None) -> Values:
+    spreads, smallest = (varies(target), varies(prediction)), torch.finfo(target.dtype).eps * target.abs().max()
+    target, prediction = target.double(), prediction.double()
     residual, size = target - prediction, len(target)
-    error, mse, variance = residual.abs(), residual.square().mean(), target.var(correction=0)
+    error, mse = residual.abs(), residual.square().mean()
+    variance = target.var(correction=0) if spreads[0] else torch.tensor(torch.nan)  # what is divided by it has no value
     centred, shift = target - target.mean(), target.mean() - prediction.mean()
     covariance = (centred * (prediction - prediction.mean())).mean()
     metrics = {
@@ -274,22 +247,29 @@ def _of_numbers(prediction: Tensor, target: Tensor, num_features: int | None) ->
         "trimmed_rmse": error.sort().values[: size - int(TRIMMED * size)].square().mean().sqrt(),
         "log_cosh": (error + softplus(-2 * error) - math.log(2)).mean(),  # no overflow, other than cosh itself
         "nrmse": (mse / variance).sqrt(),
-        "mape": (error / target.abs()).mean(),
+        "mape": (error / target.abs().masked_fill(target.abs() <= smallest, 0)).mean(),
         "smape": (2 * error / (target.abs() + prediction.abs())).nan_to_num(0.0).mean(),
         "wmape": error.sum() / target.abs().sum(),
         "explained_variance": 1 - residual.var(correction=0) / variance,
-        "concordance": 2 * covariance / (variance + prediction.var(correction=0) + shift**2),
     }
+    if any(spreads):
+        alone = target.var(correction=0) + prediction.var(correction=0)
+        metrics["concordance"] = 2 * covariance / (alone + shift**2)
     if num_features is not None and size > num_features + 1:
         metrics["adjusted_r2"] = 1 - mse / variance * (size - 1) / (size - num_features - 1)
-    fifths = error[target.argsort(stable=True)].tensor_split(FIFTHS)
+    fifths = _alike(error, target)[target.argsort()].tensor_split(FIFTHS)
     metrics |= {f"mae_fifth/{number}": fifth.mean() for number, fifth in enumerate(fifths, start=1)}
-    return metrics | _ranks(prediction, target)
+    ordered = all(spreads) and prediction.max() - prediction.min() > SAME_OUTPUT * (target.max() - target.min())
+    return metrics | (_ranks(prediction, target) if ordered else {})
+
+
+def _alike(error: Tensor, target: Tensor) -> Tensor:
+    """Give samples of one target the mean of their errors, so that their order does not matter."""
+    levels, level = target.unique(return_inverse=True)
+    return (torch.bincount(level, error, len(levels)) / torch.bincount(level))[level]
 
 
 def _ranks(prediction: Tensor, target: Tensor) -> Values:
-    if not (prediction.max() > prediction.min() and target.max() > target.min()):
-        return {}
     pair = prediction.numpy(), target.numpy()
     return {
         "spearman": torch.tensor(stats.spearmanr(*pair).statistic),

@@ -2,6 +2,11 @@
 
 from lossbench.errors import ConfigError
 
+VERSION = 2
+"""Of what the metrics mean, in each record; a record without it has 1. Raise it when a number changes its meaning.
+
+2: calibration errors of right-closed bins, one for confidence 1 no more; metrics of order and likelihoods of log-odds.
+"""
 MONITOR = {
     "regression": "mae_observed",
     "binary": "balanced_accuracy",

@@ -7,18 +7,23 @@ average, and an empty few-shot group has no key.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics.functional import classification
+from torch.nn.functional import one_hot, softplus
+
+from lossbench.confidence_bins import bin_confidence
+from lossbench.links import log_odds_of
+from lossbench.ranking import areas
 
 SHOTS = {"many": (101, float("inf")), "medium": (20, 100), "few": (0, 19)}
 """Groups of classes, or of bins of a target, by their number of training samples, bounds included (Liu et al. 2019)."""
+ROUNDING = 16
+"""What spreads by less than so many units in the last place of its largest value is constant: the rest is rounding."""
 
 
 def classification_metrics(
-    probabilities: Tensor, target: Tensor, class_counts: Sequence[int] | None = None
+    probabilities: Tensor, target: Tensor, class_counts: Sequence[int] | None = None, log_odds: Tensor | None = None
 ) -> dict[str, float]:
     """Compute the metrics of a classification task.
 
@@ -34,10 +39,14 @@ def classification_metrics(
         True classes, int64, shape (N,).
     class_counts : sequence of int, optional
         Training samples of each class, for the few-shot groups.
+    log_odds : Tensor, optional
+        log(p / (1 - p)) of the probabilities, shape (N, K), for NLL, AUROC and average precision: it tells samples
+        apart whose probabilities are 1. Without it, that of the probabilities as far as these go.
 
     Returns
     -------
     dict of str to float
+        Empty for no samples.
 
     Examples
     --------
@@ -46,25 +55,26 @@ def classification_metrics(
     (0.5, 0.5108, 0.37)
 
     """
+    if not len(target):
+        return {}
+    probabilities = probabilities.double()
+    log_odds = log_odds_of(probabilities) if log_odds is None else log_odds.double()
     num_classes = probabilities.shape[1]
-    present = torch.bincount(target, minlength=num_classes) > 0
-    true_class = probabilities.gather(1, target.unsqueeze(1)).squeeze(1)
-    per_class: dict[str, Any] = {"num_classes": num_classes, "average": "none", "validate_args": False}
-    recall = classification.multiclass_recall(probabilities, target, **per_class)
-    f1 = classification.multiclass_f1_score(probabilities, target, **per_class)
+    predicted, true, row = probabilities.argmax(1), torch.bincount(target, minlength=num_classes), target.unsqueeze(1)
+    hits = torch.bincount(target[predicted == target], minlength=num_classes).double()
+    present, true_class = true > 0, probabilities.gather(1, row).squeeze(1)
+    recall = hits / true
+    f1 = 2 * hits / (true + torch.bincount(predicted, minlength=num_classes))
     metrics = {
-        "accuracy": (probabilities.argmax(1) == target).double().mean(),
-        "balanced_accuracy": recall[present].double().mean(),
-        "macro_f1": f1[present].double().mean(),
-        "nll": -true_class.clamp_min(torch.finfo(probabilities.dtype).tiny).log().mean(),
+        "accuracy": hits.sum() / len(target),
+        "balanced_accuracy": recall[present].mean(),
+        "macro_f1": f1[present].mean(),
+        "nll": softplus(-log_odds.gather(1, row)).mean(),  # -log p of the log-odds log(p / (1 - p))
         "brier": (probabilities.square().sum(1) - 2 * true_class + 1).mean(),
-        "ece": classification.multiclass_calibration_error(
-            probabilities, target, num_classes, n_bins=15, validate_args=False
-        ),
+        "ece": torch.tensor(bin_confidence(probabilities.numpy(), target.numpy()).error),
     }
     if present.sum() > 1:
-        auroc = classification.multiclass_auroc(probabilities, target, **per_class)
-        precision = classification.multiclass_average_precision(probabilities, target, **per_class)
+        auroc, precision = areas(log_odds, one_hot(target, num_classes) > 0)
         metrics |= {"auroc": auroc[present].mean(), "average_precision": precision[present].mean()}
     metrics |= {f"recall/{label}": recall[label] for label in range(num_classes) if present[label]}
     if class_counts is not None:
@@ -72,8 +82,22 @@ def classification_metrics(
         for group, (low, high) in SHOTS.items():
             members = (counts >= low) & (counts <= high) & present
             if members.any():
-                metrics[f"accuracy_{group}"] = recall[members].double().mean()
+                metrics[f"accuracy_{group}"] = recall[members].mean()
     return {name: float(value) for name, value in metrics.items()}
+
+
+def varies(values: Tensor) -> bool:
+    """Tell whether values differ by more than rounding.
+
+    Examples
+    --------
+    >>> varies(torch.full((50,), 0.1) * 3), varies(torch.tensor([1e9, 1e9 + 1], dtype=torch.float64))
+    (False, True)
+
+    """
+    if not len(values):
+        return False
+    return bool(values.max() - values.min() > ROUNDING * torch.finfo(values.dtype).eps * values.abs().max())
 
 
 def regression_metrics(prediction: Tensor, observed: Tensor, clean: Tensor) -> dict[str, float]:
@@ -90,6 +114,7 @@ def regression_metrics(prediction: Tensor, observed: Tensor, clean: Tensor) -> d
     Returns
     -------
     dict of str to float
+        Empty for no samples; without R2 where the target is constant.
 
     Examples
     --------
@@ -98,15 +123,18 @@ def regression_metrics(prediction: Tensor, observed: Tensor, clean: Tensor) -> d
     1.0
 
     """
+    if not len(prediction):
+        return {}
     metrics = {}
     # Written out: for so small a table torchmetrics takes ten times as long, for each run and epoch of a sweep.
-    for suffix, target in (("", clean), ("_observed", observed)):
-        residual = prediction - target
+    for suffix, known in (("", clean), ("_observed", observed)):
+        target = known.double()
+        residual = prediction.double() - target
         squares, spread = residual.square().sum(), (target - target.mean()).square().sum()
         metrics[f"mae{suffix}"] = residual.abs().mean()
         metrics[f"rmse{suffix}"] = (squares / len(target)).sqrt()
         metrics[f"median_ae{suffix}"] = residual.abs().quantile(0.5)
-        if spread > 0:
+        if varies(known):
             metrics[f"r2{suffix}"] = 1 - squares / spread
     return {name: float(value) for name, value in metrics.items()}
 
@@ -139,11 +167,11 @@ def balanced_errors(prediction: Tensor, target: Tensor, edges: Tensor, counts: T
     {'mae_many': 1.0, 'mae_few': 3.0, 'mae_balanced': 2.0}
 
     """
-    error = (prediction - target).abs()
+    error = (prediction.double() - target.double()).abs()
     seen = counts[torch.bucketize(target.to(edges.dtype), edges)]
     members = {group: (seen >= low) & (seen <= high) for group, (low, high) in SHOTS.items()}
     metrics = {f"mae_{group}": float(error[rows].mean()) for group, rows in members.items() if rows.any()}
-    return {**metrics, "mae_balanced": sum(metrics.values()) / len(metrics)}
+    return {**metrics, "mae_balanced": sum(metrics.values()) / len(metrics)} if metrics else {}
 
 
 def noise_metrics(probabilities: Tensor, observed: Tensor, clean: Tensor) -> dict[str, float]:
@@ -162,6 +190,8 @@ def noise_metrics(probabilities: Tensor, observed: Tensor, clean: Tensor) -> dic
         Labels with and without noise, int64, shape (N,).
 
     """
+    if not len(observed):
+        return {}
     predicted, flipped = probabilities.argmax(1), observed != clean
     kept = predicted == observed
     metrics = {"clean_accuracy": float((predicted == clean).double().mean())}

@@ -4,14 +4,16 @@ One rule for labels that are absent: a label that no evaluated sample has is lef
 number of its own; the AUROC also needs a sample without the label.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
-from torchmetrics.functional import classification
+from torch.nn.functional import softplus
+
+from lossbench.confidence_bins import fill
+from lossbench.links import log_odds_of
+from lossbench.ranking import areas, label_ranking
 
 
-def multilabel_metrics(probabilities: Tensor, target: Tensor) -> dict[str, float]:
+def multilabel_metrics(probabilities: Tensor, target: Tensor, log_odds: Tensor | None = None) -> dict[str, float]:
     """Compute the metrics of a task of several labels.
 
     By probability: mAP (mean over labels of the average precision), macro AUROC, NLL and Brier score (means over
@@ -27,10 +29,14 @@ def multilabel_metrics(probabilities: Tensor, target: Tensor) -> dict[str, float
         Shape (N, L), in [0, 1].
     target : Tensor
         0 or 1 for each label, int64, shape (N, L).
+    log_odds : Tensor, optional
+        log(p / (1 - p)) of the probabilities, shape (N, L), for the NLL and all metrics of order: it tells samples
+        apart whose probabilities are 1. Without it, that of the probabilities as far as these go.
 
     Returns
     -------
     dict of str to float
+        Empty for no samples.
 
     Examples
     --------
@@ -39,44 +45,34 @@ def multilabel_metrics(probabilities: Tensor, target: Tensor) -> dict[str, float
     (0.75, 0.5, 1.0, 0.8333)
 
     """
-    labels = target.shape[1]
-    positives = target.sum(0)
+    if not len(target):
+        return {}
+    probabilities, true = probabilities.double(), target > 0
+    log_odds = log_odds_of(probabilities) if log_odds is None else log_odds.double()
+    positives = true.sum(0)
     present, both = positives > 0, (positives > 0) & (positives < len(target))
-    right = (probabilities > 0.5) == (target > 0)
-    log_p, log_rest = (p.clamp_min(torch.finfo(p.dtype).tiny).log() for p in (probabilities, 1 - probabilities))
+    right = (probabilities > 0.5) == true
     metrics = {
-        **_of_decisions(probabilities, target, present),
+        **_of_decisions(probabilities > 0.5, true, present),
         "hamming_accuracy": right.double().mean(),
         "subset_accuracy": right.all(1).double().mean(),
-        "nll": -torch.where(target > 0, log_p, log_rest).mean(),
+        "nll": softplus(torch.where(true, -log_odds, log_odds)).mean(),
         "brier": (probabilities - target).square().mean(),
-        "ece": classification.binary_calibration_error(
-            probabilities.flatten(), target.flatten(), n_bins=15, validate_args=False
-        ),
-        "ranking_loss": classification.multilabel_ranking_loss(probabilities, target, labels, validate_args=False),
-        "coverage_error": classification.multilabel_coverage_error(probabilities, target, labels, validate_args=False),
+        "ece": torch.tensor(fill(probabilities.numpy(), true.numpy()).error),
+        **label_ranking(log_odds, true),
     }
     if present.any():
-        precision = _of_labels(classification.multilabel_average_precision, probabilities, target, present)
-        metrics["map"] = precision.mean()
-        metrics |= dict(zip([f"ap/{k}" for k in present.nonzero().flatten().tolist()], precision, strict=True))
-    if both.any():
-        metrics["auroc"] = _of_labels(classification.multilabel_auroc, probabilities, target, both).mean()
+        auroc, precision = areas(log_odds, true)
+        metrics["map"] = precision[present].mean()
+        metrics |= {f"ap/{label}": precision[label] for label in present.nonzero().flatten().tolist()}
+        if both.any():
+            metrics["auroc"] = auroc[both].mean()
     return {name: float(value) for name, value in metrics.items()}
 
 
-def _of_labels(metric: Callable[..., Tensor], probabilities: Tensor, target: Tensor, chosen: Tensor) -> Tensor:
-    """Return a metric of each of the chosen labels."""
-    labels = int(chosen.sum())
-    return metric(probabilities[:, chosen], target[:, chosen], labels, average="none", validate_args=False).double()
-
-
-def _of_decisions(probabilities: Tensor, target: Tensor, present: Tensor) -> dict[str, Tensor]:
+def _of_decisions(said: Tensor, true: Tensor, present: Tensor) -> dict[str, Tensor]:
     """Return precision, recall and F1, and the F1 of each label; what is divided by 0 is 0, as in scikit-learn."""
-    counts = classification.multilabel_stat_scores(
-        probabilities, target, target.shape[1], average="none", validate_args=False
-    )
-    hit, wrong, _, missed, _ = counts.double().unbind(-1)
+    hit, wrong, missed = (each.sum(0).double() for each in (said & true, said & ~true, ~said & true))
 
     def scores(hit: Tensor, wrong: Tensor, missed: Tensor) -> dict[str, Tensor]:
         wholes = {"precision": hit + wrong, "recall": hit + missed, "f1": hit + (wrong + missed) / 2}

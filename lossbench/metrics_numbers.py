@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lossbench.distributions import LEVELS
-from lossbench.metrics import regression_metrics
+from lossbench.metrics import regression_metrics, varies
 
 RECORDED = slice(4, None, 5)
 """Which of `LEVELS` the files of a run hold, and coverage, widths and calibration are computed at: 0.025 to 0.975."""
@@ -31,7 +31,10 @@ def distributional_metrics(predictions: Mapping[str, Tensor]) -> dict[str, float
         mean, log_density, crps, target, target_clean: (N,); quantiles (N, 39) at 0.025, 0.05 to 0.975.
 
     """
+    predictions = {name: tensor.double() for name, tensor in predictions.items() if tensor.is_floating_point()}
     quantiles, target = predictions["quantiles"], predictions["target"]
+    if not len(target):
+        return {}
     levels = LEVELS[RECORDED].to(quantiles)
     below = (target[:, None] <= quantiles).double().mean(0)
     metrics = {
@@ -100,10 +103,13 @@ def count_metrics(prediction: Tensor, observed: Tensor, clean: Tensor) -> dict[s
     (1.3863, 0.0)
 
     """
-    deviance = poisson_deviance(prediction, observed)
+    if not len(observed):
+        return {}
+    counts = observed.double()
+    deviance = poisson_deviance(prediction.double(), counts)
     metrics = {"poisson_deviance": float(deviance)}
-    if (observed != observed[0]).any():
-        metrics["d2"] = float(1 - deviance / poisson_deviance(observed.mean(), observed))
+    if varies(observed):
+        metrics["d2"] = float(1 - deviance / poisson_deviance(counts.mean(), counts))
     return metrics | regression_metrics(prediction, observed, clean)
 
 

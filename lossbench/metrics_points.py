@@ -18,6 +18,8 @@ GOOD = 3.0
 """A sample is good within so many standard deviations of a mode; of a Gaussian's own samples 98.9 % are."""
 LEAST = 0.1
 """A mode counts where it has at least this part of the samples that an even share would give it."""
+ROUNDING = 1e-7
+"""Distances below this part of the largest number are rounding: they come from differences of squares."""
 DISTINCT = 0.2
 """Samples have collapsed if they lie this much closer to each other than those of the data."""
 
@@ -41,10 +43,14 @@ def sample_metrics(samples: Tensor, real: Tensor, modes: Modes | None = None) ->
 
     """
     samples, real = samples.flatten(1).double(), real.flatten(1).double()
+    if not len(real):
+        return {}
     metrics = {"sliced_wasserstein": sliced_wasserstein(samples, real), "mmd": mmd(samples, real)}
     if modes is not None:
         return metrics | mode_metrics(samples, modes)
     distinct = diversity(samples, real)
+    if math.isnan(distinct):
+        return metrics
     return metrics | {"diversity": distinct, "collapsed": float(distinct < DISTINCT)}
 
 
@@ -148,7 +154,8 @@ def mode_metrics(samples: Tensor, modes: Modes) -> dict[str, float]:
 def diversity(samples: Tensor, real: Tensor) -> float:
     """Return the mean distance of a sample to its nearest neighbour, divided by that of the held-out data.
 
-    It is near 0 where the generator makes few different samples, and at 1 where they differ as the data do.
+    It is near 0 where the generator makes few different samples, and at 1 where they differ as the data do; NaN where
+    each of the data has its twin, so that there is nothing to divide by but rounding.
 
     Parameters
     ----------
@@ -161,4 +168,7 @@ def diversity(samples: Tensor, real: Tensor) -> float:
         distance = torch.cdist(points, points)
         return distance.fill_diagonal_(math.inf).min(dim=1).values.mean()
 
-    return float(to_the_nearest(samples[:MMD_SAMPLES]) / to_the_nearest(real[:MMD_SAMPLES]).clamp(min=1e-12))
+    apart = to_the_nearest(real[:MMD_SAMPLES])
+    if not apart > ROUNDING * real.abs().max():
+        return math.nan
+    return float(to_the_nearest(samples[:MMD_SAMPLES]) / apart)

@@ -23,6 +23,8 @@ def sequence_metrics(predictions: dict[str, Tensor]) -> dict[str, float]:
         most probable class is the one of the known alignment.
 
     """
+    if not len(predictions["target"]):
+        return {}
     target, decoded, by_beam = (texts(predictions[name]) for name in ("target", "decoded", "decoded_beam"))
     wrong = float(word_error_rate(decoded, target))
     return {
@@ -30,7 +32,7 @@ def sequence_metrics(predictions: dict[str, Tensor]) -> dict[str, float]:
         "cer_beam": float(char_error_rate(by_beam, target)),
         "wer": wrong,
         "exact_line": 1 - wrong,
-        **{name: float(predictions[name].mean()) for name in ("nll", "blank_share", "frame_accuracy")},
+        **{name: float(predictions[name].double().mean()) for name in ("nll", "blank_share", "frame_accuracy")},
     }
 
 

@@ -33,6 +33,7 @@ from lossbench.frechet import frechet_of
 from lossbench.learners import Learner, Problem, Supervised
 from lossbench.learners.teacher import Teacher, load_teacher
 from lossbench.losses.binding import BoundLoss
+from lossbench.metric_names import VERSION as METRICS_VERSION
 from lossbench.metric_names import higher_is_better
 from lossbench.models import Network
 from lossbench.outcome import write_outcome
@@ -256,6 +257,7 @@ def _describe(cell: Cell, data: Any, learner: Learner) -> Record:
         "process": record.this_process(),
         "threads": torch.get_num_threads(),
         "versions": record.versions(),
+        "metrics_version": METRICS_VERSION,
         "git": record.git_state(),
         "started": time.time(),
     }

@@ -6,7 +6,7 @@ from sklearn import metrics as sklearn
 from lossbench.compare.analysis import Options, analyse
 from lossbench.compare.pictures_curves import GRID, curves, curves_of
 from lossbench.compare.records import comparisons, read_outputs
-from lossbench.further_metrics import area_under_risk_coverage
+from lossbench.ranking import area_under_risk_coverage
 from tests.compared import made_up, write
 
 

@@ -18,13 +18,13 @@ from lossbench.compare.wording import words
 from lossbench.errors import ConfigError
 from lossbench.further_metrics import (
     adaptive_calibration_error,
-    area_under_risk_coverage,
     confusion_matrix,
     further_classification_metrics,
     further_regression_metrics,
 )
 from lossbench.metric_names import FURTHER, METRICS, NUMBERED, higher_is_better
 from lossbench.metrics import balanced_errors, classification_metrics, regression_metrics
+from lossbench.ranking import area_under_risk_coverage
 from lossbench.run import run
 from tests.conftest import ROOT
 

@@ -41,12 +41,13 @@ def cautions(comparison: Comparison) -> list[str]:
     Returns
     -------
     list of str
-        A sentence for each package in several versions, for several engines, for each thing that runs of one seed do
-        not share, and for generators that have collapsed.
+        A sentence for each package in several versions, for metrics of several versions, for several engines, for each
+        thing that runs of one seed do not share, and for generators that have collapsed.
 
     """
     return [
         *_mixed_versions(comparison),
+        *_mixed_metrics(comparison),
         *_mixed_engines(comparison),
         *_unshared(comparison),
         *_collapsed(comparison),
@@ -78,6 +79,20 @@ def _mixed_versions(comparison: Comparison) -> list[str]:
         + "."
         for name, versions in found.items()
         if len(versions) > 1
+    ]
+
+
+def _mixed_metrics(comparison: Comparison) -> list[str]:
+    """Say that some runs were measured before metrics were given another meaning; their records stay as they are."""
+    versions = [int(entry.get("metrics_version") or 1) for entry in comparison.all_entries if entry["metrics"]["last"]]
+    old = sum(version < max(versions) for version in versions) if versions else 0
+    if not old:
+        return []
+    were = "was" if old == 1 else "were"
+    return [
+        f"{counted(old, 'run')} of {len(versions)} {were} measured by an earlier version of "
+        "lossbench: calibration errors had other bins, and AUROC, average precision, AURC and NLL were taken from "
+        "probabilities, where those near 1 are alike. The old numbers stand as they are; rerun=true measures anew."
     ]
 
 

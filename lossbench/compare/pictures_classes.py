@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 
 from lossbench.compare.analysis import Analysis
 from lossbench.compare.drawing import Picture, colors, columns_of, label_axes, over_seeds, panels, title_panel
-from lossbench.compare.records import load_arrays
-from lossbench.compare.reliability import Array, Bins, bin_confidence, fit_temperature, temper
+from lossbench.compare.records import load_classes
+from lossbench.compare.reliability import fit_temperature, temper
+from lossbench.confidence_bins import Array, Bins, bin_confidence
 from lossbench.record import Record
 
 MOST_NUMBERS = 12
@@ -26,9 +27,9 @@ class Predicted:
 
     def add(self, entry: Record, name: str) -> None:
         """Add a run: the confusion of the file `name`, and the calibration at the last epoch."""
-        test = load_arrays(entry, name, ["probabilities", "target"])
-        last = test if name == LAST else load_arrays(entry, LAST, ["probabilities", "target"])
-        validation = load_arrays(entry, "validation.npz", ["probabilities", "target"])
+        test = load_classes(entry, name)
+        last = test if name == LAST else load_classes(entry, LAST)
+        validation = load_classes(entry, "validation.npz")
         if test is not None:
             self.confusion.append(
                 confusion(test["probabilities"].argmax(axis=1), test["target"], test["probabilities"])
@@ -36,9 +37,9 @@ class Predicted:
         if last is not None and np.isfinite(last["probabilities"]).all():
             self.before.append(bin_confidence(last["probabilities"], last["target"]))
             if validation is not None and len(validation["target"]):
-                temperature = fit_temperature(validation["probabilities"], validation["target"])
+                temperature = fit_temperature(validation["log_odds"], validation["target"])
                 self.temperatures.append(temperature)
-                self.after.append(bin_confidence(temper(last["probabilities"], temperature), last["target"]))
+                self.after.append(bin_confidence(temper(last["log_odds"], temperature), last["target"]))
 
 
 FEWEST = 10

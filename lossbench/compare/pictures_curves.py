@@ -23,7 +23,7 @@ from lossbench.compare.drawing import (
     title_panel,
 )
 from lossbench.compare.pictures_classes import predictions_file
-from lossbench.compare.records import load_arrays
+from lossbench.compare.records import load_classes
 
 GRID = np.linspace(0.0, 1.0, 201)
 """The places at which the curves of runs and classes are averaged."""
@@ -46,9 +46,9 @@ def curves(analysis: Analysis) -> list[Picture]:
     found: Curves = {kind: {} for kind in KINDS}
     for label in analysis.counted:
         runs = [
-            curves_of(arrays["probabilities"], arrays["target"], binary=analysis.comparison.task == "binary")
+            curves_of(arrays["log_odds"], arrays["target"], binary=analysis.comparison.task == "binary")
             for entry in analysis.comparison.finished(label)
-            if (arrays := load_arrays(entry, name, ["probabilities", "target"])) is not None
+            if (arrays := load_classes(entry, name)) is not None
         ]
         for kind in KINDS if runs else ():
             found[kind][label] = np.array([run[kind] for run in runs])
@@ -66,13 +66,13 @@ def curves(analysis: Analysis) -> list[Picture]:
     ]
 
 
-def curves_of(probabilities: NDArray[Any], target: NDArray[Any], binary: bool) -> dict[str, Array]:
+def curves_of(scores: NDArray[Any], target: NDArray[Any], binary: bool) -> dict[str, Array]:
     """Return the three curves of a run on `GRID`, those of the classes as the mean over the classes that are there.
 
     Parameters
     ----------
-    probabilities : ndarray, shape (N, K)
-        Rows sum to one.
+    scores : ndarray, shape (N, K)
+        What orders the samples, one class against the rest: log-odds, which don't saturate, or probabilities.
     target : ndarray, shape (N,)
         True classes.
     binary : bool
@@ -82,14 +82,14 @@ def curves_of(probabilities: NDArray[Any], target: NDArray[Any], binary: bool) -
     present = [1] if binary else np.unique(target)
 
     def mean(curve: Callable[[NDArray[Any], NDArray[np.bool_]], Array]) -> Array:
-        drawn: Array = np.mean([curve(probabilities[:, label], target == label) for label in present], axis=0)
+        drawn: Array = np.mean([curve(scores[:, label], target == label) for label in present], axis=0)
         return drawn
 
-    correct = probabilities.argmax(axis=1) == target
+    correct = scores.argmax(axis=1) == target
     return {
         "roc": mean(roc),
         "precision_recall": mean(precision_recall),
-        "risk_coverage": risk_coverage(probabilities.max(axis=1), correct),
+        "risk_coverage": risk_coverage(scores.max(axis=1), correct),
     }
 
 

@@ -158,6 +158,22 @@ def load_arrays(entry: Record, name: str, keys: Iterable[str]) -> Arrays | None:
         return None
 
 
+def load_classes(entry: Record, name: str) -> Arrays | None:
+    """Load `probabilities`, `log_odds` (N, K) and `target` (N,) of a file of a run; None where they are not there.
+
+    Runs of earlier versions kept no log-odds: theirs are those of the probabilities, as far as single precision goes.
+    """
+    arrays = load_arrays(entry, name, ["probabilities", "target"])
+    if arrays is None:
+        return None
+    kept = load_arrays(entry, name, ["log_odds"])
+    if kept is None:
+        p = arrays["probabilities"].astype(np.float64)
+        smallest = np.finfo(np.float32).tiny
+        kept = {"log_odds": np.log(np.maximum(p, smallest)) - np.log(np.maximum(1 - p, smallest))}
+    return arrays | kept
+
+
 def labels(records: list[Record]) -> list[str]:
     """Name each run by its loss, what is combined with it, and head and parameters that tell runs of that loss apart.
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lossbench.catalogue import RUN_CONTEXT, STEP_CONTEXT
 from lossbench.errors import ConfigError
 from lossbench.intervals import contains
-from lossbench.links import exponential, identity, sigmoid, sigmoids, softmax
+from lossbench.links import exponential, identity, log_odds_of, sigmoid, sigmoids, softmax
 from lossbench.losses.declaration import Declaration, Task, require_labels, require_shapes, shape_of_values
 
 PER_CLASS = ("multiclass", "multilabel")
@@ -98,7 +98,14 @@ class BoundLoss:
 
     def link(self, outputs: Tensor) -> Any:
         """Turn outputs into probabilities (N, K), a point prediction (N,), or predicted distributions."""
-        link = self.declaration.link
+        return self._linked(self.declaration.link, outputs)
+
+    def log_odds(self, outputs: Tensor) -> Tensor:
+        """Turn outputs of classes or labels into the log-odds of their probabilities, of the same shape as these."""
+        own = getattr(self.declaration.link, "log_odds", None)
+        return log_odds_of(self.link(outputs)) if own is None else self._linked(own, outputs)
+
+    def _linked(self, link: Callable[..., Any], outputs: Tensor) -> Any:
         return link(outputs, **{name: self.parameters[name] for name in context_names(link)})
 
     def num_outputs(self, num_classes: int | None) -> int:

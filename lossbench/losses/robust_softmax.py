@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lossbench.links import softmax
+from lossbench.links import one_against_rest, softmax, with_log_odds
 from lossbench.losses.classification import cross_entropy, log_probability
 from lossbench.losses.declaration import loss
 
@@ -20,11 +20,13 @@ _NEWTON_STEPS = 20
 """Enough for full precision at t2 = 4 and 1,000 classes."""
 
 
+@with_log_odds(lambda outputs, *, t2: one_against_rest(_tempered_log_softmax(outputs, t2)))
 def tempered_softmax(outputs: Tensor, *, t2: float) -> Tensor:
     """Turn logits (N, K) into the heavy-tailed probabilities (N, K) that `bi_tempered` trains."""
     return _tempered_log_softmax(outputs, t2).exp()
 
 
+@with_log_odds(lambda outputs, *, tau: one_against_rest(_clipped(outputs, tau)))
 def clipped_softmax(outputs: Tensor, *, tau: float) -> Tensor:
     """Turn logits (N, K) into the probabilities (N, K) of the clipped logits that `logit_clip` trains."""
     return _clipped(outputs, tau).softmax(-1)
