@@ -29,8 +29,10 @@ from lossbench.intervals import contains
 from lossbench.method import AXES, check_method
 from lossbench.metric_names import (
     BASELINE,
+    DIRECTIONS,
     FURTHER,
     METRICS,
+    NEITHER,
     NUMBERED,
     SAME_AS,
     measured_as,
@@ -346,6 +348,8 @@ def _check_metrics(cell: Cell) -> None:
                 f"monitor={metric} is computed only at the end of a run, and can't pick an epoch. "
                 f"{nearest(name, METRICS[task])} Losses can be sorted by it: compare.metric={metric}"
             )
+        if DIRECTIONS.get(name) == "neither":
+            raise ConfigError(f"{key}={metric} {NEITHER} {nearest(name, names)}")
         if name not in names:
             raise ConfigError(f"{key}={metric} is not known. {nearest(name, names)}")
     compare = cell.config.get("compare") or {}

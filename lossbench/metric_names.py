@@ -1,6 +1,8 @@
 """Facts about metrics by their names: which way is better, which one decides, which are there only at the end."""
 
-from lossbench.errors import ConfigError
+from typing import Literal
+
+from lossbench.errors import ConfigError, nearest
 
 VERSION = 2
 """Of what the metrics mean, in each record; a record without it has 1. Raise it when a number changes its meaning.
@@ -52,7 +54,7 @@ _CLASSIFICATION = [
     "brier", "ece", "macro_f1", "nll",
 ]  # fmt: skip
 _NUMBERS = [f"{name}{suffix}" for name in ("mae", "median_ae", "r2", "rmse") for suffix in ("", "_observed")]
-_INTERVALS = [f"{name}_{percent}" for name in ("coverage_error", "width") for percent in (50, 80, 90, 95)]
+_INTERVALS = [f"coverage_error_{percent}" for percent in (50, 80, 90, 95)]
 METRICS = {
     "regression": [
         *_NUMBERS,
@@ -80,9 +82,9 @@ METRICS = {
     "distributional": ["calibration_error", *_INTERVALS, "crps", "nll", "pinball", *_NUMBERS],
     "count": ["d2", *_NUMBERS, "poisson_deviance"],
     "sequence": ["cer", "cer_beam", "exact_line", "frame_accuracy", "nll", "wer"],
-    "vae": ["active_units", "frechet", "kl", "mse", "neg_elbo", "reconstruction"],
-    "gan": _OF_SAMPLES,
-    "denoising": _OF_SAMPLES,
+    "vae": ["frechet", "mse", "neg_elbo", "reconstruction"],
+    "gan": [name for name in _OF_SAMPLES if name != "diversity"],
+    "denoising": [name for name in _OF_SAMPLES if name != "diversity"],
 }
 """The metrics that a task can be sorted or monitored by; there is also the recall of each class: `recall/0` ..."""
 
@@ -111,16 +113,40 @@ SAME_AS = {
 }
 """Metrics that are the same as another one where each sample has one class."""
 
-_LOWER_IS_BETTER = (
-    "nll", "brier", "ece", "mae", "rmse", "median_ae", "memorised", "loss",
-    "coverage_error", "ranking_loss",
-    "cer", "wer",
-    "frechet", "kl", "neg_elbo", "reconstruction",
-    "crps", "pinball", "calibration_error", "width", "poisson_deviance",
-    "adaptive_ece", "aurc", "classwise_ece", "mce", "fdr", "fnr", "fpr", "macro_fdr", "macro_fnr", "macro_fpr",
-    "log_cosh", "mape", "max_error", "mse", "nrmse", "smape", "trimmed_rmse", "wmape",
-    "collapsed", "mmd", "mode_kl", "sliced_wasserstein",
-)  # fmt: skip
+Direction = Literal["higher", "lower", "neither"]
+_BETTER: dict[Direction, tuple[str, ...]] = {
+    "higher": (
+        "accuracy", "accuracy_few", "accuracy_many", "accuracy_medium", "auroc", "average_precision",
+        "balanced_accuracy", "macro_f1", "recall", "precision", "f1", "ap", "map", "micro_f1",
+        "macro_precision", "micro_precision", "macro_recall", "micro_recall", "hamming_accuracy", "subset_accuracy",
+        "f0.5", "f2", "npv", "specificity", "macro_f0.5", "macro_f2", "macro_npv", "macro_specificity",
+        "auprc", "cohen_kappa", "g_mean", "mcc", "micro_auroc", "micro_average_precision", "ovo_auroc",
+        "top5_accuracy", "worst_class_recall",
+        "clean_accuracy", "label_precision", "label_recall",
+        "r2", "adjusted_r2", "concordance", "explained_variance", "kendall", "spearman", "d2",
+        "exact_line", "frame_accuracy", "good_samples", "modes_covered",
+    ),
+    "lower": (
+        "nll", "brier", "ece", "adaptive_ece", "classwise_ece", "mce", "aurc",
+        "fdr", "fnr", "fpr", "macro_fdr", "macro_fnr", "macro_fpr", "coverage_error", "ranking_loss", "memorised",
+        "mae", "median_ae", "rmse", "mae_balanced", "mae_few", "mae_many", "mae_medium", "mae_fifth",
+        "log_cosh", "mape", "max_error", "mse", "nrmse", "smape", "trimmed_rmse", "wmape",
+        "crps", "pinball", "calibration_error", *(f"coverage_error_{percent}" for percent in (50, 80, 90, 95)),
+        "poisson_deviance", "cer", "cer_beam", "wer",
+        "neg_elbo", "reconstruction", "frechet", "sliced_wasserstein", "mmd", "mode_kl", "collapsed", "loss",
+    ),
+    "neither": (
+        # The best share of targets inside is the nominal one, and a narrow interval is good only if it is kept to.
+        *(f"{name}_{percent}" for name in ("coverage", "width") for percent in (50, 80, 90, 95)),
+        "blank_share",  # of frames: as many as the lines need
+        "active_units", "kl",  # what a code tells; at 0 it tells nothing
+        "diversity",  # 1 is that of the data
+        "temperature",
+    ),
+}  # fmt: skip
+NEITHER = "is neither better where it is higher nor where it is lower: no loss and no epoch can be chosen by it."
+DIRECTIONS: dict[str, Direction] = {name: way for way, names in _BETTER.items() for name in names}
+"""Which way each metric is better, by its name without part, number and `_observed`; "neither" sorts nothing."""
 
 
 def measured_as(task: str, learner: str) -> str:
@@ -135,19 +161,50 @@ def measured_as(task: str, learner: str) -> str:
     return learner if learner in COLUMNS else task
 
 
-def higher_is_better(metric: str) -> bool:
-    """Tell the direction of a metric by its name, with or without a prefix such as `test/` or `clean/`.
+def direction(metric: str) -> Direction:
+    """Tell which way a metric is better: "higher", "lower" or "neither".
+
+    Parameters
+    ----------
+    metric : str
+        A name, with or without what comes before it (`test/`, `val/clean/`), its number and `_observed`. Under `train/`
+        there are also the terms of a loss, by names of its own: no loss is better for them.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such metric.
 
     Examples
     --------
-    >>> higher_is_better("accuracy"), higher_is_better("clean/nll"), higher_is_better("mae_observed")
-    (True, False, False)
-    >>> higher_is_better("recall/3"), higher_is_better("test/mae_fifth/1")
-    (True, False)
+    >>> direction("accuracy"), direction("clean/nll"), direction("mae_observed"), direction("coverage_90")
+    ('higher', 'lower', 'lower', 'neither')
+    >>> direction("recall/3"), direction("test/mae_fifth_observed/1"), direction("train/my_term")
+    ('higher', 'lower', 'neither')
 
     """
-    name = next(part for part in reversed(metric.split("/")) if not part.isdigit())
-    return not name.startswith(_LOWER_IS_BETTER)
+    parts = [part for part in metric.split("/") if not part.isdigit()] or [metric]
+    name = parts[-1].removesuffix("_observed")
+    if name not in DIRECTIONS and parts[0] == "train":
+        return "neither"
+    if name not in DIRECTIONS:
+        raise ConfigError(f"metric {metric} is not known, nor which way it is better. {nearest(name, DIRECTIONS)}")
+    return DIRECTIONS[name]
+
+
+def higher_is_better(metric: str) -> bool:
+    """Tell whether a metric that sorts or picks is better where it is higher.
+
+    Raises
+    ------
+    ConfigError
+        If neither is better, or there is no such metric.
+
+    """
+    way = direction(metric)
+    if way == "neither":
+        raise ConfigError(f"{metric} {NEITHER}")
+    return way == "higher"
 
 
 def numbered_at_every_epoch(task: str) -> tuple[str, ...]:

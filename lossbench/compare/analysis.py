@@ -1,10 +1,10 @@
 """The numbers of a comparison: each loss's mean on each metric, and how it differs from the baseline, with how sure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
-from math import inf
+from math import inf, nan
 
 from lossbench.compare.ranks import letter_display
 from lossbench.compare.records import Comparison
@@ -21,7 +21,16 @@ from lossbench.compare.statistics import (
 from lossbench.compare.unpaired import unpaired_difference
 from lossbench.errors import ConfigError, nearest
 from lossbench.intervals import contains
-from lossbench.metric_names import COLUMNS, NUMBERED, SAME_AS, higher_is_better, require_epochs
+from lossbench.metric_names import (
+    COLUMNS,
+    DIRECTIONS,
+    NEITHER,
+    NUMBERED,
+    SAME_AS,
+    direction,
+    higher_is_better,
+    require_epochs,
+)
 
 BASELINES = (
     "cross_entropy",
@@ -193,10 +202,11 @@ class Analysis:
         """Return a metric of a loss by seed."""
         return {seed: found[metric] for seed, found in self.scores[label].items() if metric in found}
 
-    def best_mean(self, metric: str) -> float:
-        """Return the best mean of a column."""
+    def best_mean(self, metric: str) -> float | None:
+        """Return the best mean of a column; None where neither high nor low values are better."""
         means = [interval.mean for interval in self.columns[metric].intervals.values()]
-        return max(means) if higher_is_better(metric) else min(means)
+        way = direction(metric)
+        return None if way == "neither" else max(means) if way == "higher" else min(means)
 
 
 def analyse(comparison: Comparison, options: Options) -> Analysis:
@@ -209,6 +219,8 @@ def analyse(comparison: Comparison, options: Options) -> Analysis:
 
     """
     metric = options.metric or COLUMNS[comparison.measured][0]
+    if metric in DIRECTIONS and direction(metric) == "neither":
+        raise ConfigError(f"compare.metric={metric} {NEITHER}")
     require_epochs(metric, options.select, comparison.measured)
     scores = {
         label: {entry["seed"]: test_metrics(entry, options.select, metric) for entry in comparison.finished(label)}
@@ -282,12 +294,14 @@ def _difference(
     analysis: Analysis, pair: tuple[list[float], list[float], bool], metric: str, method: Method | None = None
 ) -> PairedDifference:
     first, second, paired = pair
-    better, confidence = higher_is_better(metric), analysis.options.confidence
-    if not paired:
-        return unpaired_difference(first, second, higher_is_better=better, confidence=confidence)
-    return paired_difference(
-        first, second, higher_is_better=better, confidence=confidence, method=method or analysis.options.interval
-    )
+    way, confidence = direction(metric), analysis.options.confidence
+    better = way == "higher"
+    if paired:
+        kind = method or analysis.options.interval
+        found = paired_difference(first, second, higher_is_better=better, confidence=confidence, method=kind)
+    else:
+        found = unpaired_difference(first, second, higher_is_better=better, confidence=confidence)
+    return replace(found, improvement=nan) if way == "neither" else found
 
 
 def _seeds(pair: tuple[list[float], list[float], bool], alpha: float) -> int | None:
@@ -309,7 +323,7 @@ def pair_difference(analysis: Analysis, label: str, other: str) -> tuple[PairedD
 def _letters(analysis: Analysis, labels: list[str], metric: str) -> dict[str, str]:
     """Letter the losses, best mean first; each pair is tested over the seeds that both have."""
     means = {label: mean_interval(list(analysis.values(label, metric).values())).mean for label in labels}
-    names = sorted(means, key=means.__getitem__, reverse=higher_is_better(metric))
+    names = sorted(means, key=means.__getitem__, reverse=direction(metric) == "higher")
     pairs = list(combinations(range(len(names)), 2))
     values = [pair_up(analysis, names[i], names[j], metric) for i, j in pairs]
     p_values = [_difference(analysis, pair, metric, "t").p_t if pair[0] and pair[1] else 1.0 for pair in values]

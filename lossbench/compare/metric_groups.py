@@ -3,7 +3,7 @@
 from lossbench.compare.analysis import Analysis
 from lossbench.compare.table import Table, means_of
 from lossbench.compare.wording import counted, listed, words
-from lossbench.metric_names import higher_is_better
+from lossbench.metric_names import direction
 
 _SHARES = ["precision", "recall", "f1", "f2", "f0.5", "specificity", "npv", "fpr", "fdr", "fnr"]
 _ERRORS = ["mae", "median_ae", "rmse", "trimmed_rmse", "max_error", "mse", "log_cosh"]
@@ -68,9 +68,11 @@ def _says_more(analysis: Analysis, name: str) -> bool:
 
 
 def _caption(analysis: Analysis, names: list[str]) -> str:
-    lower = [words(name) for name in names if not higher_is_better(name)]
-    ways = {0: "higher is better", len(names): "lower is better"}
-    way = ways.get(len(lower), f"higher is better, but of {listed(lower, most=len(names))} lower")
+    ways = {way: [words(name) for name in names if direction(name) == way] for way in ("higher", "lower", "neither")}
+    found = {way: members for way, members in ways.items() if members}
+    first, *others = found or ["higher"]
+    way = {"higher": "higher is better", "lower": "lower is better", "neither": "neither way is better"}[first]
+    way += "".join(f", but of {listed(found[other], most=len(names))} {other}" for other in others)
     most = max((each.n for each in analysis.main.intervals.values()), default=0)
     kind = "half-width of the {} Student-t" if analysis.options.interval == "t" else "{} BCa"
     return (

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from lossbench.compare.analysis import Analysis, span
-from lossbench.metric_names import higher_is_better
+from lossbench.metric_names import direction
 
 
 class Bounded(Protocol):
@@ -122,7 +122,8 @@ def listed(names: Iterable[str], conjunction: str = "and", most: int = 6) -> str
 
 def better_is(metric: str) -> str:
     """Say which way is better."""
-    return "higher is better" if higher_is_better(metric) else "lower is better"
+    way = direction(metric)
+    return "neither way is better" if way == "neither" else f"{way} is better"
 
 
 def missing_lines(analysis: Analysis) -> list[str]:
