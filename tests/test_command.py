@@ -115,6 +115,15 @@ def test_looking_needs_no_torch(tmp_path, arguments):
     assert not list(tmp_path.iterdir())
 
 
+def test_comparing_imports_nothing_of_the_training_side():
+    modules = "lossbench.compare, lossbench.compare.report, lossbench.compare.__main__"
+    code = f"import sys, {modules}; print(*sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    unused = {"torch", "torchmetrics", "pytorch_lightning", "mlflow", "pandas", "sklearn", "optuna"}
+    assert not unused & set(result.stdout.split())
+
+
 ONE_EPOCH = ["tracking=none", "trainer.max_epochs=1"]
 IMPORTS = """
 import runpy, sys

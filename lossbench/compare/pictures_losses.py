@@ -22,12 +22,12 @@ def loss_curves(analysis: Analysis, folder: Path) -> tuple[Picture | None, str]:
         Where `loss_curves.png` and `.svg` are written.
 
     """
+    if analysis.comparison.task not in CURVED:
+        return None, ""
     try:
         from lossbench.loss_curves import draw_loss_curves
     except ImportError as error:
         return None, f"The curves of the losses are not drawn: {error}."
-    if analysis.comparison.task not in CURVED:
-        return None, ""
     losses, problems = {}, []
     for label, node in _distinct(analysis).items():
         try:
