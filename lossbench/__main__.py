@@ -8,9 +8,10 @@ import sys
 
 from hydra._internal.utils import get_args_parser
 
+from lossbench import record
 from lossbench.cells import compose_cells, only_looks, put_user_code_on_path
 from lossbench.checks import check
-from lossbench.errors import ConfigError, Killed
+from lossbench.errors import ConfigError, DiskFull, Killed
 from lossbench.job import run_job
 from lossbench.launch import launch
 
@@ -25,10 +26,14 @@ def main() -> None:
     try:
         cells = compose_cells(arguments)
         check(cells)
-        sys.exit(launch(cells))
+        with record.telling_a_full_disk(cells[0].config.output_dir):
+            sys.exit(launch(cells))
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except DiskFull as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
     except Killed as killed:
         sys.exit(killed.exit_code)
 

@@ -10,11 +10,14 @@ import pytorch_lightning as pl
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from lossbench import CONF
 from lossbench.catalogue import hyperparameters, locate
 from lossbench.cells import without
+from lossbench.checkpoints import WholeFiles
 from lossbench.data.foreign import wrap
 from lossbench.errors import ConfigError
 from lossbench.losses.binding import BoundLoss, bind
@@ -35,6 +38,17 @@ def build(node: DictConfig, **context: Any) -> Any:
         raise ConfigError(f"_target_={node['_target_']}: {shown}") from error
 
 
+@contextmanager
+def refusals(said: str) -> Iterator[None]:
+    """Tell of what a part of a run raises when it is built as of a mistake in its settings."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{said}: {type(error).__name__}: {error}") from error
+
+
 def build_data(node: DictConfig) -> Any:
     """Load the data of a config node: a `DataModule`, or the user's own seen through the same interface."""
     if node["_target_"] != "lossbench.data.DataModule":
@@ -47,16 +61,38 @@ def build_data(node: DictConfig) -> Any:
 def build_trainer(node: DictConfig, callbacks: list[pl.Callback], folder: Path) -> pl.Trainer:
     """Build the Lightning trainer: the user's options and callbacks, and ours; no output of its own."""
     own = [build(callback) for callback in node.get("callbacks") or []]
-    trainer: pl.Trainer = build(
-        without(node, "callbacks"),
-        callbacks=[*callbacks, *own],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        default_root_dir=str(folder),
-    )
+    try:
+        trainer: pl.Trainer = build(
+            without(node, "callbacks"),
+            callbacks=[*callbacks, *own],
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            default_root_dir=str(folder),
+        )
+    except ConfigError as error:
+        cause = str(error).removeprefix(f"_target_={node['_target_']}: ")
+        raise ConfigError(f"{_refused(node)}: the trainer can't be built. {cause}") from error
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+        trainer.strategy.checkpoint_io = WholeFiles()
     return trainer
+
+
+def _refused(node: DictConfig) -> str:
+    """Name the options that the trainer refuses even alone, or else all that are not those of its YAML."""
+    usual: Any = OmegaConf.to_container(OmegaConf.load(CONF / "trainer" / "default.yaml"))
+    changed = [str(name) for name in node if name != "callbacks" and node[name] != usual.get(name)]
+    alone = [name for name in changed if not _is_built({"_target_": node["_target_"], name: node[name]})]
+    return ", ".join(f"trainer.{name}={node[name]}" for name in alone or changed) or "trainer"
+
+
+def _is_built(node: dict[str, Any]) -> bool:
+    try:
+        instantiate(node, _convert_="all", logger=False)
+    except InstantiationException:
+        return False
+    return True
 
 
 def build_loss(node: DictConfig, task: Any, context: dict[str, Any], learner: str = "supervised") -> BoundLoss:
@@ -77,7 +113,7 @@ def build_network(
 
     """
     settings = without(node, "head", "head_scale")
-    with random_state(derive_seed(seed, "backbone")):
+    with random_state(derive_seed(seed, "backbone")), refusals(f"model {node['_target_']}"):
         backbone: nn.Module = build(settings)(input_shape=input_shape)
     num_features = getattr(backbone, "num_features", None)
     if not isinstance(num_features, int):

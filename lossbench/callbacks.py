@@ -60,9 +60,13 @@ class Cost(pl.Callback):
 class Tell(pl.Callback):
     """Send each finished epoch of some learners to their trackers, and of one of them to the terminal."""
 
-    def __init__(self, learners: Mapping[RunTracker, Learner]) -> None:
-        self.learners = learners
-        self._told = dict.fromkeys(learners, 0)
+    def __init__(self) -> None:
+        self.learners: Mapping[RunTracker, Learner] = {}
+        self._told: dict[RunTracker, int] = {}
+
+    def follow(self, learners: Mapping[RunTracker, Learner]) -> None:
+        """Tell of these learners, whose runs have begun."""
+        self.learners, self._told = learners, dict.fromkeys(learners, 0)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Tell of the epoch before this one, whose history is now complete."""

@@ -7,7 +7,7 @@ so that checks, errors and listings answer at once; a test compares them with th
 import ast
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -165,6 +165,51 @@ def default_parameters(name: str) -> dict[str, Any]:
 def hyperparameters(node: Mapping[Any, Any]) -> dict[str, Any]:
     """Return the hyper-parameters of a loss's config node: all but what Hydra and the tuning read."""
     return {str(key): node[key] for key in node if key not in NOT_PARAMETERS}
+
+
+def targets_in(node: Any) -> set[str]:
+    """Return every `_target_` that a config names, however deep."""
+    if isinstance(node, Mapping):
+        own = {str(node["_target_"])} if "_target_" in node else set()
+        return own.union(*(targets_in(value) for value in node.values()))
+    return set().union(*(targets_in(value) for value in node)) if isinstance(node, list | tuple) else set()
+
+
+def strangers(node: Any, group: str, trusted: Collection[str]) -> list[str]:
+    """Return what a config from the files of a run names that must not be imported: files are data, never code.
+
+    Parameters
+    ----------
+    node : mapping
+        The part of a group of the config that was read from a file.
+    group : str
+        "loss" or "model": what the YAML files of lossbench name in it is ours.
+    trusted : collection of str
+        Targets that the user has named in this command.
+
+    """
+    ours = {_target_of(CONF / group / f"{choice}.yaml") for choice in own_choices(group)}
+    return sorted(targets_in(node) - ours - set(trusted))
+
+
+def trusted(config: Any) -> set[str]:
+    """Return what `trust` in a config lists.
+
+    Raises
+    ------
+    ConfigError
+        If it is no list of names.
+
+    """
+    listed = config.get("trust")
+    if isinstance(listed, str) or not isinstance(listed, Sequence) or not all(isinstance(each, str) for each in listed):
+        raise ConfigError(f"trust={listed}: give a list of your own targets, such as trust=[my_module.my_loss].")
+    return set(listed)
+
+
+def _target_of(path: Path) -> str:
+    found = re.search(r"^_target_: (\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else ""
 
 
 def locate(target: str) -> Any:

@@ -39,6 +39,13 @@ class Killed(BaseException):
         self.exit_code = 128 + signal_number
 
 
+class DiskFull(Exception):
+    """A file could not be written since its disk is full; the message says what to do, the exit code is 1."""
+
+    def __init__(self, place: object) -> None:
+        super().__init__(f"the disk of {place} is full. Free some space; the same command then goes on.")
+
+
 class Diverged(Exception):
     """The loss became nan or infinite; a result, not a failure."""
 

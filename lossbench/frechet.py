@@ -17,6 +17,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from lossbench import CONF, __version__
+from lossbench.checkpoints import read_checkpoint, write_checkpoint
 from lossbench.data.files import cache_folder, data_root
 from lossbench.data.loader import Batch
 from lossbench.data.sources import load_source
@@ -154,12 +155,12 @@ def classifier_features(source: str, root: str | None) -> nn.Module:
         with FileLock(path.with_suffix(".lock")):
             if not path.exists():
                 log.info("%s: a classifier is trained, once, whose features the Fréchet distance needs", source)
-                _save(path, _train(cell, path.parent))
+                write_checkpoint(path, _train(cell, path.parent).state_dict())
     channels = INPUT_SHAPES[source][0]
     with random_state(0):  # the weights are replaced, but not without a draw
         backbone: nn.Module = build(without(cell.config.model, "head", "head_scale"))(input_shape=INPUT_SHAPES[source])
     features = Features(backbone, torch.zeros(channels), torch.ones(channels))
-    features.load_state_dict(torch.load(path, weights_only=True))
+    features.load_state_dict(read_checkpoint(path))
     return features.eval()
 
 
@@ -200,9 +201,3 @@ def _train(cell: "Cell", folder: Path) -> nn.Module:
         torch.set_num_threads(threads)
     source = load_source(data.source, data_root(data.root), data.seed)
     return Features(learner.network.backbone, source.mean, source.std)
-
-
-def _save(path: Path, network: nn.Module) -> None:
-    half = path.with_suffix(".half")
-    torch.save(network.state_dict(), half)
-    half.replace(path)

@@ -2,7 +2,6 @@
 
 import ctypes
 import logging
-import shutil
 import sys
 
 import hydra
@@ -12,7 +11,7 @@ from lossbench import CONF, record
 from lossbench.cells import Cell
 from lossbench.checks import check_cell
 from lossbench.engine import cores
-from lossbench.errors import ConfigError
+from lossbench.errors import ConfigError, DiskFull
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Options of glibc's `mallopt`."""
@@ -35,9 +34,12 @@ def run_job(config: DictConfig) -> str:
     except ConfigError as error:
         if record.read(cell.path) is None:
             logging.shutdown()
-            shutil.rmtree(cell.path, ignore_errors=True)
+            record.forget_unless_begun(cell.path)
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
+    except DiskFull as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
 
 
 def keep_freed_memory() -> None:

@@ -92,10 +92,8 @@ def _further(learner: Learner, evaluation: dict[str, Any]) -> dict[str, float]:
 
 
 def _write_arrays(path: Path, predictions: dict[str, Any]) -> None:
-    half = path.with_name(f".{path.name}")
     arrays: dict[str, Any] = {name: _compact(tensor.numpy()) for name, tensor in predictions.items()}
-    np.savez_compressed(half, **arrays)
-    half.replace(path)
+    record.replace(path, lambda half: np.savez_compressed(half, **arrays))
 
 
 def _compact(array: np.ndarray) -> np.ndarray:

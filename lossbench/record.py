@@ -1,5 +1,6 @@
 """What a run leaves behind: files that are whole or not there, and the record that says how the run ended."""
 
+import errno
 import json
 import logging
 import math
@@ -9,8 +10,8 @@ import shutil
 import socket
 import subprocess
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +21,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from lossbench import progress
-from lossbench.errors import Diverged, Killed
+from lossbench.errors import ConfigError, DiskFull, Diverged, Killed
 from lossbench.metric_names import COLUMNS, measured_as
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 FILE = "record.json"
 DONE = ("finished", "diverged")
 """How a run ends that need not run again."""
+HALF = ".half-"
+"""How the name of a file begins that is being written."""
 _PACKAGES = (
     "lossbench", "torch", "torchvision", "torchmetrics", "pytorch-lightning", "hydra-core", "mlflow", "numpy",
     "scikit-learn",
@@ -39,17 +42,79 @@ _PACKAGES = (
 Record = dict[str, Any]
 
 
+def replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file so that a reader sees the old one or the new one, never a part.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made.
+    write : callable
+        Writes the whole content to the path that it is given.
+
+    Raises
+    ------
+    DiskFull
+        If the content does not fit on the disk; the old file stays.
+
+    """
+    half = path.with_name(f"{HALF}{os.getpid()}-{path.name}")
+    with telling_a_full_disk(path.parent):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(half)
+            half.replace(path)
+        finally:
+            with suppress(OSError):
+                half.unlink(missing_ok=True)
+
+
+@contextmanager
+def telling_a_full_disk(folder: Path | str) -> Iterator[None]:
+    """Raise `DiskFull` where a disk, or what a user may have of it, is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(Path(error.filename).parent if error.filename else folder) from error
+        raise
+
+
+def sweep_up(folder: Path) -> None:
+    """Remove what processes that are gone have half written into a folder and the folders in it."""
+    for half in folder.rglob(f"{HALF}*"):
+        with suppress(OSError):
+            if not _is_being_written(half):
+                half.unlink()
+
+
+def _is_being_written(half: Path) -> bool:
+    """Tell whether the process that a half file names still runs, and is not a younger one with the same number."""
+    number = half.name.removeprefix(HALF).partition("-")[0]
+    if not number.isdecimal() or int(number) == os.getpid():
+        return False
+    try:
+        return psutil.Process(int(number)).create_time() < half.stat().st_mtime
+    except psutil.Error:
+        return False
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    half.write_text(text, encoding="utf-8")
-    half.replace(path)
+    """Write a text file as `replace` does."""
+    replace(path, lambda half: half.write_text(text, encoding="utf-8"))
 
 
 def write(folder: Path, record: Record) -> None:
     """Write the record of a run into its folder; numbers that JSON lacks (nan, inf) become null."""
     write_text(folder / FILE, json.dumps(_without_nan(record), indent=2, allow_nan=False) + "\n")
+
+
+def write_or_remove(folder: Path, record: Record) -> None:
+    """Write a record, or where the disk is full, remove the one that says that the run goes on."""
+    try:
+        write(folder, record)
+    except DiskFull:
+        (folder / FILE).unlink(missing_ok=True)
 
 
 def read(folder: Path) -> Record | None:
@@ -77,9 +142,19 @@ def claimed(folder: Path) -> Iterator[bool]:
         yield False
         return
     try:
+        sweep_up(folder)
         yield True
     finally:
         lock.release()
+
+
+def forget_unless_begun(folder: Path) -> None:
+    """Remove the folder of a run that was refused; not if it has a record, or another process has claimed it."""
+    with claimed(folder) as mine:
+        if mine and not (folder / FILE).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                folder.parent.rmdir()  # unless other runs are there
 
 
 def is_claimed(folder: Path) -> bool:
@@ -144,6 +219,8 @@ def ending_of(error: BaseException) -> Record:
         }
     if isinstance(error, Killed):
         return {"status": "killed", "error": str(error), "signal": error.exit_code - 128}
+    if isinstance(error, ConfigError | DiskFull):
+        return {"status": "failed", "error": str(error)}
     told = "".join(traceback.format_exception(error))
     return {"status": "failed", "error": f"{type(error).__name__}: {error}", "traceback": told}
 

@@ -23,12 +23,14 @@ from lossbench.build import (
     hash_of,
     head_of,
     random_state,
+    refusals,
 )  # fmt: skip
 from lossbench.calibration import calibrate
 from lossbench.callbacks import Cost, Tell
 from lossbench.catalogue import locate
 from lossbench.cells import Cell, without
-from lossbench.errors import ConfigError, Killed
+from lossbench.checkpoints import to_go_on_from
+from lossbench.errors import ConfigError, DiskFull, Killed
 from lossbench.frechet import frechet_of
 from lossbench.learners import Learner, Problem, Supervised
 from lossbench.learners.teacher import Teacher, load_teacher
@@ -61,7 +63,13 @@ class Run:
     def finish(self, ending: Record, cost: Record) -> Record:
         """Write the outcome and the record, and end the MLflow run."""
         self.entry |= ending | {"ended": time.time(), "cost": cost}
-        files = write_outcome(self.cell.path, self.entry, self.learner)
+        files: list[Path] = []
+        try:
+            with record.telling_a_full_disk(self.cell.path):
+                files = write_outcome(self.cell.path, self.entry, self.learner)
+        except DiskFull as error:
+            self.entry |= record.ending_of(error)
+            record.write_or_remove(self.cell.path, self.entry)
         self.tracker.log(_final_metrics(self.entry), step=0)
         self.tracker.finish(self.entry, files)
         progress.run_done()
@@ -90,11 +98,13 @@ def run(cell: Cell, engine: str = "single", threads: int = TORCH_THREADS) -> Rec
     ------
     ConfigError
         If the parts do not fit together; nothing has been trained then.
+    DiskFull
+        If not even the beginning can be recorded.
     Killed
         After the record of a killed run is written.
 
     """
-    with record.claimed(cell.path) as claimed:
+    with record.telling_a_full_disk(cell.path), record.claimed(cell.path) as claimed:
         earlier = record.reusable(cell) if claimed else record.read(cell.path) or {"status": "running"}
         if not claimed:
             log.info("%s: another process is at it, skipped", cell.name)
@@ -107,12 +117,18 @@ def _train(cell: Cell, engine: str, threads: int) -> Record:
     torch.set_num_threads(threads_of(cell, threads))
     data, cost = build_data(cell.config.data), Cost()
     learner = build_learner(cell, data)
-    started = begin(cell, data, learner, {"name": engine})
-    callbacks = [cost, Tell({started.tracker: learner}), *_checkpoints(cell, learner.problem)]
+    tell = Tell()
+    callbacks = [cost, tell, *_checkpoints(cell, learner.problem)]
     trainer = build_trainer(cell.config.trainer, callbacks, cell.path)
+    started = begin(cell, data, learner, {"name": engine})
+    tell.follow({started.tracker: learner})
     progress.run_started(cell.name, learner.max_epochs)
     clock = time.time()
-    ending = _fit(cell, trainer, learner, data)
+    try:
+        ending = _fit(cell, trainer, learner, data)
+    except ConfigError as error:
+        started.finish(record.ending_of(error), cost.summary())
+        raise
     entry = started.finish(ending, {"seconds": round(time.time() - clock, 3), **cost.summary()})
     if entry["status"] == "killed":
         raise Killed(entry["signal"])
@@ -134,7 +150,11 @@ def begin(cell: Cell, data: Any, learner: Learner, engine: Record) -> Run:
         "calibration": calibration,
         "mlflow_run_id": tracker.run_id,
     }
-    record.write(cell.path, entry)
+    try:
+        record.write(cell.path, entry)
+    except DiskFull as error:
+        tracker.finish(record.ending_of(error), [])
+        raise
     tracker.describe_data(cell.data, data.hashes.get("targets", "unknown")[:16], entry["data"])
     return Run(cell, data, learner, tracker, entry)
 
@@ -146,7 +166,28 @@ def threads_of(cell: Cell, available: int) -> int:
 
 
 def build_learner(cell: Cell, data: Any) -> Learner:
-    """Build network, loss, weighting and optimizer for loaded data, and the learner that the config names."""
+    """Build network, loss, weighting and optimizer for loaded data, and the learner that the config names.
+
+    Raises
+    ------
+    ConfigError
+        If a part refuses its settings, or parts do not fit together.
+
+    """
+    learner = _learner(cell, data)
+    learner.key = cell.key
+    with refusals(f"optimizer or scheduler ({_settings(cell, 'optimizer', 'scheduler')})"):
+        learner.configure_optimizers()  # Lightning does it when the run has begun
+    return learner
+
+
+def _settings(cell: Cell, *groups: str) -> str:
+    """Return the settings of some groups as they are given on a command line."""
+    settings = {f"{group}.{name}": value for group in groups for name, value in cell.resolved[group].items()}
+    return ", ".join(f"{key}={value}" for key, value in settings.items() if not key.endswith("._partial_"))
+
+
+def _learner(cell: Cell, data: Any) -> Learner:
     config = cell.config
     loss = _loss(cell, data)
     common = {
@@ -167,7 +208,7 @@ def build_learner(cell: Cell, data: Any) -> Learner:
             **common,
         )
     settings: Any = OmegaConf.to_container(without(config.learner, "_target_", "network", "task"), resolve=True)
-    with random_state(derive_seed(config.seed, "network")):
+    with random_state(derive_seed(config.seed, "network")), refusals(f"learner={cell.choices['learner']}"):
         network = build(config.learner.network)(input_shape=data.input_shape, num_classes=data.num_classes)
     return kind(network=network, **settings, **common)
 
@@ -265,11 +306,9 @@ def _describe(cell: Cell, data: Any, learner: Learner) -> Record:
 
 def _fit(cell: Cell, trainer: pl.Trainer, learner: Learner, data: Any) -> Record:
     """Train, or go on from the last checkpoint; say how it ended."""
-    last = cell.path / "checkpoints" / "last.ckpt"
-    if last.exists():
-        log.info("%s: goes on from its last checkpoint", cell.name)
+    kept = to_go_on_from(cell, learner)
     try:
-        train(trainer, learner, data, last if last.exists() else None)
+        train(trainer, learner, data, kept and kept[0])
     except ConfigError:
         raise
     except (Exception, Killed) as error:
@@ -282,7 +321,7 @@ def _fit(cell: Cell, trainer: pl.Trainer, learner: Learner, data: Any) -> Record
 
 def train(trainer: pl.Trainer, learner: Learner, data: Any, checkpoint: Path | None = None) -> None:
     """Train, from a checkpoint if there is one, and see to it that the last epoch is evaluated."""
-    trainer.fit(learner, datamodule=data, ckpt_path=checkpoint and str(checkpoint))
+    trainer.fit(learner, datamodule=data, ckpt_path=checkpoint and str(checkpoint), weights_only=True)
     if learner.last is None or learner.last["epoch"] != learner.history[-1]["epoch"]:
         trainer.validate(learner, datamodule=data, verbose=False)
 

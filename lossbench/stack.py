@@ -9,14 +9,16 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
 
 from lossbench import progress, record
 from lossbench.build import build, build_data, build_trainer
 from lossbench.callbacks import Cost, Tell
 from lossbench.cells import Cell, digest, without
+from lossbench.checkpoints import to_go_on_from, write_checkpoint
 from lossbench.data.stacked import StackedData
-from lossbench.errors import ConfigError, Killed, first_line
+from lossbench.errors import ConfigError, DiskFull, Killed, first_line
 from lossbench.learners.stacked import Stack
 from lossbench.models.stacked_module import SLOTS
 from lossbench.probe import draws_random_numbers
@@ -47,13 +49,14 @@ def run_stack(cells: Sequence[Cell], threads: int = TORCH_THREADS) -> None:
     Raises
     ------
     ConfigError
-        If parts of a cell do not fit together, after the other cells have run.
-    Killed
+        If the trainer refuses its options; if parts of a cell do not fit together, after the other cells have run.
+    DiskFull, Killed
         After the records of the killed runs are written.
 
     """
     quiet()
     torch.set_num_threads(threads_of(cells[0], threads))
+    build_trainer(cells[0].config.trainer, [], cells[0].path)  # refuses what it can't do before any run begins
     runs: list[Started] = []
     with ExitStack() as claims:
         mine = [cell for cell in cells if claims.enter_context(record.claimed(cell.path))]
@@ -61,10 +64,10 @@ def run_stack(cells: Sequence[Cell], threads: int = TORCH_THREADS) -> None:
             alone, mistakes = _begin([cell for cell in mine if record.reusable(cell) is None], runs)
             for _, members in groupby(sorted(runs, key=_company), _company):
                 alone += _train(*zip(*members, strict=True))
-        except Killed as killed:
+        except (DiskFull, Killed) as error:
             for member, _ in runs:
                 if member.entry["status"] == "running":
-                    member.finish(record.ending_of(killed), {})
+                    member.finish(record.ending_of(error), {})
             raise
     for cell in alone:
         run(cell, "packed", threads)
@@ -95,9 +98,8 @@ def _begin(cells: Sequence[Cell], runs: list[Started]) -> tuple[list[Cell], list
             log.info("%s trains alone: its loss draws random numbers", cell.name)
             alone.append(cell)
             continue
-        last = cell.path / "checkpoints" / "last.ckpt"
-        checkpoint = torch.load(last, weights_only=False) if last.exists() else None
-        runs.append((begin(cell, data[key], learner, {"name": "stacked"}), checkpoint))
+        kept = to_go_on_from(cell, learner)
+        runs.append((begin(cell, data[key], learner, {"name": "stacked"}), kept and kept[1]))
     return alone, mistakes
 
 
@@ -109,7 +111,8 @@ def _company(started: Started) -> tuple[Any, ...]:
 
 def _train(runs: Sequence[Run], checkpoints: Sequence[Record | None]) -> list[Cell]:
     """Train runs as one stack, and anew as a smaller one when enough have left; return the cells to try alone."""
-    cost, tell = Cost(), Tell({member.tracker: member.learner for member in runs})
+    cost, tell = Cost(), Tell()
+    tell.follow({member.tracker: member.learner for member in runs})
     order = sorted(range(len(runs)), key=lambda number: repr(_settings(runs[number])))
     runs = [runs[number] for number in order]
     kept: Sequence[Record | None] = [checkpoints[number] for number in order]
@@ -119,8 +122,7 @@ def _train(runs: Sequence[Run], checkpoints: Sequence[Record | None]) -> list[Ce
     while runs:
         stack, data = _stack(runs, [each for each in kept if each is not None])
         together.enter(stack, runs)
-        settings = without(runs[0].cell.config.trainer, "callbacks", "gradient_clip_val", "gradient_clip_algorithm")
-        trainer = build_trainer(settings, [cost, tell, together], runs[0].cell.path)
+        trainer = build_trainer(_trainer_settings(runs[0].cell), [cost, tell, together], runs[0].cell.path)
         if kept[0] is not None:
             trainer.fit_loop.load_state_dict(kept[0]["loops"]["fit_loop"])
         shown = f"{len(runs)} runs of {runs[0].cell.data}"
@@ -131,12 +133,17 @@ def _train(runs: Sequence[Run], checkpoints: Sequence[Record | None]) -> list[Ce
                 trainer.validate(stack, datamodule=data, verbose=False)
         except (Exception, Killed) as error:
             together.end(record.ending_of(error))
-            if isinstance(error, Killed):
+            if isinstance(error, DiskFull | Killed):
                 raise
             log.warning("the stack of %s failed (%s): each trains alone", shown, first_line(error))
             return [runs[number].cell for number in stack.alive]
         runs, kept = together.survivors()
     return []
+
+
+def _trainer_settings(cell: Cell) -> DictConfig:
+    """Return what the trainer of a stack is built from: a stack clips and stops each run by itself."""
+    return without(cell.config.trainer, "callbacks", "gradient_clip_val", "gradient_clip_algorithm")
 
 
 def _settings(member: Run) -> Any:
@@ -247,8 +254,4 @@ def _finishes(ending: Record | None) -> bool:
 
 
 def _save(checkpoint: Record, member: Run, name: str) -> None:
-    folder = member.cell.path / "checkpoints"
-    folder.mkdir(parents=True, exist_ok=True)
-    half = folder / f".{name}.ckpt"
-    torch.save(checkpoint, half)
-    half.replace(folder / f"{name}.ckpt")
+    write_checkpoint(member.cell.path / "checkpoints" / f"{name}.ckpt", checkpoint)

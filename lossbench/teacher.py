@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lossbench import record
-from lossbench.catalogue import facts_of, locate
+from lossbench.catalogue import facts_of, locate, strangers, targets_in, trusted
 from lossbench.cells import Cell, asks_for_teacher
 from lossbench.errors import ConfigError
 from lossbench.terms import targets
@@ -32,6 +32,7 @@ def check_teacher(cell: Cell) -> None:
         raise ConfigError(f"teacher={folder}: this run is {entry['status']}. A teacher must have finished.")
     if not (Path(folder) / "checkpoints" / "last.ckpt").is_file():
         raise ConfigError(f"teacher={folder}: there is no checkpoints/last.ckpt. rerun=true trains that run again.")
+    _require_known(cell, entry)
     theirs, ours = entry["config"]["data"], cell.config.data
     for what in ("source", "task", "_target_"):
         if theirs.get(what) != ours.get(what):
@@ -45,6 +46,17 @@ def check_teacher(cell: Cell) -> None:
             f"teacher={folder} was trained with {entry['loss']}, whose outputs are read by {link}. A teacher must have "
             f"logits, read by softmax. {_how(cell.data)}"
         )
+
+
+def _require_known(cell: Cell, entry: record.Record) -> None:
+    """Raise a `ConfigError` if the record of a teacher names code that this command does not know."""
+    known = trusted(cell.config) | targets_in(cell.resolved)
+    for group in ("model", "loss"):
+        if unknown := strangers(entry["config"][group], group, known):
+            raise ConfigError(
+                f"teacher={cell.config.teacher}: its record names {unknown[0]}, which is neither lossbench's nor "
+                f"named in this command, and is not imported. If you know it: 'trust=[{','.join(unknown)}]'."
+            )
 
 
 def without_teacher(loss: str, data: str) -> ConfigError:

@@ -27,7 +27,7 @@ from omegaconf import OmegaConf
 from lossbench import progress, record
 from lossbench.cells import Cell
 from lossbench.engine import Task, cores
-from lossbench.errors import ConfigError, Killed
+from lossbench.errors import ConfigError, DiskFull, Killed
 
 PRELOAD = ["lossbench.stack", "lossbench.compare", "lossbench.compare.report", "mlflow.store.tracking.sqlalchemy_store"]
 GRACE_SECONDS = 60.0
@@ -213,21 +213,32 @@ def _run(task: Task, connection: Connection, threads: int) -> tuple[str, Any]:
     from lossbench.run import run
     from lossbench.stack import run_stack
 
+    refused: list[Cell] = []
     with ExitStack() as folders:
+        folders.callback(_forget, refused)
         folders.enter_context(_logging_to(connection))
-        for cell in task.cells:
-            folders.enter_context(job_folder(cell))
         try:
+            for cell in task.cells:
+                folders.enter_context(job_folder(cell))
             if task.stacked:
                 run_stack(task.cells, threads)
             else:
                 run(task.cells[0], "packed", threads)
         except ConfigError as error:
+            refused += task.cells
             return "mistake", str(error)
+        except DiskFull as error:
+            log.error("%s: %s", task.cells[0].name, error)
+            return "failed", str(error)
         except Exception as error:
             log.exception("%s failed", task.cells[0].name)
             return "failed", str(error)
     return "done", None
+
+
+def _forget(cells: Sequence[Cell]) -> None:
+    for cell in cells:
+        record.forget_unless_begun(cell.path)
 
 
 def _die_by_signals() -> None:

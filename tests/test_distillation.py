@@ -116,12 +116,12 @@ def test_a_student_is_taught_and_its_teacher_stays_as_it_is(cell, teachers):
     theirs = record.read(teachers())
     assert entry["teacher"] == {"folder": str(teachers()), "name": "cross_entropy-s0", "key": theirs["key"]}
     assert entry["parameters"] < theirs["parameters"]
-    saved = torch.load(made.path / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]
+    saved = torch.load(made.path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert all(name.startswith("network.") for name in saved)
     assert entry["metrics"]["last"]["test/accuracy"] > 0.8  # with alpha=1 no label was seen
     data = build_data(made.config.data)
     before = build_learner(made, data).teacher.network.state_dict()
-    trained = torch.load(teachers() / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]
+    trained = torch.load(teachers() / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     torch.testing.assert_close({f"network.{name}": value for name, value in before.items()}, trained)
 
 

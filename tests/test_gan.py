@@ -114,7 +114,7 @@ def test_each_player_moves_its_own_weights_only(cell):
 def test_clipped_weights_stay_in_their_box(cell):
     made = cell(*SMALL, "loss=wasserstein", "loss.clip=0.02", "optimizer=rmsprop", "trainer.max_epochs=1")
     assert run(made)["status"] == "finished"
-    weights = torch.load(made.path / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]
+    weights = torch.load(made.path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     largest = {part: max(float(weight.abs().max()) for name, weight in weights.items() if f".{part}." in name)
                for part in ("critic", "generator")}  # fmt: skip
     assert largest["critic"] == pytest.approx(0.02) and largest["generator"] > 0.1
@@ -150,7 +150,7 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(cell, tmp_path, monkeypatch, 
 def test_the_schedules_of_both_players_go_on_each_epoch(cell, tmp_path):
     made = cell(*SMALL, "scheduler=step", "scheduler.milestones=[1]", "trainer.max_epochs=2")
     run(made)
-    checkpoint = torch.load(made.path / "checkpoints" / "last.ckpt", weights_only=False)
+    checkpoint = torch.load(made.path / "checkpoints" / "last.ckpt", weights_only=True)
     rates = [state["param_groups"][0]["lr"] for state in checkpoint["optimizer_states"]]
     assert rates == pytest.approx([made.config.optimizer.lr / 10] * 2)
 

@@ -145,7 +145,7 @@ def test_what_a_run_leaves(cell):
     assert entry["data"]["class_counts"] == [124, 88, 63, 45, 32, 23, 16, 12, 8, 6]
     best = max(entry["history"], key=lambda row: row["val/balanced_accuracy"])
     assert entry["epochs"]["best_val"] == best["epoch"]
-    checkpoint = torch.load(made.path / "checkpoints" / "last.ckpt", weights_only=False)
+    checkpoint = torch.load(made.path / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["epoch"] == 1
 
 

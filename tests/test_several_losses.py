@@ -75,7 +75,7 @@ def test_the_terms_are_those_of_the_same_network(cell):
 def test_memory_and_parameters_of_terms_are_trained_and_saved(cell, lines, name, groups):
     made = cell(SUM, *lines, *SMALL, "trainer.max_epochs=2")
     assert run(made)["status"] == "finished"
-    saved = torch.load(made.path / "checkpoints" / "last.ckpt", weights_only=False)
+    saved = torch.load(made.path / "checkpoints" / "last.ckpt", weights_only=True)
     kept = saved["state_dict"][f"loss_module.terms.0.{name}"]
     first = load_loss("adaptive_robust").module.state_dict()[name] if groups == 2 else torch.zeros_like(kept)
     assert not torch.equal(kept, first)

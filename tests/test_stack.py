@@ -348,7 +348,7 @@ def test_a_stacked_run_leaves_what_it_would_leave_alone(cell, tmp_path):
     assert one["engine"] == {"name": "stacked", "runs": 1} and other["engine"] == {"name": "single"}
     for name in ("last", "best"):
         kept, expected = (
-            torch.load(each.path / "checkpoints" / f"{name}.ckpt", weights_only=False) for each in (together, alone)
+            torch.load(each.path / "checkpoints" / f"{name}.ckpt", weights_only=True) for each in (together, alone)
         )
         assert kept["epoch"] == expected["epoch"] and kept["global_step"] == expected["global_step"]
         assert kept["loops"]["fit_loop"]["epoch_progress"] == expected["loops"]["fit_loop"]["epoch_progress"]

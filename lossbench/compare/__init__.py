@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from lossbench import __version__, record
+from lossbench.catalogue import targets_in, trusted
 from lossbench.cells import Cell, digest
 from lossbench.compare.across import Across, rank_across, told
 from lossbench.compare.analysis import Analysis, Options, analyse
@@ -25,7 +26,9 @@ def compare_cells(cells: list[Cell]) -> dict[str, list[Path]]:
     """Print and write the comparisons of the cells of a sweep; return their folders by the name of the data."""
     config = cells[0].config
     found = comparisons(read_cells(cells))
-    folders, errors = compare_records(found, Path(config.output_dir), Options(**config.compare))
+    trust = trusted(config).union(*(targets_in(cell.resolved["loss"]) for cell in cells))
+    options = Options(**config.compare, trust=tuple(sorted(trust)))
+    folders, errors = compare_records(found, Path(config.output_dir), options)
     for error in errors:
         print(f"error: {error}", file=sys.stderr)
     return folders
@@ -81,6 +84,7 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[Across]) -> 
         return
     from lossbench.compare.report import write_report  # matplotlib takes half a second, and is needed only here
 
+    record.sweep_up(folder)
     record.write_text(folder / "table.md", to_markdown(analysis))
     record.write_text(folder / "table.tex", to_latex(analysis))
     record.write_text(folder / "table.csv", to_csv(analysis))

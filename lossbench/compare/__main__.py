@@ -12,6 +12,7 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig, OmegaConf
 
 from lossbench import CONF
+from lossbench.catalogue import trusted
 from lossbench.cells import compose_one, only_looks
 from lossbench.compare import compare_records
 from lossbench.compare.analysis import Options
@@ -51,7 +52,8 @@ def run(config: DictConfig) -> None:
 
 def compare(config: DictConfig) -> None:
     """Print and write the comparisons."""
-    options = Options(**{name: value for name, value in config.compare.items() if name not in READ})
+    chosen = {name: value for name, value in config.compare.items() if name not in READ}
+    options = Options(**chosen, trust=tuple(sorted(trusted(config))))
     output_dir, data, source = Path(config.output_dir), config.compare.data, config.compare.source
     if source not in SOURCES:
         raise ConfigError(f"compare.source={source} is not known. {nearest(str(source), SOURCES)}")

@@ -66,6 +66,8 @@ class Options:
         "t" (Student) or "bca" (bootstrap).
     unpaired : bool
         Whether losses that were run with other seeds than the baseline are compared without pairs.
+    trust : tuple of str
+        Losses, not lossbench's, that may be imported when a record names them.
 
     """
 
@@ -75,6 +77,7 @@ class Options:
     confidence: float = 0.95
     interval: Method = "t"
     unpaired: bool = False
+    trust: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check what can be checked without runs."""

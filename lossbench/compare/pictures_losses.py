@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from lossbench.catalogue import CURVED, hyperparameters, locate
+from lossbench.catalogue import CURVED, hyperparameters, locate, strangers
 from lossbench.compare.analysis import Analysis
 from lossbench.compare.drawing import Picture, colors
 from lossbench.errors import first_line
@@ -30,6 +30,12 @@ def loss_curves(analysis: Analysis, folder: Path) -> tuple[Picture | None, str]:
         return None, f"The curves of the losses are not drawn: {error}."
     losses, problems = {}, []
     for label, node in _distinct(analysis).items():
+        if unknown := strangers(node, "loss", analysis.options.trust):
+            problems.append(
+                f"The curves of {label} are not drawn: its record names {unknown[0]}, which is not lossbench's and is "
+                f"not imported. If you know it: trust=[{','.join(unknown)}]."
+            )
+            continue
         try:
             losses[label] = _bind(node, analysis.comparison.task)
         except Exception as error:

@@ -94,6 +94,9 @@ class Learner(pl.LightningModule):
 
     """
 
+    key = ""
+    """The key of the run, which its checkpoints carry."""
+
     def __init__(
         self,
         network: nn.Module,
@@ -264,7 +267,7 @@ class Learner(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep history and evaluations, so that a resumed run ends with the record of an undisturbed one."""
         kept = {"history": list(self.history), "last": self.last, "best": self.best, "snapshots": list(self.snapshots)}
-        checkpoint["lossbench"] = kept
+        checkpoint["lossbench"] = {"key": self.key, **kept}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore what `on_save_checkpoint` kept."""

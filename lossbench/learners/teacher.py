@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from torch import Tensor
 
+from lossbench import record
 from lossbench.build import build_network
+from lossbench.checkpoints import UnusableCheckpoint, read_checkpoint
 from lossbench.errors import ConfigError, first_line
 from lossbench.losses import load_loss
 from lossbench.models import Network
@@ -52,10 +54,14 @@ def load_teacher(folder: Path, input_shape: Sequence[int], num_classes: int | No
         If its network does not take these inputs, or has other outputs.
 
     """
-    config = OmegaConf.load(folder / "config.yaml")
-    assert isinstance(config, DictConfig)
-    network = build_network(config.model, load_loss("cross_entropy"), list(input_shape), num_classes, seed=0)
-    saved = torch.load(folder / "checkpoints" / "last.ckpt", map_location="cpu", weights_only=False)["state_dict"]
+    entry = record.read(folder)
+    assert entry is not None  # `check_teacher` has seen it
+    model = OmegaConf.create(entry["config"]["model"])
+    network = build_network(model, load_loss("cross_entropy"), list(input_shape), num_classes, seed=0)
+    try:
+        saved = read_checkpoint(folder / "checkpoints" / "last.ckpt", entry["key"])["state_dict"]
+    except UnusableCheckpoint as error:
+        raise ConfigError(f"teacher={folder}: {error}. rerun=true trains that run again.") from error
     own = {name.removeprefix("network."): tensor for name, tensor in saved.items() if name.startswith("network.")}
     try:
         network.load_state_dict(own)

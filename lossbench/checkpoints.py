@@ -1,0 +1,130 @@
+"""Checkpoints: files that are whole or not there, that hold data and never code, and that serve their own run alone."""
+
+import io
+import logging
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from lossbench import record
+from lossbench.cells import Cell
+from lossbench.errors import first_line
+
+log = logging.getLogger(__name__)
+
+Checkpoint = dict[str, Any]
+"""What Lightning saves of a trainer, and under "lossbench" what the learner adds, the key of its run among it."""
+
+
+class UnusableCheckpoint(Exception):
+    """A checkpoint that can't be used; the message says which and why."""
+
+
+def write_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all."""
+    content = io.BytesIO()  # torch tells of a full disk in other words than a file does
+    torch.save(checkpoint, content)
+    record.replace(path, lambda half: half.write_bytes(content.getbuffer()))
+
+
+def read_checkpoint(path: Path, key: str | None = None) -> Checkpoint:
+    """Read a checkpoint onto the CPU: tensors and plain values only, so that no code in it ever runs.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    key : str, optional
+        The key of the run that it must be of.
+
+    Raises
+    ------
+    UnusableCheckpoint
+        If it can't be read, holds anything else, or is of another run.
+
+    """
+    try:
+        checkpoint: Checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        planted = isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower()
+        why = "holds more than tensors and plain values, of which nothing was run" if planted else _unreadable(error)
+        raise UnusableCheckpoint(f"{path} {why}") from error
+    if key is not None and _key_of(checkpoint) != key:
+        raise UnusableCheckpoint(f"{path} is the checkpoint of another run")
+    return checkpoint
+
+
+def to_go_on_from(cell: Cell, learner: pl.LightningModule) -> tuple[Path, Checkpoint] | None:
+    """Find where a run goes on from: its last checkpoint, else that of its best epoch; None if it begins at the start.
+
+    Parameters
+    ----------
+    cell : Cell
+        The run.
+    learner : Learner
+        Its learner as it was built.
+
+    """
+    reasons = []
+    for name, meaning in {"last": "last checkpoint", "best": "best epoch"}.items():
+        path = cell.path / "checkpoints" / f"{name}.ckpt"
+        if not path.exists():
+            continue
+        try:
+            checkpoint = read_checkpoint(path, cell.key)
+            _require_fit(path, checkpoint, learner)
+        except UnusableCheckpoint as error:
+            reasons.append(str(error))
+            continue
+        log.log(_level(reasons), "%s: %s", cell.name, "; ".join([*reasons, f"goes on from its {meaning}"]))
+        return path, checkpoint
+    if reasons:
+        log.warning("%s: %s; starts over", cell.name, "; ".join(reasons))
+    return None
+
+
+def _level(reasons: list[str]) -> int:
+    return logging.WARNING if reasons else logging.INFO
+
+
+def _key_of(checkpoint: Any) -> Any:
+    own = checkpoint.get("lossbench") if isinstance(checkpoint, dict) else None
+    return own.get("key") if isinstance(own, dict) else None
+
+
+def _require_fit(path: Path, checkpoint: Checkpoint, learner: pl.LightningModule) -> None:
+    """Raise `UnusableCheckpoint` unless a checkpoint has all its parts, and the tensors of the learner."""
+    parts = {"epoch", "global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers", "state_dict"}
+    if missing := sorted(parts - checkpoint.keys()):
+        raise UnusableCheckpoint(f"{path} lacks {', '.join(missing)}")
+    shapes, expected = (
+        {name: getattr(tensor, "shape", None) for name, tensor in state.items()}
+        for state in (checkpoint["state_dict"], learner.state_dict())
+    )
+    if shapes != expected:
+        raise UnusableCheckpoint(f"{path} is of another network")
+
+
+def _unreadable(error: Exception) -> str:
+    return f"can't be read, as if half-written ({first_line(error)})"
+
+
+class WholeFiles(TorchCheckpointIO):
+    """How Lightning writes and reads checkpoints: as this module does.
+
+    Its own way writes into the folder for temporary files first and moves from there. Between two file systems that is
+    a copy, of which a full disk or a kill leaves a part.
+    """
+
+    def save_checkpoint(self, checkpoint: Checkpoint, path: Any, storage_options: Any | None = None) -> None:
+        """Write a checkpoint, whole or not at all."""
+        write_checkpoint(Path(path), checkpoint)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Checkpoint:
+        """Read a checkpoint without running anything in it, whatever the caller says."""
+        return read_checkpoint(Path(path))
