@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 
 import pytest
 import torch
@@ -36,10 +37,18 @@ DATA = {
 }
 
 
+THREADS = int(os.environ.get("LOSSBENCH_TEST_THREADS", "1"))
+
+
+def rounding(steps: int) -> float:
+    """What rounding in float64 may come to: Adam divides a vanishing gradient by 1e-8, so each step adds lr / 1e-8."""
+    return steps * 1e-3 / 1e-8 * torch.finfo(torch.float64).eps
+
+
 @pytest.fixture(autouse=True)
-def _one_thread():
+def _threads():
     quiet()
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
 
 
 def trained_alone(cell) -> Supervised:
@@ -112,7 +121,7 @@ def test_every_loss_trains_in_a_stack_as_alone(task, loss, cell, stacks, taught)
     number = losses_of(task).index(loss)
     alone = trained_alone(cell(f"data={DATA[task]}", f"loss={loss}", *taught(loss, DATA[task]), *SMALL, *EXACT))
     assert number in together.alive
-    assert_same(together.learners[number], alone, 1e-10)
+    assert_same(together.learners[number], alone, rounding(200))
 
 
 def test_each_run_keeps_its_own_settings(cell):
@@ -129,7 +138,7 @@ def test_each_run_keeps_its_own_settings(cell):
     together = trained_together(cells)
     assert len(together.segments) == 3
     for learner, each in zip(together.learners, cells, strict=True):
-        assert_same(learner, trained_alone(each), 1e-10)
+        assert_same(learner, trained_alone(each), rounding(200))
 
 
 @pytest.fixture
@@ -153,8 +162,8 @@ IMAGE_LOSSES = ("cross_entropy", "focal", "ldam", "balanced_softmax", "gce", "la
 
 
 @pytest.mark.usefixtures("images")
-@pytest.mark.parametrize(("model", "epochs", "tolerance"), [("lenet", 8, 1e-10), ("resnet32", 1, 1e-8)])
-def test_convolutions_and_batch_norm_train_in_a_stack_as_alone(model, epochs, tolerance, cell):
+@pytest.mark.parametrize(("model", "epochs"), [("lenet", 8), ("resnet32", 1)])
+def test_convolutions_and_batch_norm_train_in_a_stack_as_alone(model, epochs, cell):
     data, names = ("mnist", IMAGE_LOSSES) if model == "lenet" else ("cifar_imb", IMAGE_LOSSES[1:3])
     lines = [
         f"data={data}",
@@ -165,7 +174,7 @@ def test_convolutions_and_batch_norm_train_in_a_stack_as_alone(model, epochs, to
     ]
     cells = [cell(*lines, f"loss={name}", f"seed={seed}", EXACT[0]) for seed in (0, 1)[:epochs] for name in names]
     for learner, each in zip(trained_together(cells).learners, cells, strict=True):
-        assert_same(learner, trained_alone(each), tolerance)
+        assert_same(learner, trained_alone(each), rounding(50))
 
 
 @pytest.mark.parametrize("data", ["digits", "mnist"])
@@ -256,7 +265,7 @@ def test_early_stopping_stops_each_run_where_it_would_stop_alone(cell, tmp_path)
     assert len({entry["epochs"]["done"] for entry in alone}) > 3  # the stack has shrunk on its way
     for one, other in zip(together, alone, strict=True):
         assert one["epochs"] == other["epochs"] and one["status"] == other["status"] == "finished"
-        assert one["metrics"]["last"] == pytest.approx(other["metrics"]["last"], rel=1e-9)
+        assert one["metrics"]["last"] == pytest.approx(other["metrics"]["last"], rel=10 * rounding(500))
 
 
 def killed_in(epoch: int, monkeypatch, cells) -> None:
@@ -321,7 +330,7 @@ def test_a_run_goes_on_alone_from_where_its_stack_was_killed_and_the_other_way_r
     for folder in ("out", "in"):
         for one, other in zip(entries(cells(folder)), entries(cells("alone")), strict=True):
             assert one["epochs"] == other["epochs"]
-            assert one["metrics"]["last"] == pytest.approx(other["metrics"]["last"], rel=1e-9)
+            assert one["metrics"]["last"] == pytest.approx(other["metrics"]["last"], rel=10 * rounding(500))
 
 
 @pytest.mark.usefixtures("quick")
