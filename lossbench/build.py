@@ -74,6 +74,11 @@ def build_trainer(node: DictConfig, callbacks: list[pl.Callback], folder: Path) 
     except ConfigError as error:
         cause = str(error).removeprefix(f"_target_={node['_target_']}: ")
         raise ConfigError(f"{_refused(node)}: the trainer can't be built. {cause}") from error
+    if trainer.num_devices * trainer.num_nodes > 1:
+        raise ConfigError(
+            f"trainer.devices={node.get('devices')}: a run trains on one device, its numbers are those of one order of "
+            "batches. Use trainer.devices=1, or trainer.devices=[1] for another GPU than the first."
+        )
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
         trainer.strategy.checkpoint_io = WholeFiles()
     return trainer

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from lossbench import CONF
+from lossbench import CONF, record
 from lossbench.catalogue import (
     SERVES,
     LossFacts,
@@ -101,6 +101,8 @@ ALLOWED = {
     "sampler.kind": ["class_balanced", "square_root", "uniform"],
     "tune.pruner": ["median", "none"],
 }
+LEAST_ROOM = 2**21
+"""Bytes that must be free for results: an empty database of MLflow has one MiB."""
 FAMILIES = {"symmetric": ["exact", "iid", "uniform"], "asymmetric": ["exact", "iid"], "pair": ["exact", "iid"]}
 
 
@@ -169,10 +171,21 @@ def _groups() -> set[str]:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise a `ConfigError` unless files can be written into the folder, which need not exist yet."""
+    """Raise a `ConfigError` unless files can be written into the folder, which need not exist yet.
+
+    Raises
+    ------
+    DiskFull
+        If there is no room for what a run writes before it trains; Hydra and MLflow tell of that in tracebacks.
+
+    """
     existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     try:
-        with tempfile.NamedTemporaryFile(dir=existing, prefix=".lossbench-"):
+        with (
+            record.telling_a_full_disk(existing),
+            tempfile.NamedTemporaryFile(dir=existing, prefix=".lossbench-", buffering=0) as file,
+        ):
+            file.write(bytes(LEAST_ROOM))
             writable = os.access(existing, os.W_OK)
     except OSError:
         writable = False

@@ -43,7 +43,11 @@ class DiskFull(Exception):
     """A file could not be written since its disk is full; the message says what to do, the exit code is 1."""
 
     def __init__(self, place: object) -> None:
-        super().__init__(f"the disk of {place} is full. Free some space; the same command then goes on.")
+        super().__init__(str(place))  # what goes from process to process
+
+    def __str__(self) -> str:
+        """Say what to do."""
+        return f"the disk of {self.args[0]} is full. Free some space; the same command then goes on."
 
 
 class Diverged(Exception):

@@ -24,6 +24,7 @@ def run_job(config: DictConfig) -> str:
 
     launched = HydraConfig.get()
     cell = Cell(config, {str(group): str(choice) for group, choice in launched.runtime.choices.items()})
+    logging.raiseExceptions = False  # a traceback at each line that finds no room in a log hides what is told
     try:
         check_cell(cell)
         keep_freed_memory()

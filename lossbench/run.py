@@ -68,6 +68,7 @@ class Run:
             with record.telling_a_full_disk(self.cell.path):
                 files = write_outcome(self.cell.path, self.entry, self.learner)
         except DiskFull as error:
+            log.error("%s: %s", self.cell.name, error)
             self.entry |= record.ending_of(error)
             record.write_or_remove(self.cell.path, self.entry)
         self.tracker.log(_final_metrics(self.entry), step=0)

@@ -196,6 +196,7 @@ def _work(connection: Connection, environment: Mapping[str, str], threads: int) 
     progress.send_to(lambda event: _tell(connection, "progress", event))
     from lossbench.job import keep_freed_memory
 
+    logging.raiseExceptions = False  # a log on a full disk: what is to be told is told by the command
     keep_freed_memory()
     gc.freeze()  # what was imported is here to stay: no need to look through it again and again
     try:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pickle
 import shutil
 from multiprocessing import Pipe
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from lossbench import record
 from lossbench.catalogue import strangers
 from lossbench.checkpoints import write_checkpoint
+from lossbench.checks import check
 from lossbench.compare.analysis import Options, analyse
 from lossbench.compare.pictures_losses import loss_curves
 from lossbench.compare.records import comparisons, read_outputs
@@ -169,8 +171,9 @@ def test_a_file_is_whole_or_the_one_before(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     record.write_text(tmp_path / "a.txt", "before")
-    with pytest.raises(DiskFull, match="Free some space"):
+    with pytest.raises(DiskFull, match="Free some space") as told:
         record.replace(tmp_path / "a.txt", half)
+    assert str(pickle.loads(pickle.dumps(told.value))) == str(told.value)  # as from a worker
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_text() == "before"
 
@@ -178,6 +181,7 @@ def test_a_file_is_whole_or_the_one_before(tmp_path):
 REFUSED = {
     "trainer.precision=7": "trainer.precision=7",
     "trainer.accelerator=nothere": "trainer.accelerator=nothere",
+    "trainer.devices=2": "trainer.devices=2",
     "trainer.strategy=x": "trainer.strategy=x",
     "trainer.profiler=x": "trainer.profiler=x",
     "trainer.limit_train_batches=-1": "trainer.limit_train_batches=-1",
@@ -240,6 +244,18 @@ def test_a_full_disk_is_told_in_a_sentence_and_the_same_command_heals(engine, na
     entry = record.read(made.path)
     assert entry["status"] == "failed" and "Free some space" in entry["error"] and "traceback" not in entry
     assert_same(train(engine, made)[0], undisturbed)
+
+
+def test_a_disk_without_room_is_told_before_anything_starts(cell, tmp_path, monkeypatch):
+    made = cell(*QUICK)
+    monkeypatch.setattr("lossbench.checks.bytes", refuse, raising=False)
+    with pytest.raises(DiskFull, match=f"the disk of {tmp_path} is full"):
+        check([made])
+    assert not list(tmp_path.iterdir())
+
+
+def refuse(size):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize("engine", ["single", "stacked"])

@@ -11,14 +11,14 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig, OmegaConf
 
-from lossbench import CONF
+from lossbench import CONF, record
 from lossbench.catalogue import trusted
 from lossbench.cells import compose_one, only_looks
 from lossbench.compare import compare_records
 from lossbench.compare.analysis import Options
 from lossbench.compare.from_mlflow import read_mlflow
 from lossbench.compare.records import comparisons, read_outputs
-from lossbench.errors import ConfigError, nearest
+from lossbench.errors import ConfigError, DiskFull, nearest
 
 READ = ("data", "source")
 """What is read; the other options under `compare` say how it is compared."""
@@ -44,10 +44,14 @@ def main() -> None:
 def run(config: DictConfig) -> None:
     """Compare what the config names; Hydra calls this, and would show a traceback for an error of the user."""
     try:
-        compare(config)
+        with record.telling_a_full_disk(config.output_dir):
+            compare(config)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except DiskFull as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 def compare(config: DictConfig) -> None:

@@ -13,10 +13,10 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
-from lossbench import CONF, progress
+from lossbench import CONF, progress, record
 from lossbench.cells import Cell, compose_cells, only_looks, put_user_code_on_path
 from lossbench.checks import check
-from lossbench.errors import ConfigError, Killed
+from lossbench.errors import ConfigError, DiskFull, Killed
 from lossbench.job import keep_freed_memory
 from lossbench.launch import launch, stop_signals
 from lossbench.tune.space import check_tuning, short_name, study_name, tuned_cell
@@ -35,10 +35,14 @@ def main() -> None:
         check_tuning(cells)
         if importlib.util.find_spec("optuna") is None:
             raise ConfigError("tuning needs Optuna: pip install '.[tune]'")
-        sys.exit(tune_and_compare(cells))
+        with record.telling_a_full_disk(cells[0].config.output_dir):
+            sys.exit(tune_and_compare(cells))
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except DiskFull as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
     except Killed as killed:
         sys.exit(killed.exit_code)
 
