@@ -97,6 +97,9 @@ def test_a_label_that_the_outputs_do_not_have_is_an_error(name, place):
     if bound.declaration.task == "multiclass":  # torch's own words, in a run and by itself
         with pytest.raises((IndexError, RuntimeError)):
             bound.copy()(outputs, target, **context)
+        target[3] = -100  # which torch's cross-entropy ignores without a word
+        with pytest.raises((IndexError, RuntimeError)):
+            bound.copy()(outputs, target, **context)
 
 
 @pytest.mark.parametrize("name", OF_SEVERAL)

@@ -3,6 +3,7 @@
 Value and gradient are compared. A case marked M has a source from memory, and is checked against a second derivation.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -299,6 +300,26 @@ def test_tempered_softmax_sums_to_one_for_many_classes_and_the_heaviest_tail(sca
     logits = scale * torch.randn(20, 1000, generator=torch.Generator().manual_seed(0), dtype=dtype)
     total = robust_softmax.tempered_softmax(logits, t2=4.0).sum(-1)
     torch.testing.assert_close(total, torch.ones_like(total), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("t2", [1 + 1e-7, 1.2, 2.0, 4.0])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e2, 1e4])
+def test_tempered_softmax_is_precise_in_every_corner(t2, scale):
+    """Logits of one high class are the slowest case of the search for the normalisation."""
+    draws = torch.randn(3, 1000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for logits in (scale * draws, scale * torch.eye(3, 1000, dtype=torch.float64)):
+        for dtype, bound in ((torch.float64, 1e-12), (torch.float32, 5e-6)):
+            total = robust_softmax.tempered_softmax(logits.to(dtype), t2=t2).sum(-1)
+            assert (total - 1).abs().max() < bound
+
+
+def test_bi_tempered_is_mapped_and_takes_leading_axes():
+    loss = functools.partial(robust_softmax.bi_tempered, t1=0.3, t2=1.7)
+    values = loss(LOGITS, TARGET)
+    torch.testing.assert_close(torch.func.vmap(loss)(LOGITS, TARGET), values)
+    torch.testing.assert_close(loss(LOGITS[None], TARGET[None]), values[None])
+    soft = F.one_hot(TARGET, LOGITS.shape[1]).to(LOGITS)
+    torch.testing.assert_close(loss(LOGITS, soft), values)
 
 
 def test_bi_tempered_has_the_second_derivative_of_its_value():

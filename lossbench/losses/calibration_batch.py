@@ -166,8 +166,8 @@ def mmce(logits: Tensor, target: Tensor, *, weight: float = 2.0, width: float = 
     """
     confidence, correct = _confidence_and_correctness(logits, target)
     gap = correct - confidence
-    kernel = (-(confidence.unsqueeze(0) - confidence.unsqueeze(1)).abs() / width).exp()
-    return cross_entropy(logits, target) + weight * (gap.unsqueeze(0) * gap.unsqueeze(1) * kernel).mean()
+    kernel = ((confidence.unsqueeze(0) - confidence.unsqueeze(1)).abs() * (-1 / width)).exp()
+    return cross_entropy(logits, target) + weight * (gap @ (kernel @ gap)) / len(gap) ** 2
 
 
 def _confidence_and_correctness(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,9 @@ from lossbench.losses.declaration import loss
 
 __all__ = ["bce", "cross_entropy", "label_smoothing", "poly1", "poly1_focal"]
 
+_NO_INDEX = torch.iinfo(torch.int64).min
+"""What torch takes for a label to ignore is -100 else, and a sample with it has the value 0 without a word."""
+
 
 @loss(task="binary", link=sigmoid, source="Cox 1958, doi:10.1111/j.2517-6161.1958.tb00292.x")
 def bce(logits: Tensor, target: Tensor) -> Tensor:
@@ -87,7 +90,7 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
     """
     if not target.is_floating_point():
-        return -log_probability(logits, target)
+        return _of_indices(logits, target)
     if target.shape != logits.shape:
         raise ValueError(
             f"target holds {target.dtype} of shape {tuple(target.shape)}, which are class probabilities: they need the "
@@ -141,8 +144,7 @@ def label_smoothing(logits: Tensor, target: Tensor, *, smoothing: float = 0.1) -
     tensor([0.2269])
 
     """
-    log_p_y = log_probability(logits, target)
-    return -(1 - smoothing) * log_p_y - smoothing * logits.log_softmax(-1).mean(-1)
+    return _of_indices(logits, target, smoothing)
 
 
 @loss(
@@ -247,8 +249,18 @@ def poly1_focal(logits: Tensor, target: Tensor, *, epsilon: float = 1.0, gamma: 
 
 def log_probability(logits: Tensor, target: Tensor) -> Tensor:
     """Return log p_y, shape (...), of logits (..., K) and integer class indices (...)."""
-    _require_indices(logits, target)
-    return torch.gather(logits.log_softmax(-1), -1, target.long().unsqueeze(-1)).squeeze(-1)
+    return -_of_indices(logits, target)
+
+
+def of_true_class(outputs: Tensor, target: Tensor) -> Tensor:
+    """Return the outputs (..., 1) of the true classes, of outputs (..., K) and integer class indices (...)."""
+    _require_indices(outputs, target)
+    return outputs.gather(-1, target.long().unsqueeze(-1))
+
+
+def with_true_class(outputs: Tensor, target: Tensor, value: Tensor | float) -> Tensor:
+    """Return outputs (..., K) with a number, or numbers (..., 1), in the place of the true classes (...)."""
+    return outputs.scatter(-1, target.long().unsqueeze(-1), value)
 
 
 def one_hot(logits: Tensor, target: Tensor) -> Tensor:
@@ -270,6 +282,16 @@ def signed_margin(scores: Tensor, target: Tensor) -> Tensor:
 def positives(scores: Tensor, target: Tensor) -> Tensor:
     """Return the boolean mask (...) of the positives, of scores (...) and targets 0 or 1 of the same shape."""
     return signed_margin(torch.ones_like(scores), target) > 0
+
+
+def _of_indices(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Return the cross-entropy (...) of logits (..., K) and integer class indices (...)."""
+    _require_indices(logits, target)
+    rows, indices = logits, target.long()
+    if logits.ndim > 2:
+        rows, indices = logits.flatten(0, -2), indices.flatten()
+    value = F.cross_entropy(rows, indices, ignore_index=_NO_INDEX, reduction="none", label_smoothing=smoothing)
+    return value.view(target.shape)
 
 
 def _require_indices(logits: Tensor, target: Tensor) -> None:

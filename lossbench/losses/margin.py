@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lossbench.links import scaled_softmax, sigmoid, softmax
-from lossbench.losses.classification import cross_entropy, one_hot, signed_margin
+from lossbench.losses.classification import cross_entropy, of_true_class, signed_margin, with_true_class
 from lossbench.losses.declaration import loss
 
 __all__ = ["arcface", "cosface", "hinge", "multiclass_hinge", "norm_softmax", "squared_hinge", "weston_watkins"]
@@ -134,9 +134,8 @@ def multiclass_hinge(scores: Tensor, target: Tensor) -> Tensor:
     tensor([0.5000])
 
     """
-    true_class = one_hot(scores, target)
-    best_other = scores.masked_fill(true_class, -math.inf).amax(-1)
-    return (1 + best_other - scores.masked_fill(~true_class, 0).sum(-1)).relu()
+    best_other = with_true_class(scores, target, -math.inf).amax(-1)
+    return (1 + best_other - of_true_class(scores, target).squeeze(-1)).relu()
 
 
 @loss(
@@ -182,9 +181,8 @@ def weston_watkins(scores: Tensor, target: Tensor, *, p: float = 1.0) -> Tensor:
     tensor([0.7500])
 
     """
-    true_class = one_hot(scores, target)
-    lead = scores.masked_fill(~true_class, 0).sum(-1, keepdim=True) - scores
-    return ((1 - lead).relu() ** p).masked_fill(true_class, 0).sum(-1)
+    short = (scores + (1 - of_true_class(scores, target))).relu()
+    return with_true_class(short if p == 1 else short**p, target, 0.0).sum(-1)
 
 
 @loss(
@@ -282,7 +280,7 @@ def cosface(cosines: Tensor, target: Tensor, *, m: float = 0.35, s: float = 64.0
     tensor([0.6931])
 
     """
-    return cross_entropy(s * torch.where(one_hot(cosines, target), cosines - m, cosines), target)
+    return cross_entropy(with_true_class(s * cosines, target, s * (of_true_class(cosines, target) - m)), target)
 
 
 @loss(
@@ -334,8 +332,8 @@ def arcface(cosines: Tensor, target: Tensor, *, m: float = 0.5, s: float = 64.0)
 
     """
     # The slope of the sine is infinite at ±1; cut just inside, it stays finite.
-    inside = 1 - torch.finfo(cosines.dtype).eps
-    sine = (1 - cosines.clamp(-inside, inside).square()).sqrt()
-    widened = cosines * math.cos(m) - sine * math.sin(m)
-    widened = torch.where(cosines > -math.cos(m), widened, cosines - m * math.sin(m))
-    return cross_entropy(s * torch.where(one_hot(cosines, target), widened, cosines), target)
+    own, inside = of_true_class(cosines, target), 1 - torch.finfo(cosines.dtype).eps
+    sine = (1 - own.clamp(-inside, inside).square()).sqrt()
+    widened = own * math.cos(m) - sine * math.sin(m)
+    widened = torch.where(own > -math.cos(m), widened, own - m * math.sin(m))
+    return cross_entropy(with_true_class(s * cosines, target, s * widened), target)

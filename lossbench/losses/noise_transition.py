@@ -5,17 +5,24 @@ the label j.
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from lossbench.links import softmax
-from lossbench.losses.classification import cross_entropy
+from lossbench.losses.classification import cross_entropy, of_true_class
 from lossbench.losses.declaration import loss
 
 __all__ = ["backward_correction", "forward_correction"]
 
 Matrix = Sequence[Sequence[float]]
+
+
+_SINGULAR = (
+    "the transition matrix can't be inverted: two classes get nearly the same labels. Lower the rate, or use "
+    "forward_correction."
+)
 
 
 @loss(
@@ -121,13 +128,24 @@ def backward_correction(logits: Tensor, target: Tensor, *, rate: float = 0.2, ma
     tensor([2.1269])
 
     """
-    inverse, is_singular = torch.linalg.inv_ex(_transition(matrix, rate, logits.shape[-1]))
+    if matrix is not None:
+        rows = tuple(tuple(float(each) for each in row) for row in matrix)
+        return cross_entropy(logits, _rows(_inverse(rows, logits.shape[-1]), logits, target))
+    # T is own I + other 1 1', whose rows sum to 1: its inverse is (I - other 1 1') / own.
+    other = rate / (logits.shape[-1] - 1)
+    own = 1 - rate - other
+    if abs(own) < 1e-6:
+        raise ValueError(_SINGULAR)
+    log_p = logits.log_softmax(-1)
+    return (other * log_p.sum(-1) - of_true_class(log_p, target).squeeze(-1)) / own
+
+
+@cache
+def _inverse(matrix: tuple[tuple[float, ...], ...], num_classes: int) -> Tensor:
+    inverse, is_singular = torch.linalg.inv_ex(_transition(matrix, 0.0, num_classes))
     if is_singular or inverse.abs().max() > 1e6:
-        raise ValueError(
-            "the transition matrix can't be inverted: two classes get nearly the same labels. Lower the rate, or use "
-            "forward_correction."
-        )
-    return cross_entropy(logits, _rows(inverse, logits, target))
+        raise ValueError(_SINGULAR)
+    return inverse
 
 
 def _transition(matrix: Matrix | None, rate: float, num_classes: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lossbench.links import normalised_sigmoid, sigmoid, softmax
-from lossbench.losses.classification import one_hot, signed_margin
+from lossbench.losses.classification import of_true_class, one_hot, signed_margin, with_true_class
 from lossbench.losses.declaration import loss
 from lossbench.losses.imbalance import float64
 from lossbench.weighting import ClassCounts, positive_counts
@@ -233,7 +233,8 @@ def zlpr(logits: Tensor, target: Tensor) -> Tensor:
     tensor([1.7918])
 
     """
-    return around_zero(logits, one_hot(logits, target))
+    own = of_true_class(logits, target).squeeze(-1)
+    return with_true_class(logits, target, 0.0).logsumexp(-1) + F.softplus(-own)  # 0 in its place is the 1 of the sum
 
 
 def around_zero(logits: Tensor, positive: Tensor, known: Tensor | None = None) -> Tensor:
