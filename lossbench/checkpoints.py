@@ -54,6 +54,8 @@ def read_checkpoint(path: Path, key: str | None = None) -> Checkpoint:
         planted = isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower()
         why = "holds more than tensors and plain values, of which nothing was run" if planted else _unreadable(error)
         raise UnusableCheckpoint(f"{path} {why}") from error
+    if not isinstance(checkpoint, dict):
+        raise UnusableCheckpoint(f"{path} is no checkpoint")
     if key is not None and _key_of(checkpoint) != key:
         raise UnusableCheckpoint(f"{path} is the checkpoint of another run")
     return checkpoint
@@ -92,8 +94,16 @@ def _level(reasons: list[str]) -> int:
     return logging.WARNING if reasons else logging.INFO
 
 
-def _key_of(checkpoint: Any) -> Any:
-    own = checkpoint.get("lossbench") if isinstance(checkpoint, dict) else None
+def state_of(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the weights of a checkpoint; raise `UnusableCheckpoint` if there are none."""
+    state = checkpoint.get("state_dict")
+    if not isinstance(state, dict):
+        raise UnusableCheckpoint(f"{path} lacks state_dict")
+    return state
+
+
+def _key_of(checkpoint: Checkpoint) -> Any:
+    own = checkpoint.get("lossbench")
     return own.get("key") if isinstance(own, dict) else None
 
 
@@ -104,7 +114,7 @@ def _require_fit(path: Path, checkpoint: Checkpoint, learner: pl.LightningModule
         raise UnusableCheckpoint(f"{path} lacks {', '.join(missing)}")
     shapes, expected = (
         {name: getattr(tensor, "shape", None) for name, tensor in state.items()}
-        for state in (checkpoint["state_dict"], learner.state_dict())
+        for state in (state_of(path, checkpoint), learner.state_dict())
     )
     if shapes != expected:
         raise UnusableCheckpoint(f"{path} is of another network")

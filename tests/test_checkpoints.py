@@ -6,6 +6,7 @@ import pickle
 import shutil
 from multiprocessing import Pipe
 from pathlib import Path
+from unittest.mock import Mock, call
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from lossbench.errors import ConfigError, DiskFull, Killed
 from lossbench.learners import Supervised
 from lossbench.run import run
 from lossbench.stack import run_stack
+from lossbench.tracking.sweep import Parent, close_parents
 from lossbench.workers import _run
 
 QUICK = ["data=digits_imb", "data.max_train=200", "data.max_test=100", "model.hidden=[8]", "trainer.precision=64-true"]
@@ -131,7 +133,7 @@ def test_the_checkpoint_of_another_run_is_not_used(engine, cell, tmp_path, stopp
     assert any("is the checkpoint of another run" in line for line in caplog.messages)
 
 
-@pytest.mark.parametrize("broken", [{"state_dict": {}}, {"epoch": None}])
+@pytest.mark.parametrize("broken", [{"state_dict": {}}, {"state_dict": 3}, {"epoch": None}])
 def test_a_checkpoint_with_other_contents_is_not_used(broken, cell, stopped, caplog):
     made = cell(*QUICK, "trainer.max_epochs=2")
     stopped(1, made)
@@ -210,6 +212,12 @@ def test_what_is_refused_leaves_nothing(override, stacked, cell, tmp_path, monke
     assert kind == "mistake", told
     assert REFUSED[override] in told
     assert not begun and not list(tmp_path.iterdir())
+
+
+def test_a_sweep_of_which_all_is_refused_leaves_no_run_in_mlflow(cell):
+    client = Mock()
+    close_parents({"digits_imb": Parent([cell(*QUICK)], client, "1", "its-run")}, "failed", {})
+    assert client.method_calls == [call.delete_run("its-run")]
 
 
 def full(*names):
@@ -323,6 +331,8 @@ def test_a_mistake_in_a_file_of_a_teacher_is_told(cell, tmp_path):
     assert "more than tensors and plain values" in refused() and not (tmp_path / "it-ran").exists()
     write_checkpoint(kept, saved | {"lossbench": {"key": "another"}})
     assert "of another run" in refused()
+    write_checkpoint(kept, {**saved, "state_dict": 3})
+    assert "lacks state_dict" in refused()
     kept.write_bytes(kept.read_bytes()[:1000])
     assert "can't be read" in refused()
     write_checkpoint(kept, saved)

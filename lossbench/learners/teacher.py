@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lossbench import record
 from lossbench.build import build_network
-from lossbench.checkpoints import UnusableCheckpoint, read_checkpoint
+from lossbench.checkpoints import UnusableCheckpoint, read_checkpoint, state_of
 from lossbench.errors import ConfigError, first_line
 from lossbench.losses import load_loss
 from lossbench.models import Network
@@ -59,7 +59,8 @@ def load_teacher(folder: Path, input_shape: Sequence[int], num_classes: int | No
     model = OmegaConf.create(entry["config"]["model"])
     network = build_network(model, load_loss("cross_entropy"), list(input_shape), num_classes, seed=0)
     try:
-        saved = read_checkpoint(folder / "checkpoints" / "last.ckpt", entry["key"])["state_dict"]
+        path = folder / "checkpoints" / "last.ckpt"
+        saved = state_of(path, read_checkpoint(path, entry["key"]))
     except UnusableCheckpoint as error:
         raise ConfigError(f"teacher={folder}: {error}. rerun=true trains that run again.") from error
     own = {name.removeprefix("network."): tensor for name, tensor in saved.items() if name.startswith("network.")}

@@ -100,6 +100,9 @@ def _close(parent: Parent, status: str, folders: Mapping[str, list[Path]]) -> No
     from lossbench.compare.records import comparisons
 
     records = [entry for cell in parent.cells if (entry := record.read(cell.path)) is not None]
+    if status == "failed" and not records:  # all was refused before a run began
+        parent.client.delete_run(parent.run_id)
+        return
     for entry in records:
         if entry.get("mlflow_run_id"):
             parent.client.set_tag(entry["mlflow_run_id"], "mlflow.parentRunId", parent.run_id)
