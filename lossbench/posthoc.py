@@ -12,7 +12,7 @@ from torch import Tensor
 from lossbench.links import scaled_softmax, sigmoid
 from lossbench.losses.binding import BoundLoss
 from lossbench.temperature import best_temperature
-from lossbench.weighting import positive_counts
+from lossbench.weighting import at_least_one
 
 if TYPE_CHECKING:
     from lossbench.learners.learner import Predictions, Problem
@@ -90,7 +90,7 @@ def logit_adjustment(parts: Parts, loss: BoundLoss, problem: "Problem", *, tau: 
 
     """
     assert problem.class_counts is not None
-    log_prior = positive_counts(torch.as_tensor(problem.class_counts).double()).log()
+    log_prior = torch.tensor(at_least_one(problem.class_counts), dtype=torch.float64).log()
     log_prior = tau * (log_prior - log_prior.logsumexp(0))
     if loss.declaration.link is sigmoid:
         return lambda outputs: outputs - (log_prior[1] - log_prior[0]), {}

@@ -44,6 +44,7 @@ from lossbench.record import Record
 from lossbench.streams import derive_seed
 from lossbench.teacher import taught_by, without_teacher
 from lossbench.tracking.run import RunTracker
+from lossbench.weighting import at_least_one
 
 log = logging.getLogger(__name__)
 TORCH_THREADS = torch.get_num_threads()
@@ -217,13 +218,19 @@ def _learner(cell: Cell, data: Any) -> Learner:
 def _loss(cell: Cell, data: Any) -> BoundLoss:
     """Bind the loss to what the run knows, and call it once on made-up outputs."""
     context = {
-        "class_counts": data.train_class_counts,
+        "class_counts": None if data.train_class_counts is None else at_least_one(data.train_class_counts),
         "num_classes": data.num_classes,
         "max_epochs": cell.config.trainer.max_epochs,
         "num_samples": data.num_train,
         "train_size": data.train_size,
     }
     context = {name: value for name, value in context.items() if value is not None}
+    empty = [str(number) for number, count in enumerate(data.train_class_counts or ()) if not count]
+    if empty:
+        told = (
+            "%s: no training sample of class %s; in weights, priors and margins it counts as one with a single sample"
+        )
+        log.warning(told, cell.name, ", ".join(empty))
     with random_state(derive_seed(cell.config.seed, "loss")):
         loss = build_loss(cell.config.loss, data.task, context, cell.choices["learner"])
     probe(loss, data.num_classes, cell.loss)

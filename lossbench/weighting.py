@@ -206,6 +206,21 @@ def lds(*, bin_counts: Tensor, reach: int = 2, sigma: float = 2.0, power: float 
     return inverse_density * counts.sum() / (counts * inverse_density).sum()
 
 
+def at_least_one(class_counts: Sequence[int]) -> list[int]:
+    """Return class counts in which a class without a sample counts as one with a single sample.
+
+    That is what a run gives to losses, weightings and `posthoc`: its weight, prior and margin are those of the rarest
+    class that can be. What is recorded and measured has the counts as they are.
+
+    Examples
+    --------
+    >>> at_least_one([7, 0, 2])
+    [7, 1, 2]
+
+    """
+    return [max(1, count) for count in class_counts]
+
+
 def positive_counts(class_counts: ClassCounts) -> Tensor:
     """Return the class counts (K,) as a floating-point tensor; raise ValueError if one is not above 0."""
     counts = _as_float(class_counts)
@@ -213,7 +228,8 @@ def positive_counts(class_counts: ClassCounts) -> Tensor:
         empty = (~(counts > 0)).nonzero().flatten().tolist()
         raise ValueError(
             f"class_counts={counts.tolist()}: no sample in class {', '.join(map(str, empty))}. Weights, priors "
-            "and margins need a sample of each class: lower the imbalance, or use a loss and weighting without counts."
+            "and margins need a sample of each class: give counts of at least 1, as a run does, or use a loss and "
+            "weighting without counts."
         )
     return counts
 

@@ -5,11 +5,16 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from lossbench.build import build_data
+from lossbench.catalogue import declared_losses
 from lossbench.data.module import center_and_scale
 from lossbench.errors import ConfigError
-from lossbench.run import run
+from lossbench.run import build_learner, run
 
 SHORT = ["trainer.max_epochs=3"]
+LOSSES_OF_COUNTS = [
+    name for name, facts in declared_losses().items() if facts.task == "multiclass" and "class_counts" in facts.needs
+]
 
 
 class Own(pl.LightningDataModule):
@@ -70,6 +75,30 @@ def test_regression_can_be_trained_in_its_units(cell):
     entry = run(cell(*lines, "data.standardize=none"))
     assert entry["status"] == "finished", entry.get("traceback")
     assert (entry["data"]["target_center"], entry["data"]["target_scale"]) == (0, 1)
+
+
+class OfThreeClasses(Own):
+    num_classes = 3  # the third is in no sample
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        *([f"loss={name}"] for name in LOSSES_OF_COUNTS),
+        ["loss=cross_entropy", "weighting=inverse"],
+        ["loss=cross_entropy", "posthoc=logit_adjustment"],
+    ],
+    ids="-".join,
+)
+def test_a_class_without_a_training_sample_counts_as_one_with_a_single_sample(cell, caplog, lines):
+    made = cell("data._target_=tests.test_foreign_data.OfThreeClasses", *SHORT, *lines)
+    data = build_data(made.config.data)
+    learner = build_learner(made, data)
+    assert "no training sample of class 2; in weights, priors and margins" in caplog.text
+    context = learner.loss.parameters
+    assert data.train_class_counts[2] == 0 and context.get("class_counts", [1])[-1] == 1
+    weights = learner.class_weights(0)
+    assert weights is None or (weights.isfinite().all() and weights[2] == weights.max())
 
 
 def test_losses_need_a_test_set(cell):

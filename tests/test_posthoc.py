@@ -118,9 +118,10 @@ def test_logit_adjustment_of_one_logit_and_of_cosines_is_that_of_two_and_of_logi
     )
 
 
-def test_an_absent_class_has_no_prior():
-    with pytest.raises(ValueError, match="no sample in class 2"):
-        adjust({"kind": "logit_adjustment"}, parts(), load_loss("cross_entropy"), problem([5, 5, 0]))
+def test_an_absent_class_has_the_prior_of_a_single_sample():
+    settings, loss = {"kind": "logit_adjustment", "tau": 1.0}, load_loss("cross_entropy")
+    absent, single = (adjust(settings, parts(), loss, problem([5, 5, count]))[0]["test"]["outputs"] for count in (0, 1))
+    assert torch.equal(absent, single)
 
 
 @pytest.fixture

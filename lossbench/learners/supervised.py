@@ -12,6 +12,7 @@ from lossbench.learners.teacher import Teacher
 from lossbench.losses.binding import context_names
 from lossbench.mixup import Mixture, draw_mixture
 from lossbench.posthoc import adjust
+from lossbench.weighting import at_least_one
 
 NONE: Mapping[str, Any] = {"kind": "none"}
 
@@ -60,7 +61,7 @@ class Supervised(Learner):
         """Return the weights (K,) of the classes, or of bins of the target, in an epoch; None where all are alike."""
         asked = context_names(self.weighting)
         if self.problem.task in ("binary", "multiclass"):
-            counts = {"class_counts": torch.as_tensor(self.problem.class_counts)}
+            counts = {"class_counts": torch.tensor(at_least_one(self.problem.class_counts or ()))}
         elif self.problem.density is not None and "bin_counts" in asked:
             counts = {"bin_counts": self.problem.density.counts}
         else:
