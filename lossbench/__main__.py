@@ -14,10 +14,12 @@ from lossbench.checks import check
 from lossbench.errors import ConfigError, DiskFull, Killed
 from lossbench.job import run_job
 from lossbench.launch import launch
+from lossbench.tracking.store import hide_credentials
 
 
 def main() -> None:
     """Run what the command line asks for, and exit."""
+    sys.argv[1:] = hide_credentials(sys.argv[1:])
     arguments = get_args_parser().parse_args()
     put_user_code_on_path(arguments)
     if only_looks(arguments):

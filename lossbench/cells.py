@@ -187,7 +187,13 @@ def _folder_of_run(*, _root_: DictConfig) -> str:
     return str(cell_of(_root_).folder)
 
 
+def escaped(path: str) -> str:
+    """Escape what would end a path inside the URI of a database."""
+    return str(path).replace("%", "%25").replace("?", "%3F")
+
+
 OmegaConf.register_new_resolver("lossbench.folder", _folder_of_run, replace=True)
+OmegaConf.register_new_resolver("lossbench.escaped", escaped, replace=True)
 
 
 def compose_cells(arguments: argparse.Namespace) -> list[Cell]:

@@ -17,6 +17,7 @@ from lossbench.cells import Cell
 from lossbench.engine import engine_of, plan
 from lossbench.errors import Killed
 from lossbench.job import run_job
+from lossbench.tracking.repair import mend_cells
 from lossbench.workers import FORMAT, call, cool_down, run_tasks, warm_up
 
 POLL_SECONDS = 1.0
@@ -47,7 +48,7 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     entries = _read(cells)
     if all(map(record.is_done, entries)) and not cells[0].config.rerun:
         _say_reused(entries)
-        conclude(cells, entries)
+        mend_cells(cells, entries, conclude(cells, entries))
         return _exit_code(entries)
     from lossbench.tracking.store import prepare, set_environment
 
@@ -79,7 +80,8 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
                     folders = conclude(cells, entries, warm=engine != "single")
             finally:
                 complete = ended == "killed" or all(map(record.is_done, entries))
-                close_parents(parents, ended if complete else "failed", folders)
+                close_parents(parents, ended if complete else "failed", folders, str(cells[0].config.tracking.uri))
+    mend_cells(cells, entries, folders)
     if engine != "single":
         cool_down()
     if cells[0].config.tracking.uri is not None:

@@ -64,16 +64,14 @@ class Run:
     def finish(self, ending: Record, cost: Record) -> Record:
         """Write the outcome and the record, and end the MLflow run."""
         self.entry |= ending | {"ended": time.time(), "cost": cost}
-        files: list[Path] = []
         try:
             with record.telling_a_full_disk(self.cell.path):
-                files = write_outcome(self.cell.path, self.entry, self.learner)
+                write_outcome(self.cell.path, self.entry, self.learner)
         except DiskFull as error:
             log.error("%s: %s", self.cell.name, error)
             self.entry |= record.ending_of(error)
             record.write_or_remove(self.cell.path, self.entry)
-        self.tracker.log(_final_metrics(self.entry), step=0)
-        self.tracker.finish(self.entry, files)
+        self.tracker.finish(self.entry)
         progress.run_done()
         log.info("%s: %s", self.cell.name, record.summary(self.entry))
         return self.entry
@@ -145,19 +143,22 @@ def begin(cell: Cell, data: Any, learner: Learner, engine: Record) -> Run:
     calibration = calibrate(learner, data) if cell.config.optimizer.get("calibrate") == "gradient" else None
     if str(cell.config.trainer.precision).startswith("64"):
         learner.double()  # Lightning converts it later, after it has loaded a checkpoint into single precision
-    tracker = RunTracker(cell)
+    earlier = record.read(cell.path)
+    goes_on = earlier is not None and not record.is_done(earlier) and not record.changes(earlier)
     entry = {
         **_describe(cell, data, learner),
         "engine": engine,
         "calibration": calibration,
-        "mlflow_run_id": tracker.run_id,
+        "mlflow_run_id": None,
     }
+    record.write(cell.path, entry)  # before MLflow knows the run: whoever finds no run id then looks for one
+    tracker = RunTracker(entry, cell.path, cell.config.tracking, goes_on=goes_on)
+    entry["mlflow_run_id"] = tracker.run_id
     try:
         record.write(cell.path, entry)
     except DiskFull as error:
-        tracker.finish(record.ending_of(error), [])
+        tracker.finish(entry | record.ending_of(error))
         raise
-    tracker.describe_data(cell.data, data.hashes.get("targets", "unknown")[:16], entry["data"])
     return Run(cell, data, learner, tracker, entry)
 
 
@@ -332,17 +333,6 @@ def train(trainer: pl.Trainer, learner: Learner, data: Any, checkpoint: Path | N
     trainer.fit(learner, datamodule=data, ckpt_path=checkpoint and str(checkpoint), weights_only=True)
     if learner.last is None or learner.last["epoch"] != learner.history[-1]["epoch"]:
         trainer.validate(learner, datamodule=data, verbose=False)
-
-
-def _final_metrics(entry: Record) -> dict[str, float]:
-    """Name the test metrics of both selections for MLflow: single values, apart from the curves."""
-    names = {"last": "final", "best_val": "best_val"}
-    return {
-        f"{prefix}/{name.removeprefix('test/')}": value
-        for selection, prefix in names.items()
-        for name, value in (entry["metrics"][selection] or {}).items()
-        if name.startswith("test/")
-    }
 
 
 def quiet() -> None:

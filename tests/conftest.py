@@ -57,7 +57,7 @@ def make_cell(*overrides: str, output_dir: Path):
     from lossbench.cells import cell_of
     from lossbench.checks import check_cell
 
-    lines = ["tracking=none", f"output_dir={output_dir}", *overrides]
+    lines = ["tracking=none", f'output_dir="{output_dir}"', *overrides]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         made = cell_of(compose("config", lines, return_hydra_config=True))
     check_cell(made)

@@ -14,7 +14,7 @@ from lossbench.engine import NOT_SHARED
 from lossbench.errors import ConfigError
 from lossbench.launch import _counted
 from lossbench.method import AXES, additions, axes_of
-from lossbench.tracking.run import parameters_of
+from lossbench.tracking.agreement import parameters_of
 from lossbench.tracking.views import view_tags
 from tests.compared import made_up
 
@@ -37,7 +37,7 @@ def test_a_cell_is_named_by_all_that_it_is_made_of(cell):
     assert (plain.name, full.name) == ("ldam-s0", "ldam+drw+class_balanced+mixup+temperature-s0")
     assert full.axes == {"weighting": "drw", "sampler": "class_balanced", "mixup": "mixup", "posthoc": "temperature"}
     assert plain.problem == full.problem and plain.key != full.key
-    parameters = parameters_of(full)
+    parameters = parameters_of(full.resolved, full.named_choices)
     assert {axis: parameters[axis] for axis in AXES} == full.axes
 
 

@@ -19,6 +19,7 @@ from lossbench.compare.analysis import Options
 from lossbench.compare.from_mlflow import read_mlflow
 from lossbench.compare.records import comparisons, read_outputs
 from lossbench.errors import ConfigError, DiskFull, nearest
+from lossbench.tracking.store import hide_credentials
 
 READ = ("data", "source")
 """What is read; the other options under `compare` say how it is compared."""
@@ -29,6 +30,7 @@ def main() -> None:
     """Run the command; exit with 2 and one message if it can't work."""
     options = [*OmegaConf.load(CONF / "compare" / "default.yaml"), *READ]
     sys.argv[1:] = [f"compare.{word}" if word.partition("=")[0] in options else word for word in sys.argv[1:]]
+    sys.argv[1:] = hide_credentials(sys.argv[1:])
     arguments = get_args_parser().parse_args()
     arguments.config_name = arguments.config_name or "comparison"
     try:

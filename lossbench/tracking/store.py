@@ -1,24 +1,27 @@
 """The store of MLflow: opened, checked and prepared before any worker needs it."""
 
+import importlib
 import json
 import logging
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+import re
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import urlopen
 
 from filelock import FileLock
 from omegaconf import DictConfig
 
-from lossbench.cells import Cell
+from lossbench.cells import Cell, escaped
 from lossbench.checks import check_writable
 from lossbench.errors import ConfigError, first_line
 from lossbench.metric_names import measured_as
-from lossbench.record import git_state, is_alive
+from lossbench.record import git_state, is_alive, replace
 from lossbench.tracking.views import view_tags
 
 if TYPE_CHECKING:
@@ -27,6 +30,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LOCK = ".tracking.lock"
+"""In the output folder: held while runs are looked for and made."""
+
+HIDDEN = "***"
+"""What stands in a URI for its credentials."""
+CREDENTIALS = "LOSSBENCH_DATABASE_CREDENTIALS"
 STATUS = {"finished": "FINISHED", "diverged": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 """MLflow's word for how a run ended; a diverged one is told by its tag `lossbench.status`."""
 
@@ -41,12 +50,65 @@ _CLIENT = {
 
 def connect(tracking: DictConfig) -> "MlflowClient":
     """Return a client of the configured store, with MLflow's own usage statistics off unless asked for."""
-    set_environment(tracking)
+    _import_mlflow(tracking)
     from mlflow import MlflowClient
 
+    credentials = os.environ.get(CREDENTIALS)
+    client = MlflowClient(tracking_uri=tracking.uri.replace(f"{HIDDEN}@", f"{credentials}@" if credentials else ""))
+    _remove_stray(tracking.uri)
+    return client
+
+
+def _remove_stray(uri: str) -> None:
+    """Remove the empty folder that MLflow 3.17 makes of an escaped path, which it reads as it stands."""
+    if "%" in uri and uri.startswith("sqlite:///"):
+        with suppress(OSError):
+            Path(uri.removeprefix("sqlite:///")).parent.rmdir()
+
+
+def _import_mlflow(tracking: DictConfig) -> None:
+    set_environment(tracking)
+    importlib.import_module("mlflow")
     for name in ("alembic", "mlflow"):  # after the import, which sets up loggers of its own
         logging.getLogger(name).setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=tracking.uri)
+
+
+def hide_credentials(words: Iterable[str]) -> list[str]:
+    """Take the credentials out of `tracking.uri=` in the words of a command line, into variables of the environment.
+
+    Nothing that is printed or recorded afterwards has them.
+
+    Examples
+    --------
+    >>> hide_credentials(["seed=1", "tracking.uri=http://user@host:5000"])
+    ['seed=1', 'tracking.uri=http://***@host:5000']
+
+    """
+    return [_without_credentials(word) if "tracking.uri=" in word else word for word in words]
+
+
+def _without_credentials(uri: str) -> str:
+    found = re.search(r"(?<=://)([^/@]+)@", uri)
+    if found is None or found[1] == HIDDEN:
+        return uri
+    if "http" in uri[: found.start()]:
+        user, _, password = map(unquote, found[1].partition(":"))
+        os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = user, password
+    else:  # MLflow knows no other place for those of a database
+        os.environ[CREDENTIALS] = found[1]
+    return uri[: found.start()] + HIDDEN + uri[found.end() - 1 :]
+
+
+def database_of(uri: str) -> Path | None:
+    """Return the file of an SQLite store; None for another store.
+
+    Examples
+    --------
+    >>> str(database_of("sqlite:///out%3F/mlflow.db")), database_of("http://host:5000")
+    ('out?/mlflow.db', None)
+
+    """
+    return Path(unquote(uri.removeprefix("sqlite:///").partition("?")[0])) if uri.startswith("sqlite:///") else None
 
 
 def set_environment(tracking: DictConfig) -> None:
@@ -71,24 +133,88 @@ def prepare(cells: Iterable[Cell]) -> None:
         config, measured = cell.config, measured_as(cell.config.data.task, cell.choices["learner"])
         if uri is None:
             continue
-        _check_uri(uri)
+        check_uri(uri)
         output_dir = Path(config.output_dir)
         output_dir.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(output_dir / ".tracking.lock"):
-                client = connect(config.tracking)
-                experiment = client.get_experiment_by_name(name)
-                if experiment is None:
-                    _create_experiment(client, name, uri, output_dir, view_tags(measured))
-                else:
-                    _close_dead_runs(client, experiment.experiment_id)
+            make_database(config.tracking, output_dir)
+            ensure_experiment(connect(config.tracking), name, measured, uri, output_dir)
         except ConfigError:
             raise
         except Exception as error:
             raise ConfigError(
-                f"tracking.uri={uri}: MLflow can't use it: {first_line(error)}. "
+                f"tracking.uri={uri}: MLflow can't use it: {first_line(error)}.{_half_made(uri)} "
                 "Use tracking.uri=sqlite:///FILE, the http address of a server, or tracking=none."
             ) from error
+
+
+def make_database(tracking: DictConfig, output_dir: Path) -> None:
+    """Make the file of a store beside its place and move it there when it is whole: a kill leaves all or none."""
+    path = database_of(tracking.uri)
+    if path is None:
+        return
+    with FileLock(output_dir / LOCK):
+        if not path.exists() or path.stat().st_size == 0:
+            _make_database(path, tracking)
+
+
+def _make_database(path: Path, tracking: DictConfig) -> None:
+    _import_mlflow(tracking)
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    replace(path, lambda half: SqlAlchemyStore(sqlite_uri(half), "mlruns").engine.dispose())
+    _remove_stray(sqlite_uri(path))
+
+
+def _half_made(uri: str) -> str:
+    """Say what to do with a database that was left half made."""
+    path = database_of(uri)
+    if path is None or not path.exists():
+        return ""
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            runs = database.execute("select count(*) from runs").fetchone()[0]
+    except sqlite3.Error:
+        runs = 0
+    if runs:
+        return ""
+    return f" {path} holds no run, and was left half made when a command was killed: delete it, and it is made again."
+
+
+def sqlite_uri(path: Path) -> str:
+    """Return the URI of a database file; what means something in a URI is escaped.
+
+    Examples
+    --------
+    >>> sqlite_uri(Path("50%?/mlflow.db"))
+    'sqlite:///50%25%3F/mlflow.db'
+
+    """
+    return "sqlite:///" + escaped(str(path))
+
+
+def ensure_experiment(client: "MlflowClient", name: str, measured: str, uri: str, output_dir: Path) -> None:
+    """Make an experiment with its views, or close those of its runs whose process has died.
+
+    Raises
+    ------
+    ConfigError
+        If it has been deleted in MLflow, which keeps its name.
+
+    """
+    with FileLock(output_dir / LOCK):
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            _create_experiment(client, name, uri, output_dir, view_tags(measured))
+            return
+    if experiment.lifecycle_stage == "deleted":
+        raise ConfigError(
+            f"tracking.experiment={name}: this experiment has been deleted in MLflow, which keeps its name. Restore it "
+            f"(mlflow experiments restore -x {experiment.experiment_id}), or record under another name: "
+            f"tracking.experiment={name}-2."
+        )
+    else:
+        _close_dead_runs(client, experiment.experiment_id)
 
 
 def experiment_name(cell: Cell) -> str:
@@ -96,13 +222,19 @@ def experiment_name(cell: Cell) -> str:
     return str(cell.config.tracking.experiment or cell.data).replace("/", "-")
 
 
-def _check_uri(uri: str) -> None:
+def check_uri(uri: str) -> None:
+    """Raise a `ConfigError` unless MLflow can keep runs there, as far as that can be told at once."""
     scheme = urlsplit(uri).scheme
-    if scheme == "sqlite":
-        check_writable(Path(uri.removeprefix("sqlite:///")).parent)
+    if _without_credentials(uri) != uri:
+        raise ConfigError(
+            "tracking.uri: credentials in a file would be recorded with each run. Give them on the command line, or in "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+        )
+    if (path := database_of(uri)) is not None:
+        check_writable(path.parent)
     elif scheme in ("http", "https"):
         try:
-            urlopen(f"{uri.rstrip('/')}/health", timeout=5).close()
+            urlopen(f"{uri.rstrip('/').replace(f'{HIDDEN}@', '')}/health", timeout=5).close()
         except HTTPError:
             pass  # a server that wants a login, or hides this page, is still a server
         except OSError as error:
@@ -132,7 +264,36 @@ def _close_dead_runs(client: "MlflowClient", experiment_id: str) -> None:
             log.info("MLflow run %s was left by a process that died: closed as KILLED.", run.info.run_name)
 
 
-def create_run(client: "MlflowClient", experiment: str, name: str, tags: dict[str, str]) -> "Run":
+def find_or_create(
+    client: "MlflowClient", experiment: str, tag: str, identity: str, create: Callable[[], "Run"]
+) -> tuple[str, bool]:
+    """Return the id of the run of an experiment whose tag is an identity, and whether it was made just now.
+
+    Two processes that look at the same moment both make one; then both keep the older one.
+    """
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None
+
+    def runs() -> list["Run"]:
+        query = f"tags.`{tag}` = '{identity}'"
+        return list(client.search_runs([found.experiment_id], query, order_by=["attributes.start_time ASC"]))
+
+    if earlier := runs():
+        return min(earlier, key=_age).info.run_id, False
+    own = create().info.run_id
+    first = min(runs(), key=_age).info.run_id
+    if first != own:
+        client.delete_run(own)
+    return first, first == own
+
+
+def _age(run: "Run") -> tuple[int, str]:
+    return run.info.start_time, run.info.run_id
+
+
+def create_run(
+    client: "MlflowClient", experiment: str, name: str, tags: dict[str, str], started: float | None = None
+) -> "Run":
     """Start a run with our name, and with tags that say who started it from which commit."""
     found = client.get_experiment_by_name(experiment)
     if found is None:
@@ -141,7 +302,8 @@ def create_run(client: "MlflowClient", experiment: str, name: str, tags: dict[st
     git = git_state()
     if git is not None:
         base["mlflow.source.git.commit"] = git["commit"]
-    return client.create_run(found.experiment_id, run_name=name, tags={**base, **tags})
+    start_time = None if started is None else int(started * 1000)
+    return client.create_run(found.experiment_id, start_time=start_time, run_name=name, tags={**base, **tags})
 
 
 def _user() -> str:

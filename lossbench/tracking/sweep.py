@@ -3,17 +3,24 @@
 import json
 import logging
 import os
+import shlex
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import FileLock
+from omegaconf import DictConfig
 
 from lossbench import record
 from lossbench.cells import Cell, digest
 from lossbench.errors import first_line
-from lossbench.record import this_process
-from lossbench.tracking.run import PARENTS
-from lossbench.tracking.store import STATUS, connect, create_run, experiment_name
+from lossbench.record import Record, this_process, write_text
+from lossbench.tracking.agreement import BATCH_METRICS, PARENTS, set_tags, store_of
+from lossbench.tracking.store import LOCK, STATUS, connect, create_run, experiment_name, find_or_create
 from lossbench.tracking.views import color_of, view_links
 
 if TYPE_CHECKING:
@@ -22,15 +29,32 @@ if TYPE_CHECKING:
     from lossbench.compare.records import Comparison
 
 log = logging.getLogger(__name__)
+NOTES = ".sweeps"
+"""The folder inside `output_dir` where it is noted which sweeps were begun, and which of them MLflow has whole."""
 SERVED = "http://127.0.0.1:5000"
 """Where `mlflow ui` serves its pages by default."""
 
 
 @dataclass(frozen=True)
 class Parent:
-    """The parent run of the cells of one experiment."""
+    """The parent run of the cells of one experiment.
 
-    cells: list[Cell]
+    Parameters
+    ----------
+    note : dict
+        What is noted of the sweep: `experiment`, `identity` (made of the keys of its cells), `name` and the `folders`
+        of its runs inside the output folder.
+    output_dir : Path
+        The output folder.
+    client : MlflowClient
+        The store.
+    experiment_id, run_id : str
+        MLflow's own.
+
+    """
+
+    note: Record
+    output_dir: Path
     client: "MlflowClient"
     experiment_id: str
     run_id: str
@@ -46,37 +70,80 @@ def open_parents(cells: list[Cell]) -> dict[str, Parent]:
 
     """
     parents = {}
-    for experiment in {experiment_name(cell) for cell in cells if cell.config.tracking.uri is not None}:
-        parents[experiment] = _open(experiment, [cell for cell in cells if experiment_name(cell) == experiment])
+    output_dir, tracking = Path(cells[0].config.output_dir), cells[0].config.tracking
+    for note in notes_for(cells) if tracking.uri is not None else ():
+        _write_note(output_dir, note)  # a command that is killed from here on is ended by a later one
+        parents[note["experiment"]] = reopen(note, output_dir, tracking)
     os.environ[PARENTS] = json.dumps({experiment: parent.run_id for experiment, parent in parents.items()})
     return parents
 
 
-def _open(experiment: str, cells: list[Cell]) -> Parent:
-    client = connect(cells[0].config.tracking)
+def notes_for(cells: list[Cell]) -> Iterator[Record]:
+    """Return what is noted of the sweep of some cells, for each experiment of it."""
+    for experiment in {experiment_name(cell) for cell in cells}:
+        own = [cell for cell in cells if experiment_name(cell) == experiment]
+        yield {
+            "experiment": experiment,
+            "identity": digest({"cells": sorted(cell.key for cell in own)}),
+            "name": _name(own),
+            "folders": [str(cell.folder) for cell in own],
+        }
+
+
+def _name(cells: list[Cell]) -> str:
+    losses = list(dict.fromkeys(cell.name.rpartition("-s")[0] for cell in cells))
+    shown = ", ".join(losses) if len(losses) <= 4 else f"{len(losses)} losses"
+    return f"{shown} x {len({cell.config.seed for cell in cells})} seeds"
+
+
+def reopen(note: Record, output_dir: Path, tracking: DictConfig) -> Parent:
+    """Find the parent run of a sweep, or start it."""
+    client, experiment = connect(tracking), note["experiment"]
     experiment_id = client.get_experiment_by_name(experiment).experiment_id
-    identity = digest({"cells": sorted(cell.key for cell in cells)})
     tags = {
         "lossbench.kind": "sweep",
-        "lossbench.sweep": identity,
+        "lossbench.sweep": note["identity"],
         "lossbench.status": "running",
         "lossbench.process": json.dumps(this_process()),
     }
-    earlier = client.search_runs([experiment_id], f"tags.`lossbench.sweep` = '{identity}'", max_results=1)
-    if earlier:
-        run_id = earlier[0].info.run_id
+    with FileLock(output_dir / LOCK):
+        run_id, is_new = find_or_create(
+            client,
+            experiment,
+            "lossbench.sweep",
+            note["identity"],
+            partial(create_run, client, experiment, note["name"], tags),
+        )
+    if not is_new:
         client.update_run(run_id, status="RUNNING")
-        for key, value in tags.items():
-            client.set_tag(run_id, key, value)
-    else:
-        losses = list(dict.fromkeys(cell.name.rpartition("-s")[0] for cell in cells))
-        shown = ", ".join(losses) if len(losses) <= 4 else f"{len(losses)} losses"
-        name = f"{shown} x {len({cell.config.seed for cell in cells})} seeds"
-        run_id = create_run(client, experiment, name, tags).info.run_id
-    return Parent(cells, client, experiment_id, run_id)
+        set_tags(client, run_id, tags)
+    return Parent(note, output_dir, client, experiment_id, run_id)
 
 
-def close_parents(parents: Mapping[str, Parent], status: str, folders: Mapping[str, list[Path]]) -> None:
+def notes_of(output_dir: Path) -> Iterator[Record]:
+    """Read what is noted of the sweeps whose runs are in a folder."""
+    for path in sorted((output_dir / NOTES).glob("*.json")):
+        with suppress(OSError, ValueError):
+            yield json.loads(path.read_text(encoding="utf-8"))
+
+
+def is_open(note: Record, output_dir: Path, uri: str) -> bool:
+    """Tell whether a sweep was not ended in a store, or its runs have ended in another way since."""
+    return bool(note.get("store") != store_of(uri) or note.get("made_from") != _made_from(note, output_dir))
+
+
+def _write_note(output_dir: Path, note: Record, store: str | None = None) -> None:
+    made_from = None if store is None else _made_from(note, output_dir)
+    text = json.dumps({**note, "store": store, "made_from": made_from})
+    write_text(output_dir / NOTES / f"{note['identity'][:16]}-{digest({'of': note['experiment']})[:8]}.json", text)
+
+
+def _made_from(note: Record, output_dir: Path) -> str:
+    entries = [record.read(output_dir / folder) or {} for folder in note["folders"]]
+    return digest({"runs": [[entry.get("key"), entry.get("status"), entry.get("ended")] for entry in entries]})
+
+
+def close_parents(parents: Mapping[str, Parent], status: str, folders: Mapping[str, list[Path]], uri: str) -> None:
     """End the parent runs, each with its cells, the sums over seeds and the folder of its comparison.
 
     Parameters
@@ -87,11 +154,15 @@ def close_parents(parents: Mapping[str, Parent], status: str, folders: Mapping[s
         How the sweep ended: "finished", "failed" or "killed".
     folders : mapping
         Folders of comparisons by the name of the data.
+    uri : str
+        Of the store.
 
     """
     for parent in parents.values():
         try:
             _close(parent, status, folders)
+            if status == "finished":
+                _write_note(parent.output_dir, parent.note, store_of(uri))
         except Exception as error:
             log.warning("MLflow could not end the sweep: %s. Its records and report are whole.", first_line(error))
 
@@ -99,16 +170,18 @@ def close_parents(parents: Mapping[str, Parent], status: str, folders: Mapping[s
 def _close(parent: Parent, status: str, folders: Mapping[str, list[Path]]) -> None:
     from lossbench.compare.records import comparisons
 
-    records = [entry for cell in parent.cells if (entry := record.read(cell.path)) is not None]
+    folders_of_runs = [parent.output_dir / folder for folder in parent.note["folders"]]
+    records = [entry for folder in folders_of_runs if (entry := record.read(folder)) is not None]
     if status == "failed" and not records:  # all was refused before a run began
         parent.client.delete_run(parent.run_id)
         return
     for entry in records:
         if entry.get("mlflow_run_id"):
             parent.client.set_tag(entry["mlflow_run_id"], "mlflow.parentRunId", parent.run_id)
-    for comparison in comparisons(records):
-        _sum_up(parent, comparison)
-    for data in {cell.data for cell in parent.cells} & set(folders):
+    with FileLock(parent.output_dir / LOCK):
+        for comparison in comparisons(records):
+            _sum_up(parent, comparison)
+    for data in {entry["choices"]["data"] for entry in records} & set(folders):
         for folder in folders[data]:
             place = "comparison" if len(folders[data]) == 1 else f"comparison/{folder.name}"
             parent.client.log_artifacts(parent.run_id, str(folder), place)
@@ -121,28 +194,29 @@ def _sum_up(parent: Parent, comparison: "Comparison") -> None:
     from mlflow.entities import Metric, Param
 
     for label, metrics in _intervals(comparison).items():
+        loss = next(iter(comparison.entries[label].values()))["loss"]
         identity = f"{parent.run_id}/{comparison.problem[:8]}/{label}"
-        found = parent.client.search_runs(
-            [parent.experiment_id], f"tags.`lossbench.aggregate` = '{identity}'", max_results=1
+        tags = {
+            "lossbench.kind": "aggregate",
+            "lossbench.aggregate": identity,
+            "lossbench.status": "finished",
+            "mlflow.parentRunId": parent.run_id,
+            "mlflow.runColor": color_of(loss),
+        }
+        run_id, _ = find_or_create(
+            parent.client,
+            parent.note["experiment"],
+            "lossbench.aggregate",
+            identity,
+            partial(create_run, parent.client, parent.note["experiment"], f"{label}, all seeds", tags),
         )
-        if found:
-            run_id = found[0].info.run_id
-        else:
-            loss = next(iter(comparison.entries[label].values()))["loss"]
-            tags = {
-                "lossbench.kind": "aggregate",
-                "lossbench.aggregate": identity,
-                "lossbench.status": "finished",
-                "mlflow.parentRunId": parent.run_id,
-                "mlflow.runColor": color_of(loss),
-            }
-            run_id = create_run(
-                parent.client, experiment_name(parent.cells[0]), f"{label}, all seeds", tags
-            ).info.run_id
+        found = parent.client.get_run(run_id).data
+        if not found.params:
             parent.client.log_batch(run_id, params=[Param("loss", loss), Param("label", label)])
-        values = [Metric(name, value, 0, 0) for name, value in metrics.items()]
-        for start in range(0, len(values), 1000):
-            parent.client.log_batch(run_id, metrics=values[start : start + 1000])
+        now = int(time.time() * 1000)  # the newest value is shown
+        values = [Metric(name, value, now, 0) for name, value in metrics.items() if found.metrics.get(name) != value]
+        for start in range(0, len(values), BATCH_METRICS):
+            parent.client.log_batch(run_id, metrics=values[start : start + BATCH_METRICS])
         parent.client.set_terminated(run_id, "FINISHED")
 
 
@@ -168,7 +242,7 @@ def _intervals(comparison: "Comparison") -> dict[str, dict[str, float]]:
 def links(parents: Mapping[str, Parent], uri: str) -> Iterator[str]:
     """Say how to open the runs of a sweep in MLflow: the command, then an address for each view."""
     on_server = uri.startswith("http")
-    yield f"Look at the runs: {uri if on_server else f'mlflow ui --backend-store-uri {uri}'}"
+    yield f"Look at the runs: {uri if on_server else f'mlflow ui --backend-store-uri {shlex.quote(uri)}'}"
     for experiment, parent in parents.items():
         yield f"  {experiment}:"
         for shown, link in view_links(uri if on_server else SERVED, parent.experiment_id, parent.run_id).items():

@@ -19,11 +19,13 @@ from lossbench.checks import check
 from lossbench.errors import ConfigError, DiskFull, Killed
 from lossbench.job import keep_freed_memory
 from lossbench.launch import launch, stop_signals
+from lossbench.tracking.store import hide_credentials
 from lossbench.tune.space import check_tuning, short_name, study_name, tuned_cell
 
 
 def main() -> None:
     """Do what the command line asks for, and exit."""
+    sys.argv[1:] = hide_credentials(sys.argv[1:])
     arguments = get_args_parser().parse_args()
     put_user_code_on_path(arguments)
     if only_looks(arguments):

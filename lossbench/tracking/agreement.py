@@ -1,0 +1,290 @@
+"""What MLflow must have of a run, from its record; and making it so, however the run or its command was stopped.
+
+A run is sent while it trains (`RunTracker`); the same functions send what is missing later. `tracked.json` in its
+folder says for which store and ending that was done, so that a call with nothing to do does not even import MLflow.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lossbench import record
+from lossbench.method import AXES
+from lossbench.record import Record, this_process, write_text
+from lossbench.tracking.store import STATUS, create_run, database_of
+from lossbench.tracking.views import color_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+PARENTS = "LOSSBENCH_PARENT_RUNS"
+"""The environment variable through which the cells of a sweep, in whatever process, find their parent runs."""
+TRACKED = "tracked.json"
+FINAL = {"last": "final", "best_val": "best_val"}
+"""How the metrics of both selections are named in MLflow: single values, apart from the curves."""
+BATCH_METRICS, _BATCH_PARAMS, _LONGEST_PARAM, _LONGEST_TAG = 1000, 100, 6000, 8000
+_INFINITE = (math.inf, -math.inf)
+_ENDINGS = (".json", ".npz", ".png", ".yaml")
+
+Values = dict[tuple[str, int], float]
+"""Metrics by name and step."""
+
+
+@dataclass
+class Known:
+    """What MLflow has of a run: values by name and step, names of parameters, and whether its data are named."""
+
+    values: Values = field(default_factory=dict)
+    params: set[str] = field(default_factory=set)
+    data: bool = False
+
+
+def experiment_of(entry: Record) -> str:
+    """Return the name of the experiment of a run: the problem's, without slashes, which MLflow's pages cut."""
+    return str(entry["config"]["tracking"]["experiment"] or entry["choices"]["data"]).replace("/", "-")
+
+
+def store_of(uri: str) -> str:
+    """Name a store, so that another one, or a file that was made anew, is not taken for it."""
+    path = database_of(uri)
+    file = [path.stat().st_ino] if path is not None and path.exists() else []
+    return sha256(json.dumps([uri, *file]).encode()).hexdigest()[:16]
+
+
+def is_confirmed(folder: Path, entry: Record, uri: str) -> bool:
+    """Tell whether the store has all of a run that has ended, as far as it was told."""
+    try:
+        found = json.loads((folder / TRACKED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(found == _stamp(entry, uri))
+
+
+def confirm(folder: Path, entry: Record, uri: str) -> None:
+    """Note that the store has all of a run as it has ended."""
+    write_text(folder / TRACKED, json.dumps(_stamp(entry, uri)))
+
+
+def _stamp(entry: Record, uri: str) -> dict[str, Any]:
+    return {"store": store_of(uri), "key": entry["key"], "status": entry["status"], "ended": entry.get("ended")}
+
+
+def run_of(client: "MlflowClient", entry: Record) -> "Run | None":
+    """Find the newest run of a record, deleted ones left out."""
+    experiment = client.get_experiment_by_name(experiment_of(entry))
+    if experiment is None:
+        return None
+    query = f"tags.`lossbench.key` = '{entry['key']}' and tags.`lossbench.kind` = 'run'"
+    found = client.search_runs([experiment.experiment_id], query, max_results=1)
+    return found[0] if found else None
+
+
+def new_run(client: "MlflowClient", entry: Record) -> str:
+    """Start the MLflow run of a record; return its id."""
+    return str(create_run(client, experiment_of(entry), entry["name"], tags_of(entry), entry["started"]).info.run_id)
+
+
+def tags_of(entry: Record) -> dict[str, str]:
+    """Return the tags by which MLflow's pages, and we, find a run."""
+    tags = {
+        "lossbench.kind": "run",
+        "lossbench.key": entry["key"],
+        "lossbench.problem": entry["problem"],
+        "lossbench.status": entry["status"],
+        "lossbench.process": json.dumps(this_process()),
+        "data": entry["choices"]["data"],
+        "learner": entry["learner"],
+        "loss": entry["loss"],
+        "model": entry["choices"]["model"],
+        "seed": str(entry["seed"]),
+        **{axis: entry[axis] for axis in AXES},
+        "mlflow.runColor": color_of(entry["loss"]),
+    }
+    parent = json.loads(os.environ.get(PARENTS, "{}")).get(experiment_of(entry))
+    return tags if parent is None else {**tags, "mlflow.parentRunId": parent}
+
+
+def parameters_of(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, str]:
+    """Flatten a config to MLflow parameters: the choices by group, and every value by its key with dots."""
+    flat: dict[str, str] = {}
+
+    def walk(node: Any, path: str) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                walk(value, f"{path}.{key}" if path else str(key))
+        elif not path.endswith("._partial_"):
+            flat[path] = str(node)
+
+    skipped = ("compare", "rerun", "tracking")
+    walk({key: value for key, value in config.items() if key not in skipped}, "")
+    return {**flat, **{group.replace("/", "."): choice for group, choice in choices.items()}}
+
+
+def values_of(entry: Record) -> Values:
+    """Return every value of a record that MLflow has: curves by their epoch, the final values at step 0.
+
+    What is no finite number is nan there.
+    """
+    curves = {
+        (name, int(row["epoch"])): value
+        for row in entry.get("history", [])
+        for name, value in row.items()
+        if name != "epoch"
+    }
+    final = {
+        (f"{prefix}/{name.removeprefix('test/')}", 0): value
+        for selection, prefix in FINAL.items()
+        for name, value in (entry["metrics"][selection] or {}).items()
+        if name.startswith("test/")
+    }
+    found = curves | final
+    return {key: math.nan if value is None or math.isinf(value) else float(value) for key, value in found.items()}
+
+
+def infinite_in(entry: Record) -> list[str]:
+    """Return the names of the values that were infinite, which MLflow's databases can't hold."""
+    return sorted({name for row in entry.get("history", []) for name, value in row.items() if value in _INFINITE})
+
+
+def as_metrics(values: Values) -> list[Any]:
+    """Return MLflow's entities."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    return [Metric(name, value, now, step) for (name, step), value in values.items()]
+
+
+def is_same(one: float | None, other: float | None) -> bool:
+    """Tell whether two values are the same number, or both none."""
+    return one == other or (one is not None and other is not None and math.isnan(one) and math.isnan(other))
+
+
+def known_of(client: "MlflowClient", run: "Run") -> Known:
+    """Read what MLflow has of a run."""
+    run_id = run.info.run_id
+    values = {
+        (name, metric.step): metric.value
+        for name in run.data.metrics
+        for metric in client.get_metric_history(run_id, name)
+    }
+    return Known(values, set(run.data.params), bool(run.inputs and run.inputs.dataset_inputs))
+
+
+def log_params(client: "MlflowClient", run_id: str, entry: Record, known: Known) -> None:
+    """Send the parameters that a run lacks."""
+    from mlflow.entities import Param
+
+    wanted = parameters_of(entry["config"], entry["choices"])
+    lacking = [Param(key, value[:_LONGEST_PARAM]) for key, value in wanted.items() if key not in known.params]
+    for start in range(0, len(lacking), _BATCH_PARAMS):
+        client.log_batch(run_id, params=lacking[start : start + _BATCH_PARAMS])
+    known.params |= set(wanted)
+
+
+def log_data(client: "MlflowClient", run_id: str, entry: Record, known: Known) -> None:
+    """Name the data of a run, so that MLflow shows which runs share it: its page has a column for it."""
+    if known.data:
+        return
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    facts, digest = entry["data"], str(entry["hashes"].get("targets", "unknown"))[:16]
+    counts = {key: facts[key] for key in ("sizes", "class_counts", "imbalance", "contamination") if key in facts}
+    source = json.dumps({"source": facts["source"]})
+    dataset = Dataset(entry["choices"]["data"], digest, "lossbench", source, profile=json.dumps(counts))
+    inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
+    client.log_inputs(run_id, datasets=inputs)
+    known.data = True
+
+
+def set_tags(client: "MlflowClient", run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags, cut to the length that MLflow takes."""
+    from mlflow.entities import RunTag
+
+    client.log_batch(run_id, tags=[RunTag(key, value[:_LONGEST_TAG]) for key, value in tags.items()])
+
+
+def complete(client: "MlflowClient", run_id: str, entry: Record, folder: Path, known: Known) -> str:
+    """Send what MLflow lacks of a run that has ended, and its status.
+
+    Where it has other values than the record, as of epochs that a stopped attempt had trained in another engine, a new
+    run takes its place, since MLflow can't take a value back.
+
+    Returns
+    -------
+    str
+        The id of the run that has it all; it is in the record too.
+
+    """
+    values = values_of(entry)
+    if any(not is_same(value, values.get(key)) for key, value in known.values.items()):
+        client.delete_run(run_id)
+        run_id, known = new_run(client, entry), Known()
+    if entry.get("mlflow_run_id") != run_id:
+        entry["mlflow_run_id"] = run_id
+        record.write(folder, entry)
+    log_params(client, run_id, entry, known)
+    log_data(client, run_id, entry, known)
+    missing = as_metrics({key: value for key, value in values.items() if key not in known.values})
+    for start in range(0, len(missing), BATCH_METRICS):
+        client.log_batch(run_id, metrics=missing[start : start + BATCH_METRICS])
+    for path in files_of(folder):
+        client.log_artifact(run_id, str(path))
+    tags, infinite = {"lossbench.status": entry["status"]}, infinite_in(entry)
+    set_tags(client, run_id, {**tags, "lossbench.infinite": ", ".join(infinite)} if infinite else tags)
+    client.set_terminated(run_id, STATUS[entry["status"]], int(entry.get("ended", time.time()) * 1000))
+    return run_id
+
+
+def files_of(folder: Path) -> Iterable[Path]:
+    """Return the files of a run that are kept in MLflow too."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix in _ENDINGS and path.name != TRACKED and not path.name.startswith(".")
+    )
+
+
+def agree(client: "MlflowClient", entry: Record, folder: Path) -> str:
+    """Make MLflow agree with the record of a run that has ended; say what was mended, "" if nothing.
+
+    A run that was deleted in MLflow stays deleted.
+    """
+    run = run_of(client, entry)
+    if run is None:
+        if _is_deleted(client, entry):
+            return "it was deleted in MLflow, and is left so"
+        run_id, known, told = new_run(client, entry), Known(), "sent whole"
+    else:
+        run_id, known, told = run.info.run_id, known_of(client, run), ""
+        status = run.info.status if run.info.status != STATUS[entry["status"]] else ""
+        values = values_of(entry)
+        lacking = sum(not is_same(known.values.get(key), value) for key, value in values.items())
+        if not status and not lacking and not _lacks_files(client, run_id, folder):
+            return ""
+        told = f"{f'was {status}, ' if status else ''}{lacking} values were missing"
+    complete(client, run_id, entry, folder, known)
+    return told
+
+
+def _lacks_files(client: "MlflowClient", run_id: str, folder: Path) -> bool:
+    there = {file.path for file in client.list_artifacts(run_id)}
+    return any(path.name not in there for path in files_of(folder))
+
+
+def _is_deleted(client: "MlflowClient", entry: Record) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    run_id = entry.get("mlflow_run_id")
+    if not run_id:
+        return False
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage == "deleted")
+    except MlflowException:  # a run of another store
+        return False

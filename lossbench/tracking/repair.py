@@ -1,0 +1,86 @@
+"""Bring MLflow into agreement with the records: of the cells of a command, or of all runs under an output folder."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from lossbench import record
+from lossbench.cells import Cell
+from lossbench.errors import first_line
+from lossbench.metric_names import measured_as
+from lossbench.record import Record
+from lossbench.tracking.agreement import agree, confirm, experiment_of, is_confirmed
+from lossbench.tracking.store import connect, ensure_experiment, make_database
+from lossbench.tracking.sweep import close_parents, is_open, notes_for, notes_of, reopen
+
+log = logging.getLogger(__name__)
+
+
+def mend_cells(cells: Sequence[Cell], entries: Sequence[Record | None], folders: Mapping[str, list[Path]]) -> None:
+    """Send what MLflow lacks of the cells of a command that are done, and of their sweep; mostly that is nothing.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        The cells of a command.
+    entries : sequence of dict or None
+        Their records.
+    folders : mapping
+        Folders of the comparisons by the name of the data.
+
+    """
+    config = cells[0].config
+    output_dir, uri = Path(config.output_dir), config.tracking.uri
+    if uri is None:
+        return
+    lacking = [
+        cell.path
+        for cell, entry in zip(cells, entries, strict=True)
+        if entry is not None and record.is_done(entry) and not is_confirmed(cell.path, entry, uri)
+    ]
+    whole = len(cells) > 1 and all(map(record.is_done, entries))
+    own = {note["identity"] for note in notes_for(list(cells))} if whole else set()
+    notes = [note for note in notes_of(output_dir) if note["identity"] in own and is_open(note, output_dir, uri)]
+    if not lacking and not notes:
+        return
+    try:
+        mended = [told for _, told in mend(output_dir, lacking, config.tracking) if told]
+        if mended:
+            log.info("MLflow now agrees with the records of %d runs, which it had not whole.", len(mended))
+        mend_sweeps(output_dir, notes, config.tracking, folders)
+    except Exception as error:
+        log.warning(
+            "MLflow could not be made to agree with the records: %s. They are whole, and a later call tries again.",
+            first_line(error),
+        )
+
+
+def mend(output_dir: Path, folders: Iterable[Path], tracking: DictConfig) -> Iterable[tuple[Record, str]]:
+    """Make MLflow agree with the record of each run that has ended; yield record and what was mended."""
+    output_dir.mkdir(parents=True, exist_ok=True)
+    make_database(tracking, output_dir)
+    client, seen = connect(tracking), set[str]()
+    for folder in folders:
+        with record.claimed(folder) as free:
+            entry = record.read(folder)
+            if not free or entry is None or entry["status"] == "running":
+                continue  # whoever runs it sends it
+            experiment = experiment_of(entry)
+            if experiment not in seen:
+                measured = measured_as(entry["task"], entry.get("learner", "supervised"))
+                ensure_experiment(client, experiment, measured, tracking.uri, output_dir)
+                seen.add(experiment)
+            told = agree(client, entry, folder)
+            confirm(folder, entry, tracking.uri)
+            yield entry, told
+
+
+def mend_sweeps(
+    output_dir: Path, notes: Iterable[Record], tracking: DictConfig, folders: Mapping[str, list[Path]]
+) -> None:
+    """End the sweeps that were not ended in the store: parent, sums over seeds, comparison."""
+    for note in notes:
+        parent = reopen(note, output_dir, tracking)
+        close_parents({note["experiment"]: parent}, "finished", folders, tracking.uri)
