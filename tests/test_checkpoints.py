@@ -214,9 +214,10 @@ def test_what_is_refused_leaves_nothing(override, stacked, cell, tmp_path, monke
     assert not begun and not list(tmp_path.iterdir())
 
 
-def test_a_sweep_of_which_all_is_refused_leaves_no_run_in_mlflow(cell):
+def test_a_sweep_of_which_all_is_refused_leaves_no_run_in_mlflow(tmp_path):
     client = Mock()
-    close_parents({"digits_imb": Parent([cell(*QUICK)], client, "1", "its-run")}, "failed", {})
+    parent = Parent({"folders": ["digits/never-begun"]}, tmp_path, client, "1", "its-run")
+    close_parents({"digits_imb": parent}, "failed", {}, "sqlite:///mlflow.db")
     assert client.method_calls == [call.delete_run("its-run")]
 
 
