@@ -1,7 +1,8 @@
 """The metrics of several labels, on probabilities (N, L): the same keys for every loss.
 
 One rule for labels that are absent: a label that no evaluated sample has is left out of every macro average and has no
-number of its own; the AUROC also needs a sample without the label.
+number of its own; the AUROC also needs a sample without the label. A label that is not known of a sample, -1 in the
+target, is left out of everything.
 """
 
 import torch
@@ -28,7 +29,7 @@ def multilabel_metrics(probabilities: Tensor, target: Tensor, log_odds: Tensor |
     probabilities : Tensor
         Shape (N, L), in [0, 1].
     target : Tensor
-        0 or 1 for each label, int64, shape (N, L).
+        0 or 1 for each label, -1 where it is not known, int64, shape (N, L).
     log_odds : Tensor, optional
         log(p / (1 - p)) of the probabilities, shape (N, L), for the NLL and all metrics of order: it tells samples
         apart whose probabilities are 1. Without it, that of the probabilities as far as these go.
@@ -36,7 +37,7 @@ def multilabel_metrics(probabilities: Tensor, target: Tensor, log_odds: Tensor |
     Returns
     -------
     dict of str to float
-        Empty for no samples.
+        Empty for no samples, or none of which a label is known.
 
     Examples
     --------
@@ -45,24 +46,30 @@ def multilabel_metrics(probabilities: Tensor, target: Tensor, log_odds: Tensor |
     (0.75, 0.5, 1.0, 0.8333)
 
     """
+    known = target >= 0
+    of_something = known.any(1)
+    if not of_something.all():
+        log_odds = None if log_odds is None else log_odds[of_something]
+        probabilities, target, known = (each[of_something] for each in (probabilities, target, known))
     if not len(target):
         return {}
     probabilities, true = probabilities.double(), target > 0
     log_odds = log_odds_of(probabilities) if log_odds is None else log_odds.double()
     positives = true.sum(0)
-    present, both = positives > 0, (positives > 0) & (positives < len(target))
+    present, both = positives > 0, (positives > 0) & (positives < known.sum(0))
     right = (probabilities > 0.5) == true
     metrics = {
-        **_of_decisions(probabilities > 0.5, true, present),
-        "hamming_accuracy": right.double().mean(),
-        "subset_accuracy": right.all(1).double().mean(),
-        "nll": softplus(torch.where(true, -log_odds, log_odds)).mean(),
-        "brier": (probabilities - target).square().mean(),
-        "ece": torch.tensor(fill(probabilities.numpy(), true.numpy()).error),
-        **label_ranking(log_odds, true),
+        **_of_decisions((probabilities > 0.5) & known, true, present),
+        "hamming_accuracy": right[known].double().mean(),
+        "subset_accuracy": (right | ~known).all(1).double().mean(),
+        "nll": softplus(torch.where(true, -log_odds, log_odds))[known].mean(),
+        "brier": (probabilities - target)[known].square().mean(),
+        "ece": torch.tensor(fill(probabilities[known].numpy(), true[known].numpy()).error),
+        **label_ranking(log_odds, true, known),
     }
     if present.any():
-        auroc, precision = areas(log_odds, true)
+        columns = [areas(log_odds[rows, k : k + 1], true[rows, k : k + 1]) for k, rows in enumerate(known.T)]
+        auroc, precision = (torch.cat(each) for each in zip(*columns, strict=True))
         metrics["map"] = precision[present].mean()
         metrics |= {f"ap/{label}": precision[label] for label in present.nonzero().flatten().tolist()}
         if both.any():

@@ -94,7 +94,8 @@ def _predictions(axes: Axes, test: dict[str, Any]) -> None:
 
 
 def _labels(axes: Axes, test: dict[str, Any]) -> None:
-    target, predicted = test["target"].numpy() > 0, test["probabilities"].numpy() > 0.5
+    target = test["target"].numpy() > 0
+    predicted = (test["probabilities"].numpy() > 0.5) & (test["target"].numpy() >= 0)  # -1: not known
     hit, labels = (target & predicted).sum(0), np.arange(target.shape[1])
     right = {"precision": predicted.sum(0), "recall": target.sum(0)}
     scores = {name: hit / np.maximum(1, whole) for name, whole in right.items()}

@@ -70,7 +70,7 @@ def _areas(scores: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
     return auroc.masked_fill(unknown, torch.nan), average.masked_fill(unknown, torch.nan)
 
 
-def label_ranking(scores: Tensor, positive: Tensor) -> dict[str, Tensor]:
+def label_ranking(scores: Tensor, positive: Tensor, known: Tensor | None = None) -> dict[str, Tensor]:
     """Measure the order of the labels within each sample, as scikit-learn does: equal scores count as wrong.
 
     `ranking_loss` is the share of pairs of a label and a non-label in which the non-label's score is not below; 0 for a
@@ -81,6 +81,8 @@ def label_ranking(scores: Tensor, positive: Tensor) -> dict[str, Tensor]:
     ----------
     scores, positive : Tensor
         Shape (N, L), floating; bool.
+    known : Tensor, optional
+        Which labels are known, bool, shape (N, L): the others are in no pair and no order. By default all.
 
     Examples
     --------
@@ -89,12 +91,14 @@ def label_ranking(scores: Tensor, positive: Tensor) -> dict[str, Tensor]:
     (0.5, 2.0)
 
     """
+    if known is not None:
+        scores, positive = scores.masked_fill(~known, -torch.inf), positive & known
     ordered, order = scores.sort(dim=-1, descending=True)
     end, true = _ends_of_ties(ordered)[1], positive.gather(-1, order)
     reached = end + 1
     alarms = reached - true.cumsum(-1).gather(-1, end)
     labels = true.sum(-1)
-    pairs = labels * (true.shape[-1] - labels)
+    pairs = labels * ((true.shape[-1] if known is None else known.sum(-1)) - labels)
     return {
         "ranking_loss": ((alarms * true).sum(-1).double() / pairs.clamp_min(1)).mean(),
         "coverage_error": (reached * true).amax(-1).double().mean(),

@@ -125,6 +125,20 @@ class Counts(Own):
         return super().target(inputs) + 1
 
 
+class PartlyKnown(Own):
+    """A third of the labels are not known, some samples have none that is."""
+
+    def target(self, inputs):
+        labels = super().target(inputs)
+        hidden = torch.rand(labels.shape, generator=torch.Generator().manual_seed(len(inputs))) < 1 / 3
+        return labels.masked_fill(hidden, torch.nan)
+
+
+class PlusMinus(Own):
+    def target(self, inputs):
+        return 2 * super().target(inputs) - 1
+
+
 FOREIGN = ["data=digits_multilabel", "trainer.max_epochs=3", "optimizer.lr=0.01"]
 
 
@@ -137,9 +151,50 @@ def test_own_data_of_several_labels_train(cell, loss):
     assert entry["metrics"]["last"]["test/map"] > 0.6 and "test/ap/2" in entry["metrics"]["last"]
 
 
-@pytest.mark.parametrize(("kind", "told"), [("OneLabel", r"\(200, 1\)"), ("Counts", "values from 1 to 2")])
+@pytest.mark.parametrize("loss", ["multilabel_bce", "distribution_balanced", "multilabel_two_way"])
+def test_labels_that_are_not_known_are_left_out(cell, loss):
+    made = cell(*FOREIGN, f"data._target_={__name__}.PartlyKnown", f"loss={loss}")
+    entry = run(made)
+    assert entry["status"] == "finished", entry.get("traceback")
+    target = PartlyKnown().loader(200, 0).dataset.tensors[1]
+    assert entry["data"]["class_counts"] == (target == 1).sum(0).tolist()
+    assert entry["metrics"]["last"]["test/map"] > 0.6
+    with np.load(made.path / "predictions.npz") as saved:
+        test = PartlyKnown().loader(60, 2).dataset.tensors[1]
+        assert np.array_equal(saved["target"], test.nan_to_num(-1).long().numpy())
+
+
+def test_metrics_of_what_is_known_by_loops():
+    generator = torch.Generator().manual_seed(3)
+    log_odds = torch.randn(40, 4, dtype=torch.float64, generator=generator)
+    target = (torch.rand(40, 4, generator=generator) < 0.4).long()
+    target[torch.rand(40, 4, generator=generator) < 0.3] = -1
+    target[5] = -1
+    p, y, known = log_odds.sigmoid().numpy(), target.numpy(), target.numpy() >= 0
+    found = multilabel_metrics(log_odds.sigmoid(), target, log_odds)
+    columns = range(4)
+    expected = {f"ap/{k}": sklearn.average_precision_score(y[known[:, k], k], p[known[:, k], k]) for k in columns}
+    expected |= {f"f1/{k}": sklearn.f1_score(y[known[:, k], k], p[known[:, k], k] > 0.5) for k in columns}
+    expected["auroc"] = np.mean([sklearn.roc_auc_score(y[known[:, k], k], p[known[:, k], k]) for k in columns])
+    expected["hamming_accuracy"] = np.mean((p > 0.5)[known] == y[known])
+    expected["nll"], expected["brier"] = sklearn.log_loss(y[known], p[known]), np.mean((p - y)[known] ** 2)
+    expected["micro_f1"] = sklearn.f1_score(y[known], p[known] > 0.5)
+    rows = [row for row in range(40) if known[row].any()]
+    pairs = [[p[i, a] <= p[i, b] for a in columns for b in columns if y[i, a] == 1 and y[i, b] == 0] for i in rows]
+    expected["ranking_loss"] = np.mean([np.mean(each) if each else 0 for each in pairs])
+    expected["subset_accuracy"] = np.mean([((p[i] > 0.5) == y[i])[known[i]].all() for i in rows])
+    reach = [[(known[i] & (p[i] >= p[i, a])).sum() for a in columns if y[i, a] == 1] for i in rows]
+    expected["coverage_error"] = np.mean([max(each, default=0) for each in reach])
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=1e-9), name
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("OneLabel", r"\(200, 1\)"), ("Counts", "values from 1 to 2"), ("PlusMinus", "-1 is one that is not known")],
+)
 def test_own_data_without_labels_are_refused(cell, kind, told):
-    with pytest.raises(ConfigError, match=f"data.task=multilabel needs targets .*{told}"):
+    with pytest.raises(ConfigError, match=f"data.task=multilabel.*{told}"):
         run(cell(*FOREIGN, f"data._target_={__name__}.{kind}"))
 
 

@@ -58,7 +58,7 @@ class ForeignDataModule(pl.LightningDataModule):
             self.target_center, self.target_scale = center_and_scale(targets, standardize)
         elif task == "multilabel":
             self.num_classes = _number_of_labels(targets)
-            self.train_class_counts = counts_by_class(targets.long(), self.num_classes, task)
+            self.train_class_counts = counts_by_class(_with_unknown(targets), self.num_classes, task)
         elif task != "count":
             self.num_classes = int(getattr(module, "num_classes", 2 if task == "binary" else int(targets.max()) + 1))
             self.train_class_counts = counts_by_class(targets.long(), self.num_classes, task)
@@ -111,7 +111,7 @@ class _Batches:
         for inputs, target in self.loader:
             index = torch.arange(start, start + len(target))
             start += len(target)
-            scaled = target.long() if self.classes else (target - self.center) / self.scale
+            scaled = _with_unknown(target) if self.classes else (target - self.center) / self.scale
             yield Batch(inputs, scaled, scaled, index)
 
 
@@ -142,12 +142,23 @@ def _read(loader: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     return first, torch.cat(targets)
 
 
+def _with_unknown(labels: Tensor) -> Tensor:
+    """Return labels as integers, -1 for those that are not known (NaN)."""
+    return (labels.nan_to_num(-1) if labels.is_floating_point() else labels).long()
+
+
 def _number_of_labels(targets: Tensor) -> int:
-    if targets.ndim != 2 or targets.shape[1] < 2 or not ((targets == 0) | (targets == 1)).all():
+    labels = _with_unknown(targets)
+    if targets.ndim != 2 or targets.shape[1] < 2 or not torch.isin(labels, torch.tensor([-1, 0, 1])).all():
         raise ConfigError(
-            f"data.task=multilabel needs targets of shape (N, L) with 0 or 1 for each of L > 1 labels, but these have "
-            f"shape {tuple(targets.shape)} and values from {targets.min():g} to {targets.max():g}. One class to a "
-            "sample is data.task=multiclass, one label binary."
+            f"data.task=multilabel needs targets of shape (N, L) with 0 or 1 for each of L > 1 labels (NaN or -1: not "
+            f"known), but these have shape {tuple(targets.shape)} and values from {targets.min():g} to "
+            f"{targets.max():g}. One class to a sample is data.task=multiclass, one label binary."
+        )
+    if not (labels == 0).any():
+        raise ConfigError(
+            "data.task=multilabel: no label of the training set is 0. A label that a sample lacks is 0; -1 is one that "
+            "is not known."
         )
     return int(targets.shape[1])
 

@@ -131,7 +131,7 @@ def strata(target: Tensor, task: str) -> Array:
 def counts_by_class(target: Tensor, num_classes: int, task: str) -> list[int]:
     """Return the samples of each class, or that have each label; of sequences how often each class is in one."""
     if task == "multilabel":
-        return list(target.sum(0).tolist())
+        return list((target > 0).sum(0).tolist())  # -1 is a label that is not known
     return list(torch.bincount(target[target >= 0], minlength=num_classes).tolist())
 
 
