@@ -225,3 +225,23 @@ def test_a_module_loss_has_parameters_and_is_called_alike():
 
 def test_infinity_is_allowed_by_no_open_interval():
     assert not contains("[0, inf)", math.inf) and not contains("[0, inf)", math.nan)
+
+
+def test_losses_with_parameters_and_with_memory_are_named_where_they_are_used_as_a_library():
+    modules = {name: module for name in LOSSES if (module := subject_of(name).bind().module) is not None}
+    learn = [name for name, module in modules.items() if list(module.parameters())]
+    remember = [name for name, module in modules.items() if list(module.buffers())]
+    assert set(modules) - {"weighted_sum"} == {*learn, *remember}
+    readme = (CONF.parent / "README.md").read_text(encoding="utf-8")
+    for names in (learn, remember):
+        assert ", ".join(names) in " ".join(load_loss.__doc__.split())
+        assert " ".join(f"`{name}`" for name in names) in " ".join(readme.split())
+
+
+def test_a_parameter_of_a_loss_learns_when_the_optimizer_has_it():
+    criterion = load_loss("gaussian_nll_global")
+    optimizer = torch.optim.SGD(criterion.module.parameters(), lr=0.1)
+    before = [each.clone() for each in criterion.module.parameters()]
+    criterion(torch.zeros(4), torch.full((4,), 3.0)).mean().backward()
+    optimizer.step()
+    assert not torch.equal(before[0], next(criterion.module.parameters()))

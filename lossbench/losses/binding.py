@@ -210,6 +210,12 @@ def bind(
 def load_loss(name: str, **parameters: Any) -> BoundLoss:
     """Load a loss of the catalogue by name, with its default parameters, to use it without the rest of lossbench.
 
+    Seven losses learn parameters of their own: adaptive_robust, aucm, balanced_mse, gaussian_nll_global, laplace_nll,
+    learned_student_t, negative_binomial_nll (and a weighted_sum of them). They learn only if the optimizer gets
+    `.module.parameters()` beside those of the model; a run gives them to it without weight decay. Six have a memory:
+    elr, eql_v2, ghm_c, group_dro, ovr_ghm_c, seesaw. Their `.module` moves to a device and is saved as a model is. For
+    all others `.module` is None.
+
     Parameters
     ----------
     name : str
@@ -220,7 +226,9 @@ def load_loss(name: str, **parameters: Any) -> BoundLoss:
     Returns
     -------
     BoundLoss
-        A callable `(outputs, target) -> (N,)`; take `.mean()` of what it returns.
+        A callable `(outputs, target) -> (N,)`; take `.mean()` of what it returns. What changes from step to step
+        (`.step_context`) is given by name, such as `index=`, the number of each sample in the training set, which must
+        stay with the sample when a loader shuffles.
 
     Raises
     ------
