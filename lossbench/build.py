@@ -20,6 +20,7 @@ from lossbench.cells import without
 from lossbench.checkpoints import WholeFiles
 from lossbench.data.foreign import wrap
 from lossbench.errors import ConfigError
+from lossbench.intervals import takes
 from lossbench.losses.binding import BoundLoss, bind
 from lossbench.models import Network
 from lossbench.models.network import CosineHead
@@ -106,6 +107,7 @@ def build_loss(node: DictConfig, task: Any, context: dict[str, Any], learner: st
     return bind(locate(node["_target_"]), hyperparameters(parameters), context, task, learner)
 
 
+@takes(head="one of: auto, cosine, linear", head_scale="number (0, inf)")
 def build_network(
     node: DictConfig, loss: BoundLoss, input_shape: list[int], num_classes: int | None, seed: int
 ) -> Network:

@@ -14,6 +14,7 @@ import torch
 from lossbench.build import random_state
 from lossbench.data.loader import Batch
 from lossbench.errors import ConfigError, Diverged
+from lossbench.intervals import takes
 from lossbench.learners import Supervised
 from lossbench.losses import load_loss
 from lossbench.metric_names import BASELINE
@@ -21,6 +22,7 @@ from lossbench.streams import derive_seed
 from lossbench.weighting import none
 
 
+@takes(calibrate="one of: gradient, none")
 def calibrate(learner: Supervised, data: Any) -> dict[str, Any]:
     """Scale the loss of an untrained learner so that its first gradient has the norm of the baseline's.
 

@@ -7,7 +7,7 @@ so that checks, errors and listings answer at once; a test compares them with th
 import ast
 import importlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -75,6 +75,7 @@ class LossFacts:
     coupled: bool = False
     detached: str = ""
     needs: tuple[str, ...] = ()
+    annotations: dict[str, str] = field(default_factory=dict)
     memory: bool = False
     docstring: str = ""
 
@@ -108,6 +109,7 @@ def declared_losses() -> dict[str, LossFacts]:
                     name=node.name,
                     family=path.stem,
                     needs=_needs(node),
+                    annotations=_annotations(node),
                     memory=_remembers(node, classes),
                     docstring=ast.get_docstring(node) or "",
                     **declaration,
@@ -249,16 +251,23 @@ def _declaration(node: ast.FunctionDef | ast.ClassDef) -> dict[str, Any] | None:
 
 
 def _needs(node: ast.FunctionDef | ast.ClassDef) -> tuple[str, ...]:
+    return tuple(argument.arg for argument, default in _keywords(node) if default is None)
+
+
+def _annotations(node: ast.FunctionDef | ast.ClassDef) -> dict[str, str]:
+    """Return the annotation of each hyper-parameter."""
+    found = ((argument.arg, argument.annotation) for argument, default in _keywords(node) if default is not None)
+    return {name: ast.unparse(annotation) for name, annotation in found if annotation is not None}
+
+
+def _keywords(node: ast.FunctionDef | ast.ClassDef) -> Iterator[tuple[ast.arg, ast.expr | None]]:
+    """Yield the keyword-only arguments of a loss, and their defaults."""
     functions = (
         [node] if isinstance(node, ast.FunctionDef) else [f for f in node.body if isinstance(f, ast.FunctionDef)]
     )
-    return tuple(
-        argument.arg
-        for function in functions
-        if function.name in (node.name, "__init__", "forward")
-        for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
-        if default is None
-    )
+    for function in functions:
+        if function.name in (node.name, "__init__", "forward"):
+            yield from zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
 
 
 def _remembers(node: ast.AST, classes: Mapping[str, ast.ClassDef]) -> bool:

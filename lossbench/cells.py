@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from lossbench import CONF, record
 from lossbench.catalogue import default_parameters, own_choices
-from lossbench.errors import ConfigError, first_line, nearest
+from lossbench.errors import ConfigError
+from lossbench.hydra_errors import SEARCHED, clear_errors
 from lossbench.method import AXES, additions, axes_of
 from lossbench.metric_names import MONITOR, measured_as
 from lossbench.terms import asks_for
@@ -36,6 +36,8 @@ NOT_IN_KEY = (
 """What can't change the numbers of a run; instead of the path of its teacher, the key of that run counts."""
 NOT_IN_PROBLEM = ("data.run_seed", "data.sampler", "data.seed", "loss", "model.head", "seed", *AXES)
 """What may differ between the runs that one comparison holds against each other."""
+
+BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,29 +212,31 @@ def compose_cells(arguments: argparse.Namespace) -> list[Cell]:
         If a group, a choice or a key does not exist, or a value can't be read.
 
     """
-    with _composer(arguments) as compose_config, clear_errors(arguments.overrides, compose_config):
+    with _composer(arguments) as compose_config:
         overrides = OverridesParser.create().parse_overrides(arguments.overrides)
         swept = [override for override in overrides if override.is_sweep_override()]
         first = compose_config([override.input_line for override in overrides if not override.is_sweep_override()])
+        require_our_folders(first)
         multirun = arguments.multirun or str(first.hydra.mode) == "RunMode.MULTIRUN"
         if swept and not multirun:
             raise ConfigError(f"{swept[0].input_line}: several values need -m (--multirun) before the overrides.")
         if not multirun:
             return [cell_of(first)]
-        parameters = [f"{key}={value}" for key, value in (first.hydra.sweeper.get("params") or {}).items()]
+        parameters = [f"{key}={value}" for key, value in dict(first.hydra.sweeper.get("params") or {}).items()]
         lines = parameters + arguments.overrides
         return list(_compose_each(_expand(lines), compose_config))
 
 
 def compose_one(arguments: argparse.Namespace) -> DictConfig:
     """Compose the config of a command that makes no runs; its mistakes are told as those of `compose_cells`."""
-    with _composer(arguments) as compose_config, clear_errors(arguments.overrides, compose_config):
+    with _composer(arguments) as compose_config:
         return compose_config(arguments.overrides)
 
 
 def only_looks(arguments: argparse.Namespace) -> bool:
-    """Tell whether a command line asks for something to read, which Hydra answers by itself."""
-    return bool(arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion)
+    """Tell whether a command line asks for something to read, which Hydra answers by itself, but not for a sweep."""
+    shown = not arguments.multirun and (arguments.cfg or arguments.info or arguments.shell_completion)
+    return bool(arguments.help or arguments.hydra_help or shown)
 
 
 def _compose_each(lines_of_cells: list[list[str]], compose_config: Any) -> Iterator[Cell]:
@@ -254,13 +258,25 @@ def _compose_each(lines_of_cells: list[list[str]], compose_config: Any) -> Itera
 def _expand(lines: list[str]) -> list[list[str]]:
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
-    overrides = OverridesParser.create().parse_overrides(lines)
+    overrides = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(lines)
     own = [override for override in overrides if not override.key_or_group.startswith("hydra.sweeper")]
-    return BasicSweeper.split_arguments(own, max_batch_size=None)[0]
+    for override in own:
+        if override.is_interval_sweep():
+            raise ConfigError(f"{override.input_line}: an interval has no list of values to run. {SEARCHED}")
+    found: list[list[str]] = BasicSweeper.split_arguments(own, max_batch_size=None)[0]
+    if not found:
+        raise ConfigError("the sweep has no run: a glob(...) or range(...) in it stands for nothing.")
+    return found
 
 
 @contextmanager
 def _composer(arguments: argparse.Namespace) -> Iterator[Any]:
+    """Give what composes the config of some overrides, its errors told as a `ConfigError`."""
+    if arguments.multirun and (arguments.cfg or arguments.info):
+        looked = f"--cfg {arguments.cfg}" if arguments.cfg else f"--info {arguments.info}"
+        raise ConfigError(
+            f"{looked} shows one config, but -m asks for several runs. Leave out -m and all but one value."
+        )
     searchpath = []
     if arguments.config_dir is not None:
         folder = Path(arguments.config_dir).resolve()
@@ -268,54 +284,42 @@ def _composer(arguments: argparse.Namespace) -> Iterator[Any]:
             raise ConfigError(f"--config-dir {arguments.config_dir}: no such folder.")
         searchpath = [f"hydra.searchpath=[file://{folder}]"]
     config_name = arguments.config_name or "config"
-    with initialize_config_dir(str(arguments.config_path or CONF), version_base="1.3", job_name="lossbench"):
-        yield lambda overrides: compose(config_name, [*searchpath, *overrides], return_hydra_config=True)
+
+    def compose_raw(overrides: list[str]) -> DictConfig:
+        return compose(config_name, [*searchpath, *overrides], return_hydra_config=True)
+
+    def compose_config(overrides: list[str]) -> DictConfig:
+        with clear_errors(overrides, compose_raw):
+            return compose_raw(overrides)
+
+    with (
+        initialize_config_dir(str(arguments.config_path or CONF), version_base="1.3", job_name="lossbench"),
+        clear_errors(arguments.overrides, compose_raw),
+    ):
+        yield compose_config
 
 
-@contextmanager
-def clear_errors(overrides: list[str], compose_config: Any) -> Iterator[None]:
-    """Turn Hydra's errors into a `ConfigError` that names key, value, what is allowed and the nearest choice."""
-    try:
-        yield
-    except MissingConfigException as error:
-        group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        if not error.options:
-            raise ConfigError(str(error)) from error
-        raise ConfigError(f"{group}={choice}: there is no such choice. {nearest(choice, error.options)}") from error
-    except (ConfigCompositionException, OmegaConfBaseException) as error:
-        key = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error))
-        line = next((line for line in overrides if key and line.lstrip("+~").startswith(key[1])), None)
-        if key is None or line is None:
-            cause = f": {first_line(error.__cause__)}" if error.__cause__ else ""
-            raise ConfigError(_first_lines(error) + cause) from error
-        if line.startswith(("+", "~")):
-            raise ConfigError(f"{line}: {_first_lines(error)}") from error
-        groups = [other for other in overrides if other != line and "." not in other.partition("=")[0]]
-        raise ConfigError(f"{line}: {_unknown_key(key[1], _compose_what_can_be(groups, compose_config))}") from error
-    except HydraException as error:
-        raise ConfigError(_first_lines(error)) from error
+def require_our_folders(config: DictConfig) -> None:
+    """Refuse settings of Hydra by which runs would not be found again, or would be swept by another sweeper.
 
+    Raises
+    ------
+    ConfigError
+        With the setting, and what is for that here.
 
-def _compose_what_can_be(overrides: list[str], compose_config: Any) -> DictConfig:
-    try:
-        return compose_config(overrides)
-    except HydraException:
-        return compose_config([])
-
-
-def _unknown_key(key: str, config: DictConfig) -> str:
-    own = without(config, "hydra")
-    parent, _, name = key.rpartition(".")
-    node = OmegaConf.select(own, parent) if parent else own
-    if not isinstance(node, DictConfig):
-        return f"there is no key {key!r}. {nearest(key.partition('.')[0], [str(name) for name in own])}"
-    known = [str(name) for name in node if not str(name).startswith("_")]
-    hint = nearest(name, known) if known else "It has no keys to set."
-    return f"there is no key {name!r} in {parent or 'the config'}. {hint} (To add a new key, write +{key}=...)"
-
-
-def _first_lines(error: Exception) -> str:
-    return "\n".join(line for line in str(error).splitlines() if "HYDRA_FULL_ERROR" not in line).strip()
+    """
+    ours: Any = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))["hydra"]  # type: ignore[index, call-overload]
+    given: Any = OmegaConf.to_container(config.hydra)
+    for group, name in (("run", "dir"), ("sweep", "dir"), ("sweep", "subdir")):
+        if given[group][name] != ours[group][name]:
+            raise ConfigError(
+                f"hydra.{group}.{name}={given[group][name]}: a run is found again by its folder, DATA/NAME-KEY in "
+                "output_dir. Leave it out, and choose output_dir=DIR."
+            )
+    if given["job"]["chdir"]:
+        raise ConfigError("hydra.job.chdir=true: runs stay in the folder of the command. Leave it out; output_dir=DIR.")
+    if (sweeper := given["sweeper"]["_target_"]) != BASIC_SWEEPER:
+        raise ConfigError(f"hydra.sweeper={sweeper}: a comparison runs every combination of its values. {SEARCHED}")
 
 
 def put_user_code_on_path(arguments: argparse.Namespace) -> None:

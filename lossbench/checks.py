@@ -15,7 +15,6 @@ from lossbench.catalogue import (
     SERVES,
     LossFacts,
     data_for,
-    default_parameters,
     facts_of,
     hyperparameters,
     locate,
@@ -24,9 +23,8 @@ from lossbench.catalogue import (
     trusted,
 )
 from lossbench.cells import Cell
-from lossbench.engine import ENGINES, engine_of
+from lossbench.engine import engine_of
 from lossbench.errors import ConfigError, nearest
-from lossbench.intervals import contains
 from lossbench.method import AXES, check_method
 from lossbench.metric_names import (
     BASELINE,
@@ -43,64 +41,8 @@ from lossbench.metric_names import (
 from lossbench.shapes import ALSO_SERVES, INPUT_SHAPES, TASKS, require_fit
 from lossbench.teacher import check_teacher, check_teachers
 from lossbench.terms import require_agreement, require_weights, term_nodes, title
+from lossbench.values import check_node, check_values, of_loss
 
-RANGES = {
-    "compare.confidence": "(0, 1)",
-    "seed": "[0, inf)",
-    "data.seed": "[0, inf)",
-    "data.imbalance.bins": "[2, inf)",
-    "data.imbalance.factor": "[1, inf)",
-    "data.imbalance.max_count": "[1, inf)",
-    "data.noise.rate": "[0, 1]",
-    "data.contamination.fraction": "[0, 1]",
-    "data.contamination.scale": "[0, inf)",
-    "data.contamination.df": "(0, inf)",
-    "data.val_fraction": "[0, 1)",
-    "data.batch_size": "[1, inf)",
-    "data.eval_batch_size": "[1, inf)",
-    "data.max_train": "[1, inf)",
-    "data.max_test": "[1, inf)",
-    "learner.beam_width": "[1, inf)",
-    "learner.critic_steps": "[1, inf)",
-    "learner.evaluated_samples": "[2, inf)",
-    "learner.network.blocks": "[0, inf)",
-    "learner.network.latents": "[1, inf)",
-    "learner.steps": "[1, inf)",
-    "mixup.alpha": "(0, inf)",
-    "model.head_scale": "(0, inf)",
-    "optimizer.lr": "(0, inf)",
-    "optimizer.momentum": "[0, 1)",
-    "optimizer.weight_decay": "[0, inf)",
-    "posthoc.tau": "[0, inf)",
-    "scheduler.gamma": "(0, inf)",
-    "threads": "[1, inf)",
-    "trainer.max_epochs": "[1, inf)",
-    "tune.lr.high": "(1, inf)",
-    "tune.lr.low": "(0, 1)",
-    "tune.seed": "[0, inf)",
-    "tune.trials": "[1, inf)",
-    "weighting.beta": "[0, 1)",
-    "weighting.power": "[0, 1]",
-    "weighting.reach": "[0, inf)",
-    "weighting.sigma": "(0, inf)",
-    "weighting.start_epoch": "[0, inf)",
-}
-ALLOWED = {
-    "compare.interval": ["bca", "t"],
-    "engine": ENGINES,
-    "compare.select": ["best_clean_val", "best_val", "last", "oracle"],
-    "data.imbalance.kind": ["exp", "label_density", "none", "step"],
-    "data.noise.kind": ["asymmetric", "instance", "none", "pair", "symmetric"],
-    "data.contamination.kind": ["heavy_tail", "heteroscedastic", "leverage", "none", "vertical"],
-    "data.contamination.shift": ["one_sided", "symmetric"],
-    "data.standardize": ["none", "robust"],
-    "mixup.kind": ["mixup", "none"],
-    "model.head": ["auto", "cosine", "linear"],
-    "optimizer.calibrate": ["gradient", "none"],
-    "posthoc.kind": ["logit_adjustment", "none", "temperature"],
-    "sampler.kind": ["class_balanced", "square_root", "uniform"],
-    "tune.pruner": ["median", "none"],
-}
 LEAST_ROOM = 2**21
 """Bytes that must be free for results: an empty database of MLflow has one MiB."""
 FAMILIES = {"symmetric": ["exact", "iid", "uniform"], "asymmetric": ["exact", "iid"], "pair": ["exact", "iid"]}
@@ -131,13 +73,8 @@ def check(cells: Iterable[Cell]) -> None:
 
 def check_cell(cell: Cell) -> None:
     """Check one config: values, the loss, and that loss, weighting, corruption and head fit the task."""
+    check_values(cell)
     _check_keys(cell)
-    for key, interval in RANGES.items():
-        value = OmegaConf.select(cell.config, key)
-        if value is not None and not contains(interval, value):
-            raise ConfigError(f"{key}={value} is out of range: allowed is {interval}.")
-    for key, allowed in ALLOWED.items():
-        _check_choice(key, OmegaConf.select(cell.config, key), allowed)
     noise = cell.config.data.get("noise")
     if noise is not None and noise.kind in FAMILIES:
         _check_choice("data.noise.family", noise.family, FAMILIES[noise.kind])
@@ -211,6 +148,8 @@ def _check_loss(cell: Cell) -> None:
     facts = facts_of(node["_target_"])
     task = cell.config.data.task
     _check_choice("data.task", task, list(SERVES))
+    if cell.config.data["_target_"] == "lossbench.data.DataModule":
+        _check_choice("data.source", cell.config.data.source, list(INPUT_SHAPES))
     _check_source(cell)
     if facts is None:
         _check_own_loss(node, task, cell.choices["learner"])
@@ -219,19 +158,17 @@ def _check_loss(cell: Cell) -> None:
     else:
         _check_learner(cell, facts.learner, f"loss={cell.loss}")
         _check_task_of_loss(cell, facts, f"loss={cell.loss}")
-        _check_ranges(facts, node, "loss")
 
 
 def _check_terms(cell: Cell, facts: LossFacts, node: dict[str, Any]) -> None:
     nodes = term_nodes(node["terms"])
-    _check_ranges(facts, node, "loss")
     require_weights(nodes, node["weights"])
     said = {key: facts_of(term["_target_"]) for key, term in nodes.items()}
     known = {key: each for key, each in said.items() if each is not None}
     for key, each in known.items():
         _check_learner(cell, each.learner, title(key, nodes[key]))
         _check_task_of_loss(cell, each, title(key, nodes[key]))
-        _check_ranges(each, nodes[key], f"loss.terms.{key}")
+        check_node(f"loss.terms.{key}", nodes[key], of_loss(each))
     if known:
         require_agreement({title(key, nodes[key]): each for key, each in known.items()})
     if len(known) < len(nodes):
@@ -249,17 +186,6 @@ def _check_task_of_loss(cell: Cell, facts: LossFacts, said: str) -> None:
         )
 
 
-def _check_ranges(facts: LossFacts, node: dict[str, Any], key: str) -> None:
-    for name, interval in facts.ranges.items():
-        value = node.get(name)
-        if value is not None and not contains(interval, value):
-            default = default_parameters(facts.name)[name]
-            raise ConfigError(
-                f"{key}.{name}={value} is out of range: allowed is {interval}. "
-                f"The default of {facts.name} is {default}."
-            )
-
-
 def _check_source(cell: Cell) -> None:
     """Check that a source serves the task that the learner of the loss has put in the place of its own."""
     data, wanted = cell.config.data, cell.config.learner.get("task")
@@ -271,6 +197,8 @@ def _check_source(cell: Cell) -> None:
             f"loss={cell.loss} is for {wanted}, but data={cell.data} is {own}. "
             f"Data of that task: {', '.join(data_for(wanted))}. Losses that serve {own}: {', '.join(losses_for(own))}."
         )
+    if data.task not in (served := (own, *ALSO_SERVES.get(own, ()))):
+        raise ConfigError(f"data.task={data.task}: data.source={data.source} is for {' or '.join(served)}.")
 
 
 def _check_learner(cell: Cell, wanted: str, said: str) -> None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lossbench.intervals import takes
 from lossbench.streams import numpy_stream
 
 
@@ -19,6 +20,7 @@ class Mixture(NamedTuple):
         return self.share * values + (1 - self.share) * values[self.partner]
 
 
+@takes(kind="one of: mixup, none", alpha="number (0, inf)")
 def draw_mixture(samples: int, alpha: float, seed: int, epoch: int, step: int) -> Mixture:
     """Draw the mixture of one training step, from a stream of its own.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from lossbench.intervals import takes
 from lossbench.links import scaled_softmax, sigmoid
 from lossbench.losses.binding import BoundLoss
 from lossbench.temperature import best_temperature
@@ -21,6 +22,7 @@ Parts = Mapping[str, "Predictions"]
 Fitted = dict[str, float]
 
 
+@takes(kind="one of: logit_adjustment, none, temperature", tau="number [0, inf)")
 def adjust(
     settings: Mapping[str, Any], parts: Parts, loss: BoundLoss, problem: "Problem"
 ) -> tuple[dict[str, "Predictions"], Fitted]:

@@ -3,7 +3,10 @@
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from lossbench.intervals import takes
 
+
+@takes(warmup_epochs="int [0, inf)", milestones="list of int [0, inf)", gamma="number (0, inf)")
 def warmup_step(optimizer: Optimizer, *, warmup_epochs: int, milestones: list[int], gamma: float) -> LambdaLR:
     """Raise the learning rate linearly over the first epochs, then multiply it by `gamma` at each milestone.
 

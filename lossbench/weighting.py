@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lossbench.intervals import takes
+
 ClassCounts = Tensor | Sequence[float]
 
 
@@ -68,6 +70,7 @@ def inverse(*, class_counts: ClassCounts) -> Tensor:
     return _sum_to_number_of_classes(1 / positive_counts(class_counts))
 
 
+@takes(beta="number [0, 1)")
 def effective_number(*, class_counts: ClassCounts, beta: float = 0.9999) -> Tensor:
     """Weigh each class by the inverse of its effective number of samples.
 
@@ -107,6 +110,7 @@ def effective_number(*, class_counts: ClassCounts, beta: float = 0.9999) -> Tens
     return _sum_to_number_of_classes(-1 / torch.expm1(positive_counts(class_counts) * log_beta))
 
 
+@takes(beta="number [0, 1)", start_epoch="int [0, inf) or null")
 def drw(
     *,
     class_counts: ClassCounts,
@@ -159,6 +163,7 @@ def drw(
     return weights if epoch >= start else torch.ones_like(weights)
 
 
+@takes(reach="int [0, inf)", sigma="number (0, inf)", power="number [0, 1]")
 def lds(*, bin_counts: Tensor, reach: int = 2, sigma: float = 2.0, power: float = 0.5) -> Tensor:
     """Weigh targets by how rare they and their neighbours are (label distribution smoothing, for regression).
 

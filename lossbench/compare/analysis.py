@@ -20,7 +20,7 @@ from lossbench.compare.statistics import (
 )
 from lossbench.compare.unpaired import unpaired_difference
 from lossbench.errors import ConfigError, nearest
-from lossbench.intervals import contains
+from lossbench.intervals import contains, takes
 from lossbench.metric_names import (
     COLUMNS,
     DIRECTIONS,
@@ -48,6 +48,14 @@ BASELINES = (
 Values = dict[int, float]
 
 
+@takes(
+    metric="text or null",
+    select="one of: best_clean_val, best_val, last, oracle",
+    baseline="text or null",
+    confidence="number (0, 1)",
+    interval="one of: bca, t",
+    unpaired="bool",
+)
 @dataclass(frozen=True)
 class Options:
     """How a comparison is made; `conf/compare/default.yaml` holds the same names.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossbench.errors import ConfigError
+from lossbench.intervals import takes
 
 Array = NDArray[Any]
 Rng = np.random.Generator
@@ -137,6 +138,13 @@ def stratified_subset(labels: Array, size: int, rng: Rng) -> Array:
     return choose_per_class(labels, counts.tolist(), rng)
 
 
+@takes(
+    kind="one of: heavy_tail, heteroscedastic, leverage, none, vertical",
+    fraction="number [0, 1]",
+    scale="number [0, inf)",
+    shift="one of: one_sided, symmetric",
+    df="number (0, inf)",
+)
 def contaminate(
     kind: str,
     inputs: Array,

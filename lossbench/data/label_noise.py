@@ -6,6 +6,7 @@ import numpy as np
 
 from lossbench.data.corruptions import Array, Rng, part_of
 from lossbench.errors import ConfigError
+from lossbench.intervals import takes
 
 DIGIT_PAIRS = {7: 1, 2: 7, 5: 6, 6: 5, 3: 8}
 CIFAR10_PAIRS = {9: 1, 2: 0, 3: 5, 5: 3, 4: 7}
@@ -13,6 +14,11 @@ RATE_DEVIATION = 0.1
 """By how much the flip rates of samples differ under `instance_noise`."""
 
 
+@takes(
+    kind="one of: asymmetric, instance, none, pair, symmetric",
+    rate="number [0, 1]",
+    family="one of: exact, iid, uniform",
+)
 def noisy_labels(
     kind: str,
     labels: Array,

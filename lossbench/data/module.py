@@ -17,12 +17,31 @@ from lossbench.data.loader import Batch, BatchLoader
 from lossbench.data.sources import FIXED, Source, load_source
 from lossbench.data.training_set import TrainingSet, counts_by_class, strata, training_set, validation_split
 from lossbench.errors import ConfigError
+from lossbench.intervals import takes
 from lossbench.shapes import ALSO_SERVES
 from lossbench.streams import numpy_stream
 
 NONE: Mapping[str, Any] = {"kind": "none"}
 
 
+@takes(
+    source="text",
+    task="text",
+    imbalance="dict",
+    noise="dict",
+    contamination="dict",
+    max_train="int [1, inf) or null",
+    max_test="int [1, inf) or null",
+    val_fraction="number [0, 1)",
+    batch_size="int [1, inf)",
+    eval_batch_size="int [1, inf)",
+    augment="bool",
+    standardize="one of: none, robust",
+    sampler="text",
+    root="text or null",
+    seed="int [0, inf)",
+    run_seed="int [0, inf)",
+)
 class DataModule(pl.LightningDataModule):
     """A source and its corruptions as training, validation and test loaders.
 

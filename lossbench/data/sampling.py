@@ -3,10 +3,13 @@
 import torch
 from torch import Tensor
 
+from lossbench.intervals import takes
+
 POWERS = {"class_balanced": 0.0, "square_root": 0.5}
 """With which power of its number of samples the probability of a class grows; with 1 it would be as without."""
 
 
+@takes(kind="one of: class_balanced, square_root, uniform")
 def draw_order(kind: str, target: Tensor, generator: torch.Generator) -> Tensor:
     """Draw the order of an epoch of as many samples as there are.
 

@@ -22,6 +22,7 @@ from lossbench.data.label_noise import noisy_labels
 from lossbench.data.loader import Batch, normalised
 from lossbench.data.sources import Source
 from lossbench.errors import ConfigError
+from lossbench.intervals import takes
 from lossbench.streams import numpy_stream
 
 Settings = Mapping[str, Any]
@@ -135,6 +136,12 @@ def counts_by_class(target: Tensor, num_classes: int, task: str) -> list[int]:
     return list(torch.bincount(target[target >= 0], minlength=num_classes).tolist())
 
 
+@takes(
+    kind="one of: exp, label_density, none, step",
+    factor="number [1, inf)",
+    bins="int [2, inf)",
+    max_count="int [1, inf) or null",
+)
 def _imbalanced(source: Source, imbalance: Settings, rng: Rng) -> Array:
     """Return the chosen positions. Without imbalance all stay, or `max_count` of each class if it is given."""
     kind, n_max = imbalance["kind"], imbalance.get("max_count")

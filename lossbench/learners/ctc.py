@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lossbench.ctc_decoding import beam_search, greedy
 from lossbench.errors import ConfigError
+from lossbench.intervals import takes
 from lossbench.learners.learner import Learner, Predictions
 from lossbench.learners.supervised import in_full_precision
 from lossbench.losses.sequence import ctc
@@ -16,6 +17,7 @@ SHOWN = 4
 """Of so many lines the files keep the image and the posteriors."""
 
 
+@takes(beam_width="int [1, inf)")
 class CTC(Learner):
     """Train a network that maps lines to logits of frames, and read them greedily and by beam search.
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from lossbench.intervals import takes
 from lossbench.learners.generative import Generative, as_pixels, in_units
 from lossbench.learners.learner import Predictions
 from lossbench.learners.supervised import in_full_precision
@@ -108,6 +109,7 @@ PATHS: dict[Callable[..., Tensor], Path] = {
 """By the link of a loss: the path on which it is learned. A loss without a declaration learns to predict noise."""
 
 
+@takes(task="one of: generation", evaluated_samples="int [2, inf)", steps="int [1, inf)")
 class Denoising(Generative):
     """Train a network that predicts from a noised sample and its time what leads back to the sample.
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lossbench.intervals import takes
 from lossbench.learners.generative import FIXED, SHOWN_POINTS, SHOWN_SAMPLES, as_pixels, in_units
 from lossbench.learners.learner import Learner, Predictions
 from lossbench.learners.supervised import in_full_precision
@@ -16,6 +17,7 @@ SIDE = 40
 """Points on each side of the grid on which the critic of points is seen."""
 
 
+@takes(task="one of: generation", critic_steps="int [1, inf)", evaluated_samples="int [2, inf)")
 class GAN(Learner):
     """Train a generator against a critic, which the losses call discriminator where its score is a logit.
 

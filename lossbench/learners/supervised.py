@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lossbench.evaluation import EVALUATIONS
+from lossbench.intervals import takes
 from lossbench.learners.learner import Learner, Predictions
 from lossbench.learners.teacher import Teacher
 from lossbench.losses.binding import context_names
@@ -17,6 +18,7 @@ from lossbench.weighting import at_least_one
 NONE: Mapping[str, Any] = {"kind": "none"}
 
 
+@takes(task="one of: distributional")
 class Supervised(Learner):
     """Train a network that maps inputs to outputs, and compare these with targets.
 

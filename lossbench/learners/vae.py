@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lossbench.intervals import takes
 from lossbench.learners.generative import FIXED, KEPT, Generative, as_pixels
 from lossbench.learners.learner import Predictions
 from lossbench.learners.supervised import in_full_precision
@@ -12,6 +13,7 @@ from lossbench.metrics_generation import active_units, bound_of_each
 from lossbench.streams import torch_stream
 
 
+@takes(task="one of: generation", evaluated_samples="int [2, inf)")
 class VAE(Generative):
     """Train a network that encodes an image as a Gaussian, and decodes a draw from it (Kingma and Welling 2014).
 

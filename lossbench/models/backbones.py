@@ -7,9 +7,11 @@ from math import prod
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lossbench.intervals import takes
 from lossbench.shapes import require_fit
 
 
+@takes(hidden="list of int [1, inf)")
 class MLP(nn.Sequential):
     """Multilayer perceptron on flattened inputs, ReLU after each layer.
 

@@ -8,10 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lossbench.intervals import takes
+
 FREQUENCIES = 32
 """A time is seen as so many sines and cosines, of wavelengths from 2 pi / 1000 to 20 pi (Ho et al. 2020)."""
 
 
+@takes(hidden="int [1, inf)", blocks="int [0, inf)")
 class DenoisingMLP(nn.Module):
     """A perceptron of residual blocks on flattened samples; each block adds an embedding of the time.
 

@@ -7,6 +7,7 @@ from math import prod
 from torch import Tensor, nn
 
 from lossbench.errors import ConfigError
+from lossbench.intervals import takes
 
 SLOPE = 0.2
 """Of the leaky ReLUs of a critic (Radford et al. 2016)."""
@@ -48,6 +49,7 @@ class Adversaries(nn.Module):
         return scores.squeeze(1)
 
 
+@takes(latents="int [1, inf)", hidden="list of int [1, inf)")
 class GANMLP(Adversaries):
     """Perceptrons as generator and critic.
 
@@ -79,6 +81,7 @@ class GANMLP(Adversaries):
         super().__init__(input_shape, latents, generator, critic)
 
 
+@takes(latents="int [1, inf)", channels="list of 2 int [1, inf)")
 class GANConv(Adversaries):
     """Convolutions as generator and critic, in the manner of DCGAN: the side is halved twice, or doubled twice.
 

@@ -6,10 +6,13 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lossbench.intervals import takes
+
 HEIGHT = 7
 """Maps are halved while they are higher than this."""
 
 
+@takes(channels="list of 1+ int [1, inf)", hidden="int [1, inf)")
 class LineReader(nn.Module):
     """Two convolutions and a bidirectional GRU: a small network in the manner of a CRNN, without batch norm.
 

@@ -8,8 +8,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from lossbench.errors import ConfigError
+from lossbench.intervals import takes
 
 
+@takes(latents="int [1, inf)", hidden="list of int [1, inf)")
 class VAEMLP(nn.Module):
     """Perceptrons that encode images of any shape and decode them, ReLU between the layers.
 
@@ -52,6 +54,7 @@ class VAEMLP(nn.Module):
         return outputs
 
 
+@takes(latents="int [1, inf)", channels="list of 2 int [1, inf)")
 class VAEConv(nn.Module):
     """Two strided convolutions that encode images, and two transposed ones that decode them.
 

@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from lossbench.cells import Cell, escaped
 from lossbench.checks import check_writable
 from lossbench.errors import ConfigError, first_line
+from lossbench.intervals import takes
 from lossbench.metric_names import measured_as
 from lossbench.record import git_state, is_alive, replace
 from lossbench.tracking.views import view_tags
@@ -48,6 +49,7 @@ _CLIENT = {
 """Settings of MLflow's client unless the user has others: a server that is gone must not hold up a run for minutes."""
 
 
+@takes(uri="text or null", experiment="text or null", telemetry="bool")
 def connect(tracking: DictConfig) -> "MlflowClient":
     """Return a client of the configured store, with MLflow's own usage statistics off unless asked for."""
     _import_mlflow(tracking)

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from lossbench.catalogue import facts_of, hyperparameters
 from lossbench.cells import Cell, digest, without
 from lossbench.errors import ConfigError, nearest
-from lossbench.intervals import contains
+from lossbench.intervals import contains, takes
 
 Search = dict[str, Any]
 """A range {"low", "high"} with an optional "log", or {"choices"}."""
@@ -16,6 +16,7 @@ Search = dict[str, Any]
 WRITTEN = "Write {low: 0.5, high: 5.0}, with log: true for a log scale, or {choices: [1, 2]}."
 
 
+@takes(low="number (0, 1)", high="number (1, inf)")
 def search_space(cell: Cell) -> dict[str, Search]:
     """Return what is searched for a cell: the learning rate, and the `search` of its loss, by their keys.
 

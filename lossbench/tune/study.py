@@ -30,6 +30,7 @@ from lossbench.build import build_data, build_trainer
 from lossbench.calibration import calibrate
 from lossbench.cells import Cell
 from lossbench.errors import ConfigError, Diverged, first_line
+from lossbench.intervals import takes
 from lossbench.learners import Learner
 from lossbench.metric_names import higher_is_better
 from lossbench.run import TORCH_THREADS, build_learner, quiet, threads_of, train
@@ -44,6 +45,13 @@ REPORTS = 10
 """How often a run asks at most whether it is pruned: each time costs 50 ms, more than an epoch on small data."""
 
 
+@takes(
+    trials="int [1, inf)",
+    seeds="list of 1+ int [0, inf)",
+    lr="dict",
+    pruner="one of: median, none",
+    seed="int [0, inf)",
+)
 def tune(cell: Cell) -> dict[str, Any] | None:
     """Run the trials that the study of a cell lacks.
 

@@ -1,0 +1,88 @@
+"""Malformed commands, composed and checked in this process: each is refused in one sentence that says what to do."""
+
+import shlex
+
+import pytest
+from hydra._internal.utils import get_args_parser
+
+from lossbench.cells import Cell, compose_cells, only_looks
+from lossbench.checks import check
+from lossbench.errors import ConfigError
+
+REFUSED = {
+    # values of another type or out of range, one of each kind: all keys are in test_values.py
+    "seed=1.5": ["seed=1.5", "a whole number in [0, inf)", "The default is 0"],
+    "seed=null": ["seed=null", "a whole number"],
+    "trainer.max_epochs=null": ["trainer.max_epochs=null", "[1, inf)"],
+    "compile=abc": ["compile=abc", "true or false"],
+    "rerun=abc": ["rerun=abc", "true or false"],
+    "scheduler=step scheduler.milestones=abc": ["scheduler.milestones=abc", "a list, each a whole number"],
+    "model.hidden=[0]": ["model.hidden=[0]", "[1, inf)"],
+    "trainer.gradient_clip_val=-1": ["trainer.gradient_clip_val=-1", "[0, inf)"],
+    "optimizer.betas=[2,3]": ["optimizer.betas=[2, 3]", "a list of 2, each a number in [0, 1)"],
+    "data.batch_size=1.5": ["data.batch_size=1.5", "a whole number in [1, inf)"],
+    "teacher=[1]": ["teacher=[1]", "text or null"],
+    "output_dir=": ["output_dir=", "text", "The default is outputs"],
+    "output_dir=null": ["output_dir=null", "text"],
+    "+weighting.beta=0.9": ["weighting.beta=0.9", "nothing reads the key 'beta'"],
+    "data.source=digts": ["data.source=digts", "Nearest: digits"],
+    "data.task=binary": ["data.task=binary", "multiclass"],
+    # nodes that are not there
+    "~loss": ["~loss", "Choose one: loss=NAME", "focal"],
+    "~trainer": ["~trainer", "trainer=NAME"],
+    "~data.source": ["~data.source", "is needed"],
+    "~compare": ["~compare", "compare=NAME"],
+    "~sampler": ["~sampler", "sampler=NAME"],
+    "~seed": ["~seed", "is needed"],
+    "loss=null": ["loss=null", "focal"],
+    "-m loss=null,focal": ["loss=null", "focal"],
+    "model=null": ["model=null", "mlp"],
+    "data=[a]": ["data=a", "digits"],
+    # a key of another choice, or a new one
+    "data=mnist model.hidden=[8]": ["no key 'hidden' in model=lenet", "a key of model=mlp", "+model.hidden="],
+    "-m data=mnist,digits model.hidden=[8]": ["no key 'hidden' in model=lenet", "a key of model=mlp"],
+    "scheduler={gamma:0.9}": ["no key 'gamma' in scheduler=constant", "a key of scheduler=step", "+scheduler.gamma="],
+    "optimizer={lr:1,foo:2}": ["no key 'foo' in optimizer=adam", "+optimizer.foo="],
+    # what Hydra has and a comparison has not
+    "-m optimizer.lr=interval(0.1,1)": ["optimizer.lr=interval(0.1,1)", "python -m lossbench.tune", "range(...)"],
+    "-m hydra/sweeper=optuna seed=0,1": ["hydra/sweeper=optuna", "python -m lossbench.tune"],
+    "-m seed=glob(x*)": ["no run", "glob(...)"],
+    "-m --cfg job seed=0,1": ["--cfg job", "Leave out -m"],
+    "-m --info config seed=0,1": ["--info config", "Leave out -m"],
+    "hydra.job.chdir=true": ["hydra.job.chdir=true", "output_dir=DIR"],
+    "hydra.run.dir=x": ["hydra.run.dir=x", "output_dir=DIR"],
+    "-m hydra.sweep.subdir=x seed=0,1": ["hydra.sweep.subdir=x", "output_dir=DIR"],
+}  # fmt: skip
+
+
+def composed(command: str) -> list[Cell]:
+    """Compose and check the cells of a command, as `python -m lossbench` does."""
+    arguments = get_args_parser().parse_args(shlex.split(command))
+    assert not only_looks(arguments)
+    cells = compose_cells(arguments)
+    check(cells)
+    return cells
+
+
+@pytest.mark.parametrize("command", REFUSED)
+def test_malformed_commands_are_refused(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as error:
+        composed(command)
+    for part in REFUSED[command]:
+        assert part in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("command", "count"),
+    [
+        ("-m seed=range(0,3)", 3),
+        ("-m 'loss=choice(focal,ldam)' seed=0,1", 4),
+        ("-m 'weighting=glob(*,exclude=lds)'", 4),
+        ("optimizer={lr:1}", 1),
+    ],
+)
+def test_what_hydra_writes_in_other_ways_works(command, count, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert len(composed(command)) == count
