@@ -10,7 +10,7 @@ from hydra._internal.utils import get_args_parser
 
 from lossbench import record
 from lossbench.cells import compose_cells, only_looks, put_user_code_on_path
-from lossbench.checks import check
+from lossbench.checks import check, leave_out_impossible
 from lossbench.errors import ConfigError, DiskFull, Killed
 from lossbench.job import run_job
 from lossbench.launch import launch
@@ -26,7 +26,7 @@ def main() -> None:
         run_job()
         return
     try:
-        cells = compose_cells(arguments)
+        cells = leave_out_impossible(compose_cells(arguments))
         check(cells)
         with record.telling_a_full_disk(cells[0].config.output_dir):
             sys.exit(launch(cells))

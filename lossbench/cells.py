@@ -31,7 +31,7 @@ from lossbench.terms import asks_for
 
 NOT_IN_KEY = (
     "compare", "data.root", "engine", "loss.search", "output_dir", "protocol.searched", "protocol.study", "rerun",
-    "teacher", "tracking", "trainer.profiler", "trust",
+    "skip_impossible", "teacher", "tracking", "trainer.profiler", "trust",
 )  # fmt: skip
 """What can't change the numbers of a run; instead of the path of its teacher, the key of that run counts."""
 NOT_IN_PROBLEM = ("data.run_seed", "data.sampler", "data.seed", "loss", "model.head", "seed", *AXES)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterable
 from functools import cache
@@ -41,7 +42,7 @@ from lossbench.metric_names import (
 from lossbench.shapes import ALSO_SERVES, INPUT_SHAPES, TASKS, require_fit
 from lossbench.teacher import check_teacher, check_teachers
 from lossbench.terms import require_agreement, require_weights, term_nodes, title
-from lossbench.values import check_node, check_values, of_loss
+from lossbench.values import check_node, check_values, table_of
 
 LEAST_ROOM = 2**21
 """Bytes that must be free for results: an empty database of MLflow has one MiB."""
@@ -61,7 +62,8 @@ def check(cells: Iterable[Cell]) -> None:
 
     cells = list(cells)
     for cell in cells:
-        check_cell(cell)
+        check_values(cell)
+    _check_each_fits(cells)
     check_teachers(cells)
     engine_of(cells)
     for output_dir in {str(cell.config.output_dir) for cell in cells}:
@@ -71,9 +73,64 @@ def check(cells: Iterable[Cell]) -> None:
             ensure_files(source, data_root(root))
 
 
+def leave_out_impossible(cells: list[Cell]) -> list[Cell]:
+    """Return the cells of a sweep whose parts fit together, if `skip_impossible` asks for it; name and count the rest.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed, or nothing fits.
+
+    """
+    for cell in cells:
+        check_values(cell)
+    if not cells[0].config.skip_impossible:
+        return cells
+    unfit = {id(cell): message for cell in cells if (message := _misfit(cell)) is not None}
+    kept = [cell for cell in cells if id(cell) not in unfit]
+    if not kept:
+        raise ConfigError(f"skip_impossible=true leaves out all {len(cells)} runs. The first: {_misfit(cells[0])}")
+    if unfit:
+        print(f"left out: {len(unfit)} of {len(cells)} runs, whose parts don't fit together", file=sys.stderr)
+    for message in dict.fromkeys(unfit.values()):
+        names = ", ".join(f"{cell.data} {cell.name}" for cell in cells if unfit.get(id(cell)) == message)
+        print(f"  {names}: {message}", file=sys.stderr)
+    return kept
+
+
+def _check_each_fits(cells: list[Cell]) -> None:
+    """Check that the parts of each cell fit together; say how to leave out those that don't, where others do."""
+    for cell in cells:
+        try:
+            check_fit(cell)
+        except ConfigError as error:
+            if all(_misfit(other) is not None for other in cells):
+                raise
+            raise ConfigError(f"{error} (skip_impossible=true leaves such runs out of a sweep.)") from error
+
+
+def is_left_out(cell: Cell) -> bool:
+    """Tell whether a cell is left out of its sweep because its parts don't fit together."""
+    return bool(cell.config.skip_impossible) and _misfit(cell) is not None
+
+
+def _misfit(cell: Cell) -> str | None:
+    """Return why the parts of a cell don't fit together, or None."""
+    try:
+        check_fit(cell)
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
 def check_cell(cell: Cell) -> None:
-    """Check one config: values, the loss, and that loss, weighting, corruption and head fit the task."""
+    """Check one config: its values, and that its parts fit together."""
     check_values(cell)
+    check_fit(cell)
+
+
+def check_fit(cell: Cell) -> None:
+    """Check that loss, weighting, corruption, model and head of a config fit the task and each other."""
     _check_keys(cell)
     noise = cell.config.data.get("noise")
     if noise is not None and noise.kind in FAMILIES:
@@ -168,7 +225,7 @@ def _check_terms(cell: Cell, facts: LossFacts, node: dict[str, Any]) -> None:
     for key, each in known.items():
         _check_learner(cell, each.learner, title(key, nodes[key]))
         _check_task_of_loss(cell, each, title(key, nodes[key]))
-        check_node(f"loss.terms.{key}", nodes[key], of_loss(each))
+        check_node(f"loss.terms.{key}", nodes[key], table_of("loss", nodes[key]))
     if known:
         require_agreement({title(key, nodes[key]): each for key, each in known.items()})
     if len(known) < len(nodes):

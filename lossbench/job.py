@@ -9,9 +9,10 @@ from omegaconf import DictConfig
 
 from lossbench import CONF, record
 from lossbench.cells import Cell
-from lossbench.checks import check_cell
+from lossbench.checks import check_fit, is_left_out
 from lossbench.engine import cores
 from lossbench.errors import ConfigError, DiskFull
+from lossbench.values import check_values
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Options of glibc's `mallopt`."""
@@ -26,21 +27,30 @@ def run_job(config: DictConfig) -> str:
     cell = Cell(config, {str(group): str(choice) for group, choice in launched.runtime.choices.items()})
     logging.raiseExceptions = False  # a traceback at each line that finds no room in a log hides what is told
     try:
-        check_cell(cell)
+        check_values(cell)
+        if is_left_out(cell):
+            _leave_nothing(cell)
+            return "left out"
+        check_fit(cell)
         keep_freed_memory()
         _share_cores(launched.launcher.get("n_jobs"))
         from lossbench.run import run
 
         return str(run(cell)["status"])
     except ConfigError as error:
-        if record.read(cell.path) is None:
-            logging.shutdown()
-            record.forget_unless_begun(cell.path)
+        _leave_nothing(cell)
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
     except DiskFull as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from error
+
+
+def _leave_nothing(cell: Cell) -> None:
+    """Delete the folder that Hydra made for a cell, unless it has a record."""
+    if record.read(cell.path) is None:
+        logging.shutdown()
+        record.forget_unless_begun(cell.path)
 
 
 def keep_freed_memory() -> None:

@@ -33,6 +33,8 @@ CONFIG: Table = {
     "compile": "bool",
     "engine": f"one of: {', '.join(ENGINES)}",
     "rerun": "bool",
+    "skip_impossible": "bool",
+    "trust": "list of text",
 }
 OWNERS: dict[str, tuple[str, ...]] = {
     "scale": ("scale",),

@@ -6,7 +6,7 @@ import pytest
 from hydra._internal.utils import get_args_parser
 
 from lossbench.cells import Cell, compose_cells, only_looks
-from lossbench.checks import check
+from lossbench.checks import check, leave_out_impossible
 from lossbench.errors import ConfigError
 
 REFUSED = {
@@ -86,3 +86,35 @@ def test_malformed_commands_are_refused(command, tmp_path, monkeypatch):
 def test_what_hydra_writes_in_other_ways_works(command, count, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert len(composed(command)) == count
+
+
+UNFIT = "-m loss=cross_entropy,mse,focal weighting=none,lds seed=0,1 data=digits"
+
+
+def test_impossible_combinations_of_a_sweep_are_left_out_named_and_counted(capsys):
+    cells = leave_out_impossible(compose_cells(get_args_parser().parse_args([*UNFIT.split(), "skip_impossible=true"])))
+    check(cells)
+    assert [cell.name for cell in cells] == ["cross_entropy-s0", "cross_entropy-s1", "focal-s0", "focal-s1"]
+    told = capsys.readouterr().err
+    assert "8 of 12 runs" in told and "digits mse-s0, digits mse-s1" in told and "lds is for regression" in told
+
+
+def test_the_option_changes_no_key():
+    plain, skipping = composed("loss=focal"), composed("loss=focal skip_impossible=true")
+    assert plain[0].key == skipping[0].key and plain[0].problem == skipping[0].problem
+
+
+@pytest.mark.parametrize(
+    ("command", "parts", "unsaid"),
+    [
+        (UNFIT, ["weighting=lds", "skip_impossible=true"], None),
+        ("-m loss=mse,huber data=digits", ["loss=mse is for regression"], "skip_impossible"),  # it would leave nothing
+        ("-m loss=mse,huber data=digits skip_impossible=true", ["all 2 runs", "loss=mse is for regression"], None),
+        ("-m loss=focal,mse seed=0,-1 data=digits skip_impossible=true", ["seed=-1 is out of range"], None),  # a typo
+    ],
+)
+def test_sweeps_with_impossible_combinations_are_refused(command, parts, unsaid):
+    with pytest.raises(ConfigError) as error:
+        check(leave_out_impossible(compose_cells(get_args_parser().parse_args(command.split()))))
+    assert all(part in str(error.value) for part in parts), error.value
+    assert unsaid is None or unsaid not in str(error.value)

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from lossbench import CONF, progress, record
 from lossbench.cells import Cell, compose_cells, only_looks, put_user_code_on_path
-from lossbench.checks import check
+from lossbench.checks import check, leave_out_impossible
 from lossbench.errors import ConfigError, DiskFull, Killed
 from lossbench.job import keep_freed_memory
 from lossbench.launch import launch, stop_signals
@@ -32,7 +32,7 @@ def main() -> None:
         _look()
         return
     try:
-        cells = compose_tuning(arguments)
+        cells = leave_out_impossible(compose_tuning(arguments))
         check(cells)
         check_tuning(cells)
         if importlib.util.find_spec("optuna") is None:
