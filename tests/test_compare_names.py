@@ -79,3 +79,23 @@ def test_the_curves_of_a_loss_bear_its_name(tmp_path: Path):
     loss = bind(load_loss("mse").function, {}, {}, "regression")
     paths = draw_loss_curves(dict.fromkeys(NAMES.values(), loss), tmp_path / "curves")
     assert all(path.stat().st_size > 1000 for path in paths)
+
+
+def test_problems_of_the_same_data_are_called_by_what_differs(tmp_path: Path):
+    def runs(lr: float, problem: str, data: str = "made_up") -> list[dict]:
+        config = {"optimizer": {"lr": lr, "betas": [0.9, 0.999]}, "seed": 0, "tracking": {"uri": problem}}
+        choices = {"data": data, "loss": "focal", "model": "mlp"}
+        return [
+            made_up(loss, 0, 0.5, problem=problem * 64, choices=choices, config={**config, "loss": {"_target_": loss}})
+            for loss in ("cross_entropy", "focal")
+        ]
+
+    records = [*runs(0.1, "a"), *runs(0.01, "b"), *runs(0.01, "c", data="other")]
+    found = comparisons({**entry, "folder": str(tmp_path)} for entry in records)
+    assert [each.title for each in found] == ["made_up, optimizer.lr=0.1", "made_up, optimizer.lr=0.01", "other"]
+    assert found[0].heading == "made_up, optimizer.lr=0.1 (made_up-aaaaaaaa)" and found[2].heading == "other-cccccccc"
+    folders, errors = compare_records(found[:2], tmp_path, Options())
+    assert not errors and len(folders["made_up"]) == 2
+    for each, folder in zip(found, folders["made_up"], strict=False):
+        assert markdown(each.title) in (folder / "table.md").read_text()
+        assert each.title in (folder / "report.html").read_text()

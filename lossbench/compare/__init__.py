@@ -78,7 +78,15 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[Across]) -> 
     """Write tables, pictures and report of a comparison, unless they are there for the same runs and options."""
     runs = [[entry["key"], entry["status"], entry.get("ended")] for entry in analysis.comparison.all_entries]
     told_across = [told(each) for each in across]
-    made_from = digest({"runs": runs, "options": asdict(analysis.options), "across": told_across, "by": __version__})
+    made_from = digest(
+        {
+            "title": analysis.comparison.title,
+            "runs": runs,
+            "options": asdict(analysis.options),
+            "across": told_across,
+            "by": __version__,
+        }
+    )
     stamp = folder / ".made-from"
     if (folder / "report.html").is_file() and stamp.is_file() and stamp.read_text() == made_from:
         return
@@ -94,7 +102,7 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[Across]) -> 
 
 def tell(analysis: Analysis, console: Console) -> None:
     """Print verdict, table and missing cells."""
-    console.print(Text(f"\n{analysis.comparison.name}", style="bold"))
+    console.print(Text(f"\n{analysis.comparison.heading}", style="bold"))
     console.print(verdict(analysis), highlight=False, markup=False)
     console.print(to_rich(analysis, console.width))
     for line in gap_lines(analysis):

@@ -68,7 +68,7 @@ def _ranked(metric: str, analyses: list[Analysis], labels: list[str]) -> Across:
 
 def told(across: Across) -> str:
     """Say in words what the ranks say."""
-    summary, data = across.summary, listed(analysis.comparison.data for analysis in across.analyses)
+    summary, data = across.summary, listed(analysis.comparison.title for analysis in across.analyses)
     text = (
         f"Over {counted(summary.n, 'data set')} ({data}), ranked by the mean {words(across.metric)} of each data set: "
         f"{across.labels[0]} has the best mean rank ({summary.ranks[0]:.2f} of {len(across.labels)})"
@@ -85,7 +85,7 @@ def told(across: Across) -> str:
 
 def ranks_table(across: Across) -> Table:
     """Make the table of mean ranks and of the mean on each data set."""
-    heading = ["loss", "mean rank", *(analysis.comparison.data for analysis in across.analyses)]
+    heading = ["loss", "mean rank", *(analysis.comparison.title for analysis in across.analyses)]
     rows = [
         [
             label,

@@ -243,7 +243,7 @@ def analyse(comparison: Comparison, options: Options) -> Analysis:
     known = dict.fromkeys(name for found in scores.values() for each in found.values() for name in each)
     if known and metric not in known:
         raise ConfigError(
-            f"compare.metric={metric} was not recorded for {comparison.data}. {_instead(comparison, metric, known)}"
+            f"compare.metric={metric} was not recorded for {comparison.title}. {_instead(comparison, metric, known)}"
         )
     shown = [name for name in dict.fromkeys([metric, *COLUMNS[comparison.measured]]) if name in known or name == metric]
     without_order = Analysis(comparison, options, metric, baseline, scores, {})
@@ -349,7 +349,7 @@ def _baseline(comparison: Comparison, wanted: str | None, counted: set[str]) -> 
         fitting = [wanted] if wanted in labels else [label for label in labels if losses[label] == wanted]
         if not fitting:
             raise ConfigError(
-                f"compare.baseline={wanted} is not among the losses of {comparison.data}. {nearest(wanted, labels)}"
+                f"compare.baseline={wanted} is not among the losses of {comparison.title}. {nearest(wanted, labels)}"
             )
         return min(fitting, key=len)
     with_numbers = [label for label in labels if label in counted] or labels
@@ -364,7 +364,7 @@ def _require_same_seeds(comparison: Comparison) -> None:
         return
     told = "; ".join(f"{label}: {span(found)}" for label, found in seeds.items())
     raise ConfigError(
-        f"{comparison.name}: the losses were not run with the same seeds ({told}), so they can't be paired. Run the "
+        f"{comparison.heading}: the losses were not run with the same seeds ({told}), so they can't be paired. Run the "
         "missing ones (the command with all seeds makes only those), or compare without pairs: compare.unpaired=true."
     )
 

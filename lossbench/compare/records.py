@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lossbench import record
 from lossbench.catalogue import facts_of, hyperparameters
-from lossbench.cells import Cell
+from lossbench.cells import NOT_IN_KEY, NOT_IN_PROBLEM, Cell
 from lossbench.method import AXES, additions
 from lossbench.metric_names import measured_as
 from lossbench.record import Record
@@ -21,6 +21,8 @@ from lossbench.terms import in_words
 
 Entries = dict[int, Record]
 Arrays = dict[str, NDArray[Any]]
+SETTINGS_SHOWN = 3
+"""Of what tells a problem from others of the same data so much is shown."""
 SUM = "sum"
 """The parameter that stands for the terms and weights of a loss made of others."""
 
@@ -42,6 +44,8 @@ class Comparison:
         the files of the run are.
     superseded : list of str
         Runs that were left out because a newer one has the same label and seed, in words.
+    settings : str
+        What tells its problem from others of the same data, e.g. "optimizer.lr=0.1"; "" where it is the only one.
 
     """
 
@@ -50,6 +54,17 @@ class Comparison:
     task: str
     entries: dict[str, Entries]
     superseded: list[str] = field(default_factory=list)
+    settings: str = ""
+
+    @property
+    def title(self) -> str:
+        """What it is called: the data, and what tells it from other problems of the same data."""
+        return f"{self.data}, {self.settings}" if self.settings else self.data
+
+    @property
+    def heading(self) -> str:
+        """What stands above it: its title, and where that says more than its files are called, their name."""
+        return f"{self.title} ({self.name})" if self.settings else self.name
 
     @property
     def name(self) -> str:
@@ -97,10 +112,42 @@ def comparisons(records: Iterable[Record], data: str | None = None) -> list[Comp
     for entry in records:
         if data is None or entry["choices"]["data"] == data:
             problems[entry["problem"]].append(entry)
-    return [_comparison(problem, entries) for problem, entries in problems.items()]
+    settings = _settings({problem: entries[0] for problem, entries in problems.items()})
+    return [_comparison(problem, entries, settings[problem]) for problem, entries in problems.items()]
 
 
-def _comparison(problem: str, records: list[Record]) -> Comparison:
+def _settings(problems: dict[str, Record]) -> dict[str, str]:
+    """Say of each problem, given by one of its records, in what it differs from the others of the same data."""
+    shared: dict[str, dict[str, str]] = {}
+    for problem, entry in problems.items():
+        searched = tuple((entry["config"].get("protocol") or {}).get("searched", ()))
+        shared[problem] = dict(_flat(entry["config"], (*NOT_IN_KEY, *NOT_IN_PROBLEM, "protocol", "scale", *searched)))
+    told = {}
+    for problem, entry in problems.items():
+        beside = [
+            shared[other] for other, each in problems.items() if each["choices"]["data"] == entry["choices"]["data"]
+        ]
+        differing = [
+            f"{key}={value}" for key, value in shared[problem].items() if any(o.get(key) != value for o in beside)
+        ]
+        more = [f"{len(differing) - SETTINGS_SHOWN} more"] if len(differing) > SETTINGS_SHOWN else []
+        told[problem] = ", ".join([*differing[:SETTINGS_SHOWN], *more])
+    return told
+
+
+def _flat(node: dict[str, Any], leaving_out: tuple[str, ...], path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the keys of a config with dots, and their values as text."""
+    for name, value in node.items():
+        key = f"{path}{name}"
+        if key in leaving_out:
+            continue
+        if isinstance(value, dict):
+            yield from _flat(value, leaving_out, f"{key}.")
+        else:
+            yield key, _shown(value)
+
+
+def _comparison(problem: str, records: list[Record], settings: str = "") -> Comparison:
     entries: dict[str, Entries] = defaultdict(dict)
     superseded = []
     by_age = sorted(records, key=lambda entry: entry.get("started") or 0.0)
@@ -113,7 +160,8 @@ def _comparison(problem: str, records: list[Record]) -> Comparison:
         if older is not None and older["key"] != entry["key"]:
             superseded.append(f"{label} seed {seed}: {older.get('folder')}, a newer run has the same loss and seed")
         entries[label][seed] = entry
-    return Comparison(records[0]["choices"]["data"], problem, records[0]["task"], dict(entries), superseded)
+    data, task = records[0]["choices"]["data"], records[0]["task"]
+    return Comparison(data, problem, task, dict(entries), superseded, settings)
 
 
 def read_outputs(output_dir: Path) -> Iterator[Record]:

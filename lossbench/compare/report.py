@@ -112,7 +112,7 @@ def _page(analysis: Analysis, sections: list[Section]) -> str:
     if analysis.options.select == "oracle":
         warning = f"Epochs were picked on the test set: an upper bound, not a result. {warning}"
     return Template(PAGE).substitute(
-        title=escape(f"{comparison.data}: {counted(losses, 'loss', 'losses')} x {counted(len(seeds), 'seed')}"),
+        title=escape(f"{comparison.title}: {counted(losses, 'loss', 'losses')} x {counted(len(seeds), 'seed')}"),
         setting=escape(f"{setting}; test metrics at the {analysis.epoch}"),
         verdict=escape(verdict(analysis)),
         warning=f'<p class="warning">{escape(warning.strip())}</p>' if warning.strip() else "",

@@ -123,7 +123,7 @@ def caption(analysis: Analysis) -> str:
         else f"{confidence} BCa interval"
     )
     text = (
-        f"{comparison.data}: test set, {analysis.epoch}; mean and {kind} over n runs that differ in the seed "
+        f"{comparison.title}: test set, {analysis.epoch}; mean and {kind} over n runs that differ in the seed "
         f"(of {counted(len(comparison.seeds), 'seed')}: {span(comparison.seeds)}); sorted by {words(analysis.metric)}, "
         "best mean of each metric in bold"
     )

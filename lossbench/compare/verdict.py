@@ -35,7 +35,7 @@ def power(analysis: Analysis) -> str:
 def _who_is_best(analysis: Analysis) -> str:
     best, metric = analysis.counted[0] if analysis.counted else None, words(analysis.metric)
     if best is None:
-        return f"There is no verdict: no run gave a {metric} on {analysis.comparison.data}."
+        return f"There is no verdict: no run gave a {metric} on {analysis.comparison.title}."
     oracle = (
         "With the epochs picked on the test set (oracle, not a result) " if analysis.options.select == "oracle" else ""
     )
