@@ -230,7 +230,9 @@ def compose_cells(arguments: argparse.Namespace) -> list[Cell]:
 def compose_one(arguments: argparse.Namespace) -> DictConfig:
     """Compose the config of a command that makes no runs; its mistakes are told as those of `compose_cells`."""
     with _composer(arguments) as compose_config:
-        return compose_config(arguments.overrides)
+        config: DictConfig = compose_config(arguments.overrides)
+    _require_to_stay(config)
+    return config
 
 
 def only_looks(arguments: argparse.Namespace) -> bool:
@@ -316,10 +318,14 @@ def require_our_folders(config: DictConfig) -> None:
                 f"hydra.{group}.{name}={given[group][name]}: a run is found again by its folder, DATA/NAME-KEY in "
                 "output_dir. Leave it out, and choose output_dir=DIR."
             )
-    if given["job"]["chdir"]:
-        raise ConfigError("hydra.job.chdir=true: runs stay in the folder of the command. Leave it out; output_dir=DIR.")
+    _require_to_stay(config)
     if (sweeper := given["sweeper"]["_target_"]) != BASIC_SWEEPER:
         raise ConfigError(f"hydra.sweeper={sweeper}: a comparison runs every combination of its values. {SEARCHED}")
+
+
+def _require_to_stay(config: DictConfig) -> None:
+    if config.hydra.job.chdir:
+        raise ConfigError("hydra.job.chdir=true: a command stays in its folder. Leave it out; output_dir=DIR.")
 
 
 def put_user_code_on_path(arguments: argparse.Namespace) -> None:

@@ -6,12 +6,12 @@ source text, so that nothing here imports torch. The tables are those of owners 
 
 import ast
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lossbench import CONF
@@ -61,6 +61,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
 """The nodes and who reads their keys, beside what is built from them; first those that others take values from."""
 OPTIONAL = ("scale", "tune")
 """The nodes that only some configs have."""
+COMPARING = ("compare", "tracking")
+"""The nodes of `python -m lossbench.compare`."""
 BUILT = ("data", "learner", "learner.network", "loss", "model", "optimizer", "scheduler", "trainer", "weighting")
 """The nodes that are built from their `_target_`."""
 READ_DIRECTLY = ("data.task", "tracking.experiment", "tracking.telemetry", "tracking.uri", "trainer.max_epochs")
@@ -130,7 +132,8 @@ def check_values(cell: Cell) -> None:
         With the key, its value and what is allowed.
 
     """
-    _check_nothing_is_missing(cell)
+    raw: Any = OmegaConf.to_container(cell.config)
+    _check_nothing_is_missing(raw, _paths(raw), cell.overrides)
     try:
         config = {**cell.resolved, "teacher": cell.config.teacher}  # `resolved` drops one that no loss asks for
     except OmegaConfBaseException as error:
@@ -140,11 +143,34 @@ def check_values(cell: Cell) -> None:
         check_node(path, node, table_of(path, node))
 
 
-def _check_nothing_is_missing(cell: Cell) -> None:
+def check_comparing(config: DictConfig) -> None:
+    """Check the config of `python -m lossbench.compare`, which has few of the nodes.
+
+    Raises
+    ------
+    ConfigError
+        With the key, its value and what is allowed.
+
+    """
+    raw: Any = OmegaConf.to_container(config)
+    top = {name: CONFIG[name] for name in ("output_dir", "trust")}
+    _check_nothing_is_missing(
+        {**dict.fromkeys(CONFIG), **raw}, ("", "compare", "tracking"), config.hydra.overrides.task
+    )
+    try:
+        resolved: Any = OmegaConf.to_container(config.compare, resolve=True)
+        tracking: Any = OmegaConf.to_container(config.tracking, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"The config can't be resolved: {first_line(error)}") from error
+    check_node("", {name: raw.get(name) for name in top}, top)
+    check_node("compare", resolved, {**table_of("compare", resolved), **declared("lossbench.compare.__main__.compare")})
+    check_node("tracking", tracking, table_of("tracking", tracking))
+
+
+def _check_nothing_is_missing(config: Mapping[str, Any], paths: Iterable[str], overrides: Iterable[str]) -> None:
     """Refuse what was deleted or set to null or a list, before an interpolation fails for it."""
-    deleted = {_key(line): line for line in cell.overrides if line.startswith("~")}
-    config: Any = OmegaConf.to_container(cell.config)
-    for path in _paths(config):
+    deleted = {_key(line): line for line in overrides if line.startswith("~")}
+    for path in paths:
         node = _at(config, path)
         if isinstance(node, str) and "${" in node:
             continue

@@ -5,9 +5,12 @@ import shlex
 import pytest
 from hydra._internal.utils import get_args_parser
 
-from lossbench.cells import Cell, compose_cells, only_looks
+from lossbench.cells import Cell, compose_cells, compose_one, only_looks
 from lossbench.checks import check, leave_out_impossible
 from lossbench.errors import ConfigError
+from lossbench.tune.__main__ import compose_tuning
+from lossbench.tune.space import check_tuning
+from lossbench.values import check_comparing
 
 REFUSED = {
     # values of another type or out of range, one of each kind: all keys are in test_values.py
@@ -118,3 +121,55 @@ def test_sweeps_with_impossible_combinations_are_refused(command, parts, unsaid)
         check(leave_out_impossible(compose_cells(get_args_parser().parse_args(command.split()))))
     assert all(part in str(error.value) for part in parts), error.value
     assert unsaid is None or unsaid not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "parts"),
+    [
+        ("compare.confidence=2", ["compare.confidence=2", "a number in (0, 1)"]),
+        ("compare.unpaired=abc", ["compare.unpaired=abc", "true or false"]),
+        ("compare.source=mlflo", ["compare.source=mlflo", "Nearest: mlflow"]),
+        ("compare.data=[a]", ['compare.data=["a"]', "text or null"]),
+        ("output_dir=", ["output_dir=", "text"]),
+        ("output_dir=null", ["output_dir=null", "text"]),
+        ("~compare.select", ["~compare.select", "is needed"]),
+        ("tracking=null", ["tracking=null", "mlflow"]),
+        ("~output_dir", ["output_dir"]),
+        ("hydra.job.chdir=true", ["hydra.job.chdir=true"]),
+        ("-m --cfg job", ["--cfg job", "Leave out -m"]),
+    ],
+)
+def test_malformed_commands_of_compare_are_refused(command, parts):
+    arguments = get_args_parser().parse_args(command.split())
+    arguments.config_name = "comparison"
+    with pytest.raises(ConfigError) as error:
+        check_comparing(compose_one(arguments))
+    assert all(part in str(error.value) for part in parts), error.value
+
+
+def test_a_command_of_compare_without_mistakes_is_not_refused():
+    arguments = get_args_parser().parse_args(["compare.data=digits", "compare.confidence=0.9"])
+    arguments.config_name = "comparison"
+    check_comparing(compose_one(arguments))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        ("tune.seeds=[-1]", ["tune.seeds=[-1]", "[0, inf)"]),
+        ("tune.seeds=1.5", ["tune.seeds=[1.5]", "a whole number"]),
+        ("tune.trials=null", ["tune.trials=null", "a whole number"]),
+        ("tune.pruner=medain", ["tune.pruner=medain", "Nearest: median"]),
+        ("tune.lr=3", ["tune.lr=3"]),
+        ("~tune", ["tune"]),
+        ("~tune.seeds", ["~tune.seeds", "is needed"]),
+        ("loss=focal loss.search.gamma.low=abc", ["loss.search.gamma.low=abc", "a number"]),
+        ("loss=focal loss.search=3", ["loss.search=3"]),
+    ],
+)
+def test_malformed_commands_of_tune_are_refused(overrides, parts):
+    with pytest.raises(ConfigError) as error:
+        cells = compose_tuning(get_args_parser().parse_args(overrides.split()))
+        check(cells)
+        check_tuning(cells)
+    assert all(part in str(error.value) for part in parts), error.value

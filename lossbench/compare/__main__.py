@@ -18,12 +18,13 @@ from lossbench.compare import compare_records
 from lossbench.compare.analysis import Options
 from lossbench.compare.from_mlflow import read_mlflow
 from lossbench.compare.records import comparisons, read_outputs
-from lossbench.errors import ConfigError, DiskFull, nearest
+from lossbench.errors import ConfigError, DiskFull
+from lossbench.intervals import takes
 from lossbench.tracking.store import hide_credentials
+from lossbench.values import check_comparing
 
 READ = ("data", "source")
 """What is read; the other options under `compare` say how it is compared."""
-SOURCES = ("outputs", "mlflow")
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
     arguments.config_name = arguments.config_name or "comparison"
     try:
         if not only_looks(arguments):
-            compose_one(arguments)
+            check_comparing(compose_one(arguments))
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -56,13 +57,12 @@ def run(config: DictConfig) -> None:
         sys.exit(1)
 
 
+@takes(data="text or null", source="one of: mlflow, outputs")
 def compare(config: DictConfig) -> None:
     """Print and write the comparisons."""
     chosen = {name: value for name, value in config.compare.items() if name not in READ}
     options = Options(**chosen, trust=tuple(sorted(trusted(config))))
     output_dir, data, source = Path(config.output_dir), config.compare.data, config.compare.source
-    if source not in SOURCES:
-        raise ConfigError(f"compare.source={source} is not known. {nearest(str(source), SOURCES)}")
     with tempfile.TemporaryDirectory() as downloads:
         if source == "mlflow":
             records, place = read_mlflow(config.tracking, data, Path(downloads)), f"in {config.tracking.uri}"
