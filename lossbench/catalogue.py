@@ -7,7 +7,7 @@ so that checks, errors and listings answer at once; a test compares them with th
 import ast
 import importlib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -192,21 +192,6 @@ def strangers(node: Any, group: str, trusted: Collection[str]) -> list[str]:
     """
     ours = {_target_of(CONF / group / f"{choice}.yaml") for choice in own_choices(group)}
     return sorted(targets_in(node) - ours - set(trusted))
-
-
-def trusted(config: Any) -> set[str]:
-    """Return what `trust` in a config lists.
-
-    Raises
-    ------
-    ConfigError
-        If it is no list of names.
-
-    """
-    listed = config.get("trust")
-    if isinstance(listed, str) or not isinstance(listed, Sequence) or not all(isinstance(each, str) for each in listed):
-        raise ConfigError(f"trust={listed}: give a list of your own targets, such as trust=[my_module.my_loss].")
-    return set(listed)
 
 
 def _target_of(path: Path) -> str:

@@ -21,7 +21,6 @@ from lossbench.catalogue import (
     locate,
     losses_for,
     own_choices,
-    trusted,
 )
 from lossbench.cells import Cell
 from lossbench.engine import engine_of
@@ -135,7 +134,6 @@ def check_fit(cell: Cell) -> None:
     noise = cell.config.data.get("noise")
     if noise is not None and noise.kind in FAMILIES:
         _check_choice("data.noise.family", noise.family, FAMILIES[noise.kind])
-    trusted(cell.config)
     _check_targets(cell)
     _check_loss(cell)
     check_teacher(cell)

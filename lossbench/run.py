@@ -158,6 +158,7 @@ def begin(cell: Cell, data: Any, learner: Learner, engine: Record) -> Run:
         record.write(cell.path, entry)
     except DiskFull as error:
         tracker.finish(entry | record.ending_of(error))
+        (cell.path / record.FILE).unlink()  # it says that the run goes on
         raise
     return Run(cell, data, learner, tracker, entry)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lossbench import record
-from lossbench.catalogue import facts_of, locate, strangers, targets_in, trusted
+from lossbench.catalogue import facts_of, locate, strangers, targets_in
 from lossbench.cells import Cell, asks_for_teacher
 from lossbench.errors import ConfigError
 from lossbench.terms import targets
@@ -50,7 +50,7 @@ def check_teacher(cell: Cell) -> None:
 
 def _require_known(cell: Cell, entry: record.Record) -> None:
     """Raise a `ConfigError` if the record of a teacher names code that this command does not know."""
-    known = trusted(cell.config) | targets_in(cell.resolved)
+    known = set(cell.config.trust) | targets_in(cell.resolved)
     for group in ("model", "loss"):
         if unknown := strangers(entry["config"][group], group, known):
             raise ConfigError(

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from lossbench import __version__, record
-from lossbench.catalogue import targets_in, trusted
+from lossbench.catalogue import targets_in
 from lossbench.cells import Cell, digest
 from lossbench.compare.across import Across, rank_across, told
 from lossbench.compare.analysis import Analysis, Options, analyse
@@ -26,7 +26,7 @@ def compare_cells(cells: list[Cell]) -> dict[str, list[Path]]:
     """Print and write the comparisons of the cells of a sweep; return their folders by the name of the data."""
     config = cells[0].config
     found = comparisons(read_cells(cells))
-    trust = trusted(config).union(*(targets_in(cell.resolved["loss"]) for cell in cells))
+    trust = set(config.trust).union(*(targets_in(cell.resolved["loss"]) for cell in cells))
     options = Options(**config.compare, trust=tuple(sorted(trust)))
     folders, errors = compare_records(found, Path(config.output_dir), options)
     for error in errors:

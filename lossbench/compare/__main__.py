@@ -12,7 +12,6 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig, OmegaConf
 
 from lossbench import CONF, record
-from lossbench.catalogue import trusted
 from lossbench.cells import compose_one, only_looks
 from lossbench.compare import compare_records
 from lossbench.compare.analysis import Options
@@ -61,7 +60,7 @@ def run(config: DictConfig) -> None:
 def compare(config: DictConfig) -> None:
     """Print and write the comparisons."""
     chosen = {name: value for name, value in config.compare.items() if name not in READ}
-    options = Options(**chosen, trust=tuple(sorted(trusted(config))))
+    options = Options(**chosen, trust=tuple(config.trust))
     output_dir, data, source = Path(config.output_dir), config.compare.data, config.compare.source
     with tempfile.TemporaryDirectory() as downloads:
         if source == "mlflow":

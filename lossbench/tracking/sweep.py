@@ -135,7 +135,11 @@ def is_open(note: Record, output_dir: Path, uri: str) -> bool:
 def _write_note(output_dir: Path, note: Record, store: str | None = None) -> None:
     made_from = None if store is None else _made_from(note, output_dir)
     text = json.dumps({**note, "store": store, "made_from": made_from})
-    write_text(output_dir / NOTES / f"{note['identity'][:16]}-{digest({'of': note['experiment']})[:8]}.json", text)
+    write_text(_note_file(output_dir, note), text)
+
+
+def _note_file(output_dir: Path, note: Record) -> Path:
+    return output_dir / NOTES / f"{note['identity'][:16]}-{digest({'of': note['experiment']})[:8]}.json"
 
 
 def _made_from(note: Record, output_dir: Path) -> str:
@@ -174,6 +178,7 @@ def _close(parent: Parent, status: str, folders: Mapping[str, list[Path]]) -> No
     records = [entry for folder in folders_of_runs if (entry := record.read(folder)) is not None]
     if status == "failed" and not records:  # all was refused before a run began
         parent.client.delete_run(parent.run_id)
+        _note_file(parent.output_dir, parent.note).unlink(missing_ok=True)
         return
     for entry in records:
         if entry.get("mlflow_run_id"):
