@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from lossbench import CONF
 from lossbench.catalogue import hyperparameters, locate
 from lossbench.cells import without
+from lossbench.check_trainer import callbacks_of
 from lossbench.checkpoints import WholeFiles
 from lossbench.data.foreign import wrap
 from lossbench.errors import ConfigError
@@ -61,7 +62,7 @@ def build_data(node: DictConfig) -> Any:
 
 def build_trainer(node: DictConfig, callbacks: list[pl.Callback], folder: Path) -> pl.Trainer:
     """Build the Lightning trainer: the user's options and callbacks, and ours; no output of its own."""
-    own = [build(callback) for callback in node.get("callbacks") or []]
+    own = [_callback(callback) for callback in callbacks_of(node)]
     try:
         trainer: pl.Trainer = build(
             without(node, "callbacks"),
@@ -99,6 +100,16 @@ def _is_built(node: dict[str, Any]) -> bool:
     except InstantiationException:
         return False
     return True
+
+
+def _callback(node: DictConfig) -> pl.Callback:
+    made = build(node)
+    if not isinstance(made, pl.Callback):
+        raise ConfigError(
+            f"trainer.callbacks: {node['_target_']} is no callback of pytorch_lightning. "
+            "(The package `lightning` has classes of the same names that do not mix with it.)"
+        )
+    return made
 
 
 def build_loss(node: DictConfig, task: Any, context: dict[str, Any], learner: str = "supervised") -> BoundLoss:

@@ -23,6 +23,7 @@ from lossbench.catalogue import (
     own_choices,
 )
 from lossbench.cells import Cell
+from lossbench.check_trainer import check_trainer
 from lossbench.engine import engine_of
 from lossbench.errors import ConfigError, nearest
 from lossbench.method import AXES, check_method
@@ -138,6 +139,7 @@ def check_fit(cell: Cell) -> None:
     _check_loss(cell)
     check_teacher(cell)
     _check_task(cell)
+    check_trainer(cell)
     check_method(cell)
 
 

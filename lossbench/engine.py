@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from lossbench.cells import Cell, digest
+from lossbench.check_trainer import callbacks_of, stepping
 from lossbench.errors import ConfigError
 from lossbench.method import AXES
 
@@ -56,8 +57,7 @@ ELEMENTWISE = ("Adadelta", "Adagrad", "Adam", "Adamax", "AdamW", "NAdam", "RAdam
 """The optimizers of torch that update each number by itself, so that stacked parameters are updated as alone."""
 DEFAULTS = {
     "accumulate_grad_batches": 1, "detect_anomaly": False, "devices": 1, "limit_train_batches": None,
-    "limit_val_batches": None, "max_steps": -1, "max_time": None, "overfit_batches": 0.0, "profiler": None,
-    "strategy": "auto",
+    "max_steps": -1, "max_time": None, "profiler": None,
 }  # fmt: skip
 """Trainer options that a stack can't follow unless they have these values."""
 PRECISIONS = ("32", "32-true", "64", "64-true", "bf16-mixed")
@@ -139,7 +139,7 @@ def why_alone(cell: Cell, forced: bool = False) -> str | None:
     """Say why a cell can't be stacked, or would gain nothing from it; None if it should be stacked."""
     trainer, model = cell.config.trainer, _model(cell)
     optimizer = str(cell.config.optimizer["_target_"])
-    callbacks = {str(callback["_target_"]) for callback in trainer.get("callbacks") or []}
+    callbacks = {str(callback["_target_"]) for callback in callbacks_of(trainer)}
     changed = [name for name, default in DEFAULTS.items() if trainer.get(name, default) != default]
     reasons = {
         f"learner={cell.choices['learner']} has no stacked form": not cell.is_supervised,
@@ -151,6 +151,9 @@ def why_alone(cell: Cell, forced: bool = False) -> str | None:
         f"data={cell.data} brings its own batches": cell.config.data["_target_"] != "lossbench.data.DataModule",
         f"{optimizer} may mix what is stacked": optimizer.removeprefix("torch.optim.") not in ELEMENTWISE,
         "compile=true": cell.config.compile,
+        f"scheduler={cell.choices['scheduler']} is not stepped after each epoch": (
+            stepping(cell.config.scheduler) != {"interval": "epoch", "frequency": 1}
+        ),
         f"trainer.precision={trainer.precision}": str(trainer.precision) not in PRECISIONS,
         "trainer.callbacks other than EarlyStopping": callbacks - {EARLY_STOPPING},
         " ".join(f"trainer.{name}={trainer.get(name)}" for name in changed): changed,

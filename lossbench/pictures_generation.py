@@ -67,7 +67,7 @@ def images_over_epochs(axes: Axes, last: Mapping[str, Any], snapshots: Sequence[
 def loss_terms(axes: Axes, entry: Record) -> None:
     """Draw the training loss and the terms that the learner records beside it."""
     history = entry["history"]
-    for name in sorted({name for row in history for name in row if name.startswith("train/") and "/" in name}):
+    for name in sorted({name for row in history for name in row if name.startswith("train/") and name != "train/lr"}):
         rows = [row for row in history if name in row]
         label, style = name.removeprefix("train/"), "k-" if name == "train/loss" else "-"
         axes.plot([row["epoch"] for row in rows], [row[name] for row in rows], style, label=label, marker=".")

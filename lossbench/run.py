@@ -29,6 +29,7 @@ from lossbench.calibration import calibrate
 from lossbench.callbacks import Cost, Tell
 from lossbench.catalogue import locate
 from lossbench.cells import Cell, without
+from lossbench.check_trainer import STEPPING, stepping
 from lossbench.checkpoints import to_go_on_from
 from lossbench.errors import ConfigError, DiskFull, Killed
 from lossbench.frechet import frechet_of
@@ -179,7 +180,7 @@ def build_learner(cell: Cell, data: Any) -> Learner:
 
     """
     learner = _learner(cell, data)
-    learner.key = cell.key
+    learner.key, learner.stepping = cell.key, stepping(cell.config.scheduler)
     with refusals(f"optimizer or scheduler ({_settings(cell, 'optimizer', 'scheduler')})"):
         learner.configure_optimizers()  # Lightning does it when the run has begun
     return learner
@@ -197,7 +198,7 @@ def _learner(cell: Cell, data: Any) -> Learner:
     common = {
         "loss": loss,
         "optimizer": build(without(config.optimizer, "calibrate")),
-        "scheduler": build(config.scheduler),
+        "scheduler": _schedule(cell, data),
         "problem": _problem(cell, data),
         "max_epochs": config.trainer.max_epochs,
         "seed": config.seed,
@@ -215,6 +216,15 @@ def _learner(cell: Cell, data: Any) -> Learner:
     with random_state(derive_seed(config.seed, "network")), refusals(f"learner={cell.choices['learner']}"):
         network = build(config.learner.network)(input_shape=data.input_shape, num_classes=data.num_classes)
     return kind(network=network, **settings, **common)
+
+
+def _schedule(cell: Cell, data: Any) -> Any:
+    """Build the schedule; one that counts steps, and does not know how many, is told."""
+    node = cell.config.scheduler
+    total = node.get("total_steps", 0) is None
+    steps = math.ceil(len(data.train_dataloader()) / cell.config.trainer.get("accumulate_grad_batches", 1))
+    length = {"total_steps": steps * cell.config.trainer.max_epochs} if total else {}
+    return build(without(node, *STEPPING), **length)
 
 
 def _loss(cell: Cell, data: Any) -> BoundLoss:
@@ -318,7 +328,9 @@ def _fit(cell: Cell, trainer: pl.Trainer, learner: Learner, data: Any) -> Record
     """Train, or go on from the last checkpoint; say how it ended."""
     kept = to_go_on_from(cell, learner)
     try:
-        train(trainer, learner, data, kept and kept[0])
+        if train(trainer, learner, data, kept and kept[0]):
+            for name in ["last", "best"] if learner.best is learner.last else ["last"]:
+                trainer.save_checkpoint(cell.path / "checkpoints" / f"{name}.ckpt")
     except ConfigError:
         raise
     except (Exception, Killed) as error:
@@ -329,11 +341,20 @@ def _fit(cell: Cell, trainer: pl.Trainer, learner: Learner, data: Any) -> Record
     return {"status": "finished"}
 
 
-def train(trainer: pl.Trainer, learner: Learner, data: Any, checkpoint: Path | None = None) -> None:
-    """Train, from a checkpoint if there is one, and see to it that the last epoch is evaluated."""
+def train(trainer: pl.Trainer, learner: Learner, data: Any, checkpoint: Path | None = None) -> bool:
+    """Train, from a checkpoint if there is one; see to it that the network is evaluated as training has left it.
+
+    Returns
+    -------
+    bool
+        Whether that came after training, as where a callback averages the weights at its end.
+
+    """
     trainer.fit(learner, datamodule=data, ckpt_path=checkpoint and str(checkpoint), weights_only=True)
-    if learner.last is None or learner.last["epoch"] != learner.history[-1]["epoch"]:
-        trainer.validate(learner, datamodule=data, verbose=False)
+    if learner.is_evaluated:
+        return False
+    trainer.validate(learner, datamodule=data, verbose=False)
+    return True
 
 
 def quiet() -> None:

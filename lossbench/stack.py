@@ -16,6 +16,7 @@ from lossbench import progress, record
 from lossbench.build import build, build_data, build_trainer
 from lossbench.callbacks import Cost, Tell
 from lossbench.cells import Cell, digest, without
+from lossbench.check_trainer import callbacks_of
 from lossbench.checkpoints import to_go_on_from, write_checkpoint
 from lossbench.data.stacked import StackedData
 from lossbench.errors import ConfigError, DiskFull, Killed, first_line
@@ -165,7 +166,7 @@ def _stack(runs: Sequence[Run], checkpoints: Sequence[Record]) -> tuple[Stack, S
         sizes={name: loader.sizes for name, loader in data.evaluated.items()},
         clip=config.gradient_clip_val,
         clip_algorithm=config.gradient_clip_algorithm or "norm",
-        stoppers=[_stoppers(config.callbacks or []) for _ in runs],
+        stoppers=[_stoppers(callbacks_of(config)) for _ in runs],
         checkpoints=checkpoints,
     )
     return stack, data

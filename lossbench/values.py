@@ -79,7 +79,10 @@ OF_OTHERS: dict[str, Table] = {
         "batch_size": "int [1, inf)",
     },
     "torch.optim.Optimizer": {"lr": _RATE["lr"], "weight_decay": _RATE["weight_decay"]},
-    "torch.optim.lr_scheduler.LRScheduler": {"gamma": "number (0, inf)"},
+    "torch.optim.lr_scheduler.LRScheduler": {
+        "gamma": "number (0, inf)", "interval": "one of: epoch, step", "frequency": "int [1, inf)",
+        "monitor": "text or null",
+    },
     "torch.optim.Adam": _ADAM,
     "torch.optim.AdamW": _ADAM,
     "torch.optim.SGD": {**_FUSED, "momentum": "number [0, 1)", "dampening": "number [0, 1]", "nesterov": "bool"},
@@ -91,6 +94,14 @@ OF_OTHERS: dict[str, Table] = {
     "torch.optim.lr_scheduler.CosineAnnealingLR": {"T_max": "int [1, inf)", "eta_min": "number [0, inf)"},
     "torch.optim.lr_scheduler.ExponentialLR": {"gamma": "number (0, inf)"},
     "torch.optim.lr_scheduler.MultiStepLR": {"milestones": "list of int [0, inf)", "gamma": "number (0, inf)"},
+    "torch.optim.lr_scheduler.OneCycleLR": {
+        "max_lr": "number (0, inf)", "total_steps": "int [1, inf) or null", "epochs": "int [1, inf) or null",
+        "steps_per_epoch": "int [1, inf) or null", "pct_start": "number [0, 1]", "cycle_momentum": "bool",
+    },
+    "torch.optim.lr_scheduler.ReduceLROnPlateau": {
+        "mode": "one of: max, min", "factor": "number (0, 1)", "patience": "int [0, inf)", "cooldown": "int [0, inf)",
+        "threshold": "number [0, inf)", "min_lr": "number [0, inf)", "eps": "number [0, inf)",
+    },
     "torch.optim.lr_scheduler.StepLR": {"step_size": "int [1, inf)", "gamma": "number (0, inf)"},
     "pytorch_lightning.Trainer": {
         "max_epochs": "int [1, inf)",

@@ -1,9 +1,11 @@
 """What all ways of learning share: steps by the mean loss, a history of epochs, evaluations, the best epoch."""
 
+import hashlib
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pytorch_lightning as pl
@@ -96,6 +98,10 @@ class Learner(pl.LightningModule):
 
     key = ""
     """The key of the run, which its checkpoints carry."""
+    stepping: Mapping[str, Any] = MappingProxyType({"interval": "epoch"})
+    """When Lightning steps the schedule."""
+    evaluated = ""
+    """The hash of the weights that were evaluated last."""
 
     def __init__(
         self,
@@ -120,9 +126,21 @@ class Learner(pl.LightningModule):
         self.best: dict[str, Any] | None = None
         self.snapshots: list[dict[str, Any]] = []
         self._loss_sum: Tensor | float = 0.0
-        self._samples = 0
+        self._samples, self._rate = 0, 0.0
         self._term_sums: dict[str, Tensor] = {}
         self._collected: dict[str, list[Predictions]] = {}
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether the last evaluation is that of the network as it is, whatever a callback has made of it since."""
+        return self.last is not None and self.evaluated == self._weights()
+
+    def _weights(self) -> str:
+        """Return a hash of the weights."""
+        found = hashlib.sha256()
+        for tensor in self.network.state_dict().values():
+            found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+        return found.hexdigest()[:16]
 
     @abstractmethod
     def per_sample_loss(self, batch: Any) -> Tensor:
@@ -165,12 +183,14 @@ class Learner(pl.LightningModule):
         if self.loss_module is not None and (own := list(self.loss_module.parameters())):
             groups.append({"params": own, "weight_decay": 0.0})
         optimizer = self.optimizer_factory(groups)
-        return {"optimizer": optimizer, "lr_scheduler": self.scheduler_factory(optimizer)}
+        schedule = {"scheduler": self.scheduler_factory(optimizer), **self.stepping}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_train_epoch_start(self) -> None:
         """Set this epoch's random numbers."""
         torch.manual_seed(derive_seed(self.seed, "step", self.current_epoch))
         self._loss_sum, self._samples, self._term_sums = 0.0, 0, {}
+        self._rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         """Return the mean loss of the batch (its sum, for the losses that are defined as sums)."""
@@ -195,14 +215,14 @@ class Learner(pl.LightningModule):
         """Add this epoch to the history."""
         train_loss = float(self._loss_sum) / max(1, self._samples)
         self.log("train/loss", train_loss)
-        self.end_epoch(self.current_epoch, train_loss, self._samples)
+        self.end_epoch(self.current_epoch, train_loss, self._samples, self._rate)
 
-    def end_epoch(self, epoch: int, train_loss: float, samples: int) -> None:
-        """Add an epoch of so many samples, with its evaluation if it has one, to the history."""
+    def end_epoch(self, epoch: int, train_loss: float, samples: int, rate: float) -> None:
+        """Add an epoch to the history: its mean loss over so many samples, its learning rate, its evaluation if any."""
         evaluated = self.last["metrics"] if self.last and self.last["epoch"] == epoch else {}
         terms = {f"train/{name}": float(total) / max(1, samples) for name, total in self._term_sums.items()}
         self._term_sums = {}
-        self.history.append({"epoch": epoch, "train/loss": train_loss, **terms, **evaluated})
+        self.history.append({"epoch": epoch, "train/loss": train_loss, "train/lr": rate, **terms, **evaluated})
 
     def on_validation_epoch_start(self) -> None:
         """Forget the previous evaluation."""
@@ -218,6 +238,7 @@ class Learner(pl.LightningModule):
         parts = {name: joined(collected) for name, collected in self._collected.items() if collected}
         self._collected = {}
         metrics = self.evaluate(None if self.trainer.state.fn == "validate" else self.current_epoch, parts)
+        self.evaluated = self._weights()
         # Lightning takes a millisecond for each name; no callback waits for the metric of a single class.
         self.log_dict({name: value for name, value in metrics.items() if not name.rpartition("/")[2].isdigit()})
 
@@ -267,12 +288,13 @@ class Learner(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep history and evaluations, so that a resumed run ends with the record of an undisturbed one."""
         kept = {"history": list(self.history), "last": self.last, "best": self.best, "snapshots": list(self.snapshots)}
-        checkpoint["lossbench"] = {"key": self.key, **kept}
+        checkpoint["lossbench"] = {"key": self.key, "evaluated": self.evaluated, **kept}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore what `on_save_checkpoint` kept."""
         kept = checkpoint["lossbench"]
         self.history, self.last, self.best = kept["history"], kept["last"], kept["best"]
+        self.evaluated = kept["evaluated"]
         self.snapshots = kept["snapshots"]
 
 

@@ -187,7 +187,8 @@ class Stack(pl.LightningModule):
         losses = (self._loss_sum / self._samples).tolist()
         for run in self.began:
             if self.endings.get(run, {"status": "finished"})["status"] == "finished":
-                self.learners[run].end_epoch(self.current_epoch, losses[run], self._samples)
+                rate = next(segment.rate for segment in self.segments if run in segment.runs)
+                self.learners[run].end_epoch(self.current_epoch, losses[run], self._samples, rate)
         for segment in self.segments:
             segment.scheduler.step()
 

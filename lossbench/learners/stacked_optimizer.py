@@ -39,6 +39,11 @@ class Segment:
         self.optimizer = learners[runs[0]].optimizer_factory(groups)
         self.scheduler = learners[runs[0]].scheduler_factory(self.optimizer)
 
+    @property
+    def rate(self) -> float:
+        """The learning rate."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
     def step(self) -> None:
         """Update the runs by the gradients of the stacked parameters, and forget the gradients."""
         for part in self._parts:
