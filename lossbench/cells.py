@@ -319,7 +319,7 @@ def require_our_folders(config: DictConfig) -> None:
                 "output_dir. Leave it out, and choose output_dir=DIR."
             )
     _require_to_stay(config)
-    if (sweeper := given["sweeper"]["_target_"]) != BASIC_SWEEPER:
+    if (sweeper := (given["sweeper"] or {}).get("_target_")) != BASIC_SWEEPER:
         raise ConfigError(f"hydra.sweeper={sweeper}: a comparison runs every combination of its values. {SEARCHED}")
 
 

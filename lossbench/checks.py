@@ -19,6 +19,7 @@ from lossbench.catalogue import (
     facts_of,
     hyperparameters,
     locate,
+    loss_names,
     losses_for,
     own_choices,
 )
@@ -42,7 +43,7 @@ from lossbench.metric_names import (
 from lossbench.shapes import ALSO_SERVES, INPUT_SHAPES, TASKS, require_fit
 from lossbench.teacher import check_teacher, check_teachers
 from lossbench.terms import require_agreement, require_weights, term_nodes, title
-from lossbench.values import check_node, check_values, table_of
+from lossbench.values import OF_OTHERS, check_node, check_values, table_of
 
 LEAST_ROOM = 2**21
 """Bytes that must be free for results: an empty database of MLflow has one MiB."""
@@ -65,12 +66,23 @@ def check(cells: Iterable[Cell]) -> None:
         check_values(cell)
     _check_each_fits(cells)
     check_teachers(cells)
+    _check_baseline(cells)
     engine_of(cells)
     for output_dir in {str(cell.config.output_dir) for cell in cells}:
         check_writable(Path(output_dir))
     for source, root in {(cell.config.data.get("source"), cell.config.data.get("root")) for cell in cells}:
         if source is not None:
             ensure_files(source, data_root(root))
+
+
+def _check_baseline(cells: list[Cell]) -> None:
+    """Check that what the others are compared with is run; a single run may be compared later with any loss."""
+    wanted = cells[0].config.compare.get("baseline")
+    run = {name for cell in cells for name in (cell.loss, cell.method)}
+    known = run if len(cells) > 1 else run.union(loss_names())
+    label = str(wanted).partition("(")[0]  # of loss, additions and parameters, such as focal+drw(gamma=1)
+    if wanted is not None and label not in known and (len(cells) > 1 or label.partition("+")[0] not in known):
+        raise ConfigError(f"compare.baseline={wanted} is not among the losses of this command. {nearest(label, known)}")
 
 
 def leave_out_impossible(cells: list[Cell]) -> list[Cell]:
@@ -194,9 +206,9 @@ def _check_choice(key: str, value: Any, allowed: list[str]) -> None:
 
 def _check_targets(cell: Cell) -> None:
     """Import what the user brings in place of our own parts."""
-    for group in ("data", "learner", "model", "optimizer", "scheduler", "weighting"):
+    for group in ("data", "learner", "model", "optimizer", "scheduler", "trainer", "weighting"):
         target = str(cell.config[group]["_target_"])
-        if target.partition(".")[0] not in ("lossbench", "torch", "pytorch_lightning"):
+        if not target.startswith("lossbench.") and target not in OF_OTHERS:
             locate(target)
 
 

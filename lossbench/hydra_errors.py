@@ -31,10 +31,11 @@ def clear_errors(overrides: list[str], compose_raw: Compose) -> Iterator[None]:
     except HydraException as error:
         raise ConfigError(_first_lines(error)) from error
     except ValueError as error:
-        group = next((line.partition("=")[0] for line in overrides if line.endswith("=null")), None)
-        if group is None or "Config group override" not in str(error):
+        if "Config group override" not in str(error):
             raise
-        raise ConfigError(f"{group}=null: there must be one. {nearest('', _choices(group))}") from error
+        group = next((line.partition("=")[0] for line in overrides if line.endswith("=null")), "")
+        said = f"{group}=null: there must be one. {nearest('', _choices(group))}" if group else first_line(error)
+        raise ConfigError(said) from error
 
 
 def _unknown_choice(error: MissingConfigException) -> str:

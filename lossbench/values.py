@@ -61,11 +61,22 @@ OWNERS: dict[str, tuple[str, ...]] = {
 """The nodes and who reads their keys, beside what is built from them; first those that others take values from."""
 OPTIONAL = ("scale", "tune")
 """The nodes that only some configs have."""
+CHOSEN = ("data", "learner", "loss", "mixup", "model", "optimizer", "posthoc", "sampler", "weighting")
+"""The groups whose choice names a run, or is asked for: a list of choices, or a node without one, has no name."""
 COMPARING = ("compare", "tracking")
 """The nodes of `python -m lossbench.compare`."""
 BUILT = ("data", "learner", "learner.network", "loss", "model", "optimizer", "scheduler", "trainer", "weighting")
 """The nodes that are built from their `_target_`."""
-READ_DIRECTLY = ("data.task", "tracking.experiment", "tracking.telemetry", "tracking.uri", "trainer.max_epochs")
+READ_DIRECTLY = (
+    "data.contamination.kind",
+    "data.imbalance.kind",
+    "data.noise.kind",
+    "data.task",
+    "tracking.experiment",
+    "tracking.telemetry",
+    "tracking.uri",
+    "trainer.max_epochs",
+)
 """Keys without which nothing goes on, whoever wrote the YAML: no signature has a default for them."""
 
 _RATE = {"lr": "number (0, inf)", "weight_decay": "number [0, inf)", "maximize": "bool", "foreach": "bool or null"}
@@ -145,6 +156,9 @@ def check_values(cell: Cell) -> None:
     """
     raw: Any = OmegaConf.to_container(cell.config)
     _check_nothing_is_missing(raw, _paths(raw), cell.overrides)
+    for group in CHOSEN:
+        if group not in cell.choices:
+            raise ConfigError(f"{group}: choose one, {group}=NAME. {nearest('', own_choices(group))}")
     try:
         config = {**cell.resolved, "teacher": cell.config.teacher}  # `resolved` drops one that no loss asks for
     except OmegaConfBaseException as error:
@@ -203,8 +217,8 @@ def check_node(path: str, node: Mapping[str, Any], table: Table) -> None:
         if name not in table and _is_closed(path, node) and key not in OWNERS:
             raise ConfigError(f"{key}={shown(value)}: nothing reads the key {name!r}. {nearest(name, _public(table))}")
     for name, search in (node.get("search") or {}).items() if path == "loss" else ():
-        if isinstance(search, dict):
-            check_node(f"loss.search.{name}", search, SEARCH)
+        check_node("loss.search", {name: search}, {name: "dict"})
+        check_node(f"loss.search.{name}", search, SEARCH)
 
 
 def table_of(path: str, node: Mapping[str, Any]) -> dict[str, str]:
