@@ -75,7 +75,7 @@ class LossFacts:
     coupled: bool = False
     detached: str = ""
     needs: tuple[str, ...] = ()
-    annotations: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict, compare=False)  # as written, so from source text alone
     memory: bool = False
     docstring: str = ""
 
