@@ -172,8 +172,8 @@ def test_both_paths_lead_to_all_modes_of_points(loss, cell):
         (["loss=denoise_mse", "data=breast_cancer"], "is for generation, but data=breast_cancer is binary"),
         (["loss=denoise_mse", "data=digits", "learner=vae"], "learned by learner=denoising"),
         (["loss=focal", "data=gaussians8"], "focal is for multiclass, but data=gaussians8 is generation"),
-        (["loss=denoise_mse", "data=digits", "learner.steps=0"], r"allowed is \[1, inf\)"),
-        (["loss=denoise_huber", "data=digits", "loss.delta=0"], r"allowed is \(0, inf\)"),
+        (["loss=denoise_mse", "data=digits", "learner.steps=0"], r"allowed is a whole number in \[1, inf\)"),
+        (["loss=denoise_huber", "data=digits", "loss.delta=0"], r"allowed is a number in \(0, inf\)"),
     ],
 )
 def test_what_can_not_be_denoised_is_refused(cell, overrides, said):

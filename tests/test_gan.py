@@ -206,10 +206,16 @@ def test_a_collapsed_generator_is_told(cell):
     [
         (["loss=focal", "data=gaussians8"], "Losses that serve generation: .*hinge_gan.*wgan_gp"),
         (["loss=wgan_gp", "data=breast_cancer"], "wgan_gp is for generation, but data=breast_cancer is binary"),
-        (["data=gaussians8", "learner.critic_steps=0"], r"learner.critic_steps=0 is out of range: allowed is \[1, inf"),
+        (
+            ["data=gaussians8", "learner.critic_steps=0"],
+            r"learner.critic_steps=0 is out of range: allowed is a whole number in \[1, inf",
+        ),
         (["data=gaussians8", "trainer.gradient_clip_val=1"], "not for learner=gan"),
         (["data=gaussians8", "model=lenet"], "model is for what predicts and compares"),
-        (["data=gaussians8", "loss=wasserstein", "loss.clip=0"], r"loss.clip=0 is out of range: allowed is \(0, inf"),
+        (
+            ["data=gaussians8", "loss=wasserstein", "loss.clip=0"],
+            r"loss.clip=0 is out of range: allowed is a number in \(0, inf",
+        ),
         (["data=gaussians8", "monitor=accuracy"], "Allowed: collapsed, frechet, good_samples"),
         (["data=gaussians8", "optimizer.calibrate=gradient"], "no baseline for generation"),
         (["data=gaussians8", "learner=supervised"], "is learned by learner=gan"),

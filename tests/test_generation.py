@@ -163,8 +163,11 @@ def test_a_convolution_that_does_not_fit_is_told():
         (["loss=focal", "data=digits", "learner=vae"], "learned by learner=supervised, not by learner=vae"),
         (["loss=vae_bernoulli", "data=digits_imb"], "data/imbalance=exp is for classification"),
         (["loss=vae_bernoulli", "data=digits", "optimizer.calibrate=gradient"], "no baseline for generation"),
-        (["loss=vae_bernoulli", "data=digits", "learner.network.latents=0"], r"allowed is \[1, inf\)"),
-        (["loss=vae_bernoulli", "data=digits", "loss.beta=-1"], r"allowed is \[0, inf\)"),
+        (
+            ["loss=vae_bernoulli", "data=digits", "learner.network.latents=0"],
+            r"allowed is a whole number in \[1, inf\)",
+        ),
+        (["loss=vae_bernoulli", "data=digits", "loss.beta=-1"], r"allowed is a number in \[0, inf\)"),
         (["loss=vae_bernoulli", "data=digits", "monitor=accuracy"], "neg_elbo"),
     ],
 )
