@@ -27,6 +27,7 @@ from lossbench.errors import ConfigError
 from lossbench.hydra_errors import SEARCHED, clear_errors
 from lossbench.method import AXES, additions, axes_of
 from lossbench.metric_names import MONITOR, measured_as
+from lossbench.own_code import sources_of, taken_by
 from lossbench.terms import asks_for
 
 NOT_IN_KEY = (
@@ -34,6 +35,7 @@ NOT_IN_KEY = (
     "skip_impossible", "teacher", "tracking", "trainer.profiler", "trust",
 )  # fmt: skip
 """What can't change the numbers of a run; instead of the path of its teacher, the key of that run counts."""
+OURS = "lossbench.data.DataModule"
 NOT_IN_PROBLEM = ("data.run_seed", "data.sampler", "data.seed", "loss", "model.head", "seed", *AXES)
 """What may differ between the runs that one comparison holds against each other."""
 
@@ -115,6 +117,8 @@ class Cell:
         container: Any = OmegaConf.to_container(self.config, resolve=True)
         if container.get("teacher") and not asks_for_teacher(container["loss"]):
             container["teacher"] = None
+        if container["data"]["_target_"] != OURS and (taken := taken_by(container["data"]["_target_"])) is not None:
+            container["data"] = {name: value for name, value in container["data"].items() if name in taken}
         return container
 
     @cached_property
@@ -122,7 +126,9 @@ class Cell:
         """The hash of everything that can change the numbers of the run, and of the protocol that chose its values."""
         teacher = self.resolved.get("teacher")
         taught = {"taught_by": (record.read(Path(teacher)) or {}).get("key", teacher)} if teacher else {}
-        return digest({**self.resolved, **taught}, leaving_out=NOT_IN_KEY)
+        sources = sources_of(self.resolved)
+        own = {"sources": sources} if sources else {}
+        return digest({**self.resolved, **taught, **own}, leaving_out=NOT_IN_KEY)
 
     @cached_property
     def problem(self) -> str:

@@ -40,6 +40,7 @@ from lossbench.metric_names import (
     numbered_at_every_epoch,
     require_epochs,
 )
+from lossbench.own_code import check_own_data
 from lossbench.shapes import ALSO_SERVES, INPUT_SHAPES, TASKS, require_fit
 from lossbench.teacher import check_teacher, check_teachers
 from lossbench.terms import require_agreement, require_weights, term_nodes, title
@@ -151,6 +152,7 @@ def check_fit(cell: Cell) -> None:
     _check_loss(cell)
     check_teacher(cell)
     _check_task(cell)
+    check_own_data(cell)
     check_trainer(cell)
     check_method(cell)
 

@@ -21,7 +21,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from lossbench import progress
-from lossbench.errors import ConfigError, DiskFull, Diverged, Killed
+from lossbench.errors import ConfigError, DiskFull, Diverged, Killed, first_line
 from lossbench.metric_names import COLUMNS, measured_as
 
 if TYPE_CHECKING:
@@ -30,8 +30,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FILE = "record.json"
+PROBED_SECONDS = 0.1
+"""How long a claim is tried: whoever asks whether a run is claimed holds its lock for a moment."""
 DONE = ("finished", "diverged")
 """How a run ends that need not run again."""
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("key", "problem", "name", "status", "loss", "task"), str), "seed": int, "choices": dict,
+    "config": dict, "metrics": dict,
+}  # fmt: skip
 HALF = ".half-"
 """How the name of a file begins that is being written."""
 _PACKAGES = (
@@ -118,12 +124,38 @@ def write_or_remove(folder: Path, record: Record) -> None:
 
 
 def read(folder: Path) -> Record | None:
-    """Read the record of a run, or None where there is none."""
+    """Read the record of a run, or None where there is none; one that is broken is told and left out."""
+    path = folder / FILE
     try:
-        record: Record = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
         return None
-    return record
+    except (OSError, ValueError) as error:
+        _tell_broken(path, f"it can't be read ({first_line(error)})")
+        return None
+    if wrong := _what_is_wrong(record):
+        _tell_broken(path, wrong)
+        return None
+    found: Record = record
+    return found
+
+
+def _what_is_wrong(record: Any) -> str:
+    """Say what a record lacks of what is read of every one, "" if nothing."""
+    if not isinstance(record, dict):
+        return "it is no record"
+    for name, kind in _KINDS.items():
+        if not isinstance(record.get(name), kind):
+            return f"{name!r} is {'missing' if name not in record else 'not what it should be'}"
+    parts = [record["config"].get("loss"), *record["metrics"].values(), *record.get("history", [])]
+    if not all(part is None or isinstance(part, dict) for part in parts) or "data" not in record["choices"]:
+        return "its 'config', 'choices', 'metrics' or 'history' are not what they should be"
+    return ""
+
+
+@cache
+def _tell_broken(path: Path, wrong: str) -> None:
+    log.warning("%s is broken: %s. It is left out; the command that made the run trains it again.", path, wrong)
 
 
 def is_done(record: Record | None) -> bool:
@@ -137,7 +169,7 @@ def claimed(folder: Path) -> Iterator[bool]:
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".claim")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=PROBED_SECONDS, poll_interval=PROBED_SECONDS / 20)
     except Timeout:
         yield False
         return
@@ -159,10 +191,14 @@ def forget_unless_begun(folder: Path) -> None:
 
 def is_claimed(folder: Path) -> bool:
     """Tell whether a process, this one included, has claimed a run."""
-    if not folder.exists():
+    lock = FileLock(folder / ".claim")
+    if not Path(lock.lock_file).exists():
         return False
-    with claimed(folder) as free:
-        return not free
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def reusable(cell: "Cell") -> Record | None:
@@ -194,10 +230,14 @@ def changes(record: Record) -> list[str]:
 
 def read_all(output_dir: Path) -> Iterator[tuple[Path, Record]]:
     """Read the record of every run of an output folder, in the order of their paths."""
+    broken = 0
     for path in sorted(output_dir.glob(f"*/*/{FILE}")):
         record = read(path.parent)
+        broken += record is None
         if record is not None:
             yield path.parent, record
+    if broken:
+        log.warning("%d records under %s/ are broken and left out.", broken, output_dir)
 
 
 def summary(record: Record) -> str:

@@ -1,27 +1,29 @@
 """A user's own LightningDataModule, seen through the interface of lossbench's."""
 
 import inspect
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from lossbench.catalogue import locate
 from lossbench.data.loader import Batch
 from lossbench.data.module import center_and_scale
 from lossbench.data.training_set import counts_by_class
-from lossbench.errors import ConfigError
+from lossbench.errors import ConfigError, first_line
 
 
 class ForeignDataModule(pl.LightningDataModule):
     """Wrap a LightningDataModule whose loaders give pairs (inputs, target).
 
-    Its training, validation (optional) and test loaders are used as they are; its batch order is its own affair. The
-    training loader is read once to count the classes, or to find the centre and scale of a regression target. Its
-    attributes `num_classes` and `class_names` are used where it has them.
+    Its training, validation (optional) and test loaders are used as they are; its batch order is its own affair. All
+    data are read once before training: to count the classes, or to find the centre and scale of a regression target,
+    of the training set as it is, however its loader draws from it; and to find what can't be meant. Its attributes
+    `num_classes` and `class_names` are used where it has them.
 
     Parameters
     ----------
@@ -47,7 +49,7 @@ class ForeignDataModule(pl.LightningDataModule):
         self.task = task
         self.name = type(module).__name__
         self._train = module.train_dataloader()
-        inputs, targets = _read(self._train)
+        inputs, targets = _read(self._train, "training", task)
         self.input_shape = list(inputs.shape[1:])
         self.num_train = self.train_size = len(targets)
         self.class_names = [str(name) for name in getattr(module, "class_names", ())]
@@ -60,9 +62,13 @@ class ForeignDataModule(pl.LightningDataModule):
             self.num_classes = _number_of_labels(targets)
             self.train_class_counts = counts_by_class(_with_unknown(targets), self.num_classes, task)
         elif task != "count":
+            require_labels(targets, "the training set", task)
             self.num_classes = int(getattr(module, "num_classes", 2 if task == "binary" else int(targets.max()) + 1))
             self.train_class_counts = counts_by_class(targets.long(), self.num_classes, task)
         loaders = {"val": _optional(module, "val_dataloader"), "test": _optional(module, "test_dataloader")}
+        for name, loader in loaders.items():
+            if loader is not None:
+                require_labels(_read(loader, name, task)[1], f"the {name} set", task, self.num_classes)
         self.evaluation_loaders = {name: self._wrap(loader) for name, loader in loaders.items() if loader is not None}
         if "test" not in self.evaluation_loaders:
             raise ConfigError(
@@ -87,14 +93,15 @@ class ForeignDataModule(pl.LightningDataModule):
         return {"source": self.name, "train": self.num_train, **counts, "class_names": self.class_names, **scale}
 
     def _wrap(self, loader: Any) -> "_Batches":
-        return _Batches(loader, self.target_center, self.target_scale, classes=self.num_classes is not None)
+        indexed = _indexed(loader)
+        return _Batches(indexed, self.target_center, self.target_scale, self.num_classes is not None, self.task)
 
 
 class _Batches:
     """The batches of a loader as `Batch`es, regression targets standardised, classes and labels as integers."""
 
-    def __init__(self, loader: Any, center: float, scale: float, classes: bool) -> None:
-        self.loader, self.center, self.scale, self.classes = loader, center, scale, classes
+    def __init__(self, loader: Any, center: float, scale: float, classes: bool, task: str) -> None:
+        self.loader, self.center, self.scale, self.classes, self.task = loader, center, scale, classes, task
 
     batch_sampler = None  # Lightning asks every loader that has a sampler for it
 
@@ -108,9 +115,12 @@ class _Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         start = 0
-        for inputs, target in self.loader:
-            index = torch.arange(start, start + len(target))
-            start += len(target)
+        for given in self.loader:
+            batch, index = given if isinstance(given, _Numbered) else (given, None)
+            inputs, target = _as_tensors(batch, self.task)
+            if index is None:  # of data that come as a stream, by their place in it
+                index = torch.arange(start, start + len(target))
+                start += len(target)
             scaled = _with_unknown(target) if self.classes else (target - self.center) / self.scale
             yield Batch(inputs, scaled, scaled, index)
 
@@ -129,17 +139,110 @@ def wrap(node: DictConfig) -> ForeignDataModule:
     return ForeignDataModule(module, node.task, node.get("standardize", "robust"))
 
 
-def _read(loader: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+class _Numbered(NamedTuple):
+    """A batch, and the places of its samples in the data set: the same sample has the same number in each epoch."""
+
+    batch: Any
+    places: Tensor
+
+
+class _NumberedDataset(Dataset):
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, index: int) -> tuple[int, Any]:
+        return index, self.dataset[index]
+
+
+class _Collate:
+    """The user's way to make a batch of samples, and their numbers."""
+
+    def __init__(self, collate: Any) -> None:
+        self.collate = collate
+
+    def __call__(self, numbered: Sequence[tuple[int, Any]]) -> _Numbered:
+        index = torch.tensor([number for number, _ in numbered])
+        return _Numbered(self.collate([sample for _, sample in numbered]), index)
+
+
+def _indexed(loader: Any) -> Any:
+    """Return a loader that gives the same batches with the numbers of their samples; a stream has none."""
+    if not _has_numbers(loader):
+        return loader
+    kept = ("num_workers", "pin_memory", "timeout", "worker_init_fn", "multiprocessing_context", "generator")
+    settings = {name: getattr(loader, name) for name in (*kept, "prefetch_factor", "persistent_workers")}
+    collate = _Collate(loader.collate_fn)
+    made: Any = DataLoader(
+        _NumberedDataset(loader.dataset), batch_sampler=loader.batch_sampler, collate_fn=collate, **settings
+    )
+    return made
+
+
+def _has_numbers(loader: Any) -> bool:
+    known = isinstance(loader, DataLoader) and loader.batch_sampler is not None
+    return known and not isinstance(loader.dataset, IterableDataset)
+
+
+def _read(loader: Any, part: str, task: str) -> tuple[Tensor, Tensor]:
+    """Read a whole part; return the first inputs, and all targets."""
+    if _has_numbers(loader):  # the data themselves, not what a sampler draws of them
+        loader = DataLoader(loader.dataset, batch_size=loader.batch_size or 256, collate_fn=loader.collate_fn)
     first: Tensor | None = None
-    targets = []
+    targets, start = [], 0
     for batch in loader:
-        if not isinstance(batch, list | tuple) or len(batch) != 2:
-            raise ConfigError("the loaders of a LightningDataModule must give pairs (inputs, target).")
-        first = batch[0] if first is None else first
-        targets.append(batch[1])
+        inputs, target = _as_tensors(batch, task)
+        if not inputs.isfinite().all():
+            row, *place = (~inputs.isfinite()).nonzero()[0].tolist()
+            raise ConfigError(
+                f"the inputs of the {part} set are not all numbers: sample {start + row}, feature {place} is "
+                f"{float(inputs[(row, *place)])}. Fill the gaps or leave such samples out."
+            )
+        start += len(target)
+        first = inputs if first is None else first
+        targets.append(target)
     if first is None:
-        raise ConfigError("the training loader gives no batch.")
-    return first, torch.cat(targets)
+        raise ConfigError(f"the loader of the {part} set gives no batch.")
+    together = torch.cat(targets)
+    if task != "multilabel" and not together.isfinite().all():
+        row = int((~together.isfinite()).nonzero()[0, 0])
+        raise ConfigError(f"the target of sample {row} of the {part} set is {together[row].tolist()}: no number.")
+    return first, together
+
+
+def _as_tensors(batch: Any, task: str) -> tuple[Tensor, Tensor]:
+    """Return inputs in torch's default precision, and targets; a column of one target to a sample is taken as such."""
+    if not isinstance(batch, list | tuple) or len(batch) != 2:
+        shown = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, list | tuple) else "")
+        raise ConfigError(f"the loaders of a LightningDataModule must give pairs (inputs, target), not {shown}.")
+    try:
+        inputs, target = map(torch.as_tensor, batch)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"inputs and targets must be tensors or arrays of numbers: {first_line(error)}") from error
+    if inputs.dtype != torch.get_default_dtype():
+        inputs = inputs.to(torch.get_default_dtype())
+    return inputs, target.squeeze(1) if task != "multilabel" and target.ndim == 2 and target.shape[1] == 1 else target
+
+
+def require_labels(targets: Tensor, where: str, task: str, num_classes: int | None = None) -> None:
+    """Raise a `ConfigError` unless targets of a task of classes are classes counted from 0."""
+    if task not in ("binary", "multiclass"):
+        return
+    if targets.ndim != 1:
+        raise ConfigError(
+            f"{where} has targets of shape {tuple(targets.shape)}, but data.task={task} needs one class to a sample, "
+            "(N,). One-hot rows become classes by target.argmax(1); several labels are data.task=multilabel."
+        )
+    found = targets.unique()
+    most = (2 if task == "binary" else num_classes) or len(found)
+    if not torch.equal(found, found.long().to(found.dtype)) or found.min() < 0 or found.max() >= max(most, 1):
+        if where == "the training set" and task == "multiclass" and found.min() == 0:
+            return  # classes that no training sample has are counted as such
+        shown = ", ".join(f"{value:g}" for value in found[:12].tolist())
+        raise ConfigError(
+            f"{where} has the classes {shown}, but data.task={task} counts them 0, 1, ... K - 1"
+            + (f" with K = {most}" if num_classes or task == "binary" else "")
+            + ". Number them so, for example by torch.unique(target, return_inverse=True)."
+        )
 
 
 def _with_unknown(labels: Tensor) -> Tensor:

@@ -190,7 +190,11 @@ class Learner(pl.LightningModule):
         """Set this epoch's random numbers."""
         torch.manual_seed(derive_seed(self.seed, "step", self.current_epoch))
         self._loss_sum, self._samples, self._term_sums = 0.0, 0, {}
-        self._rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Note the learning rate with which an epoch begins."""
+        if batch_idx == 0:
+            self._rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         """Return the mean loss of the batch (its sum, for the losses that are defined as sums)."""
