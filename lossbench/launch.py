@@ -1,7 +1,6 @@
 """Launch the checked cells of a command and tell how they ended."""
 
 import logging
-import signal
 import sys
 import time
 from collections import Counter
@@ -9,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from lossbench import progress, record
@@ -17,6 +15,7 @@ from lossbench.cells import Cell
 from lossbench.engine import engine_of, plan
 from lossbench.errors import Killed
 from lossbench.job import run_job
+from lossbench.stopping import stop_signals
 from lossbench.tracking.repair import mend_cells
 from lossbench.workers import FORMAT, call, cool_down, run_tasks, warm_up
 
@@ -178,18 +177,3 @@ def _counted(cells: list[Cell]) -> str:
     plural = {"problem": "problems", "loss": "losses", "seed": "seeds"}
     shown = [f"{len(values)} {plural[word] if len(values) > 1 else word}" for word, values in counts.items()]
     return f"{len(cells)} run{'s' if len(cells) > 1 else ''} ({', '.join(shown)})"
-
-
-@contextmanager
-def stop_signals() -> Iterator[None]:
-    """Raise `Killed` on Ctrl-C and SIGTERM while runs are going on."""
-
-    def kill(number: int, _frame: FrameType | None) -> None:
-        raise Killed(number)
-
-    before = {number: signal.signal(number, kill) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

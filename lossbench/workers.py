@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -30,6 +31,8 @@ from lossbench.engine import Task, cores
 from lossbench.errors import ConfigError, DiskFull, Killed
 
 PRELOAD = ["lossbench.stack", "lossbench.compare", "lossbench.compare.report", "mlflow.store.tracking.sqlalchemy_store"]
+ORPHAN_SECONDS = 5.0
+"""How long a worker lives on when its command has died."""
 GRACE_SECONDS = 60.0
 """How long stopped workers may take to write their records."""
 
@@ -257,6 +260,8 @@ def _follow_parent() -> None:
     if parent is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(ORPHAN_SECONDS)  # for the record of the run; a step or a picture may be long
+        os._exit(128 + signal.SIGTERM)
 
 
 FORMAT = logging.Formatter("[%(asctime)s][%(levelname)s] %(message)s", "%H:%M:%S")

@@ -18,7 +18,8 @@ from lossbench.cells import Cell, compose_cells, only_looks, put_user_code_on_pa
 from lossbench.checks import check, leave_out_impossible
 from lossbench.errors import ConfigError, DiskFull, Killed
 from lossbench.job import keep_freed_memory
-from lossbench.launch import launch, stop_signals
+from lossbench.launch import launch
+from lossbench.stopping import stop_signals
 from lossbench.tracking.store import hide_credentials
 from lossbench.tune.space import check_tuning, short_name, study_name, tuned_cell
 
