@@ -18,10 +18,15 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Options of glibc's `mallopt`."""
 
 
+mistakes: list[str] = []
+"""What the user must mend of cells of a sweep that ran in this process."""
+
+
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def run_job(config: DictConfig) -> str:
     """Run one cell; Hydra calls this once for each."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     launched = HydraConfig.get()
     cell = Cell(config, {str(group): str(choice) for group, choice in launched.runtime.choices.items()})
@@ -39,8 +44,12 @@ def run_job(config: DictConfig) -> str:
         return str(run(cell)["status"])
     except ConfigError as error:
         _leave_nothing(cell)
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from error
+        print(f"{cell.name}: {error}", file=sys.stderr)
+        mistakes.append(str(error))  # the other cells run
+        return "mistake"
     except DiskFull as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from error

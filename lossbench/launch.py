@@ -13,8 +13,8 @@ from typing import Any
 from lossbench import progress, record
 from lossbench.cells import Cell
 from lossbench.engine import engine_of, plan
-from lossbench.errors import Killed
-from lossbench.job import run_job
+from lossbench.errors import ConfigError, Killed
+from lossbench.job import mistakes, run_job
 from lossbench.stopping import stop_signals
 from lossbench.tracking.repair import mend_cells
 from lossbench.workers import FORMAT, call, cool_down, run_tasks, warm_up
@@ -38,7 +38,7 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     Raises
     ------
     ConfigError
-        If the tracking store can't be used.
+        If the tracking store can't be used; if parts of a cell do not fit together, after the others have run.
     Killed
         After telling what is done, if the command is stopped.
 
@@ -68,6 +68,8 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
             with progress.showing(len(cells)):
                 start()
                 _finish_what_others_began(cells, start)
+            if mistakes:
+                raise ConfigError(mistakes[0])
             ended = "finished"
         except Killed:
             ended = "killed"

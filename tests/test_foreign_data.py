@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from lossbench import own_code
+from lossbench import own_code, record
 from lossbench.build import build_data
 from lossbench.catalogue import declared_losses
 from lossbench.data.module import center_and_scale
@@ -228,3 +228,25 @@ def test_a_run_is_made_again_when_own_code_has_changed(cell, tmp_path, monkeypat
     (tmp_path / "mine_beside.py").write_text("FACTOR = 1.0\n")
     (tmp_path / "unrelated.py").write_text("")
     assert key() == keys[0]
+
+
+def test_a_mistake_in_the_data_of_one_cell_is_told_after_the_others_have_run(cell, monkeypatch):
+    from lossbench import job
+    from lossbench.launch import launch
+
+    monkeypatch.setattr("lossbench.launch.conclude", lambda *_, **__: {})
+    good, bad = (
+        cell("data=digits", f"data._target_=tests.test_foreign_data.{name}", *SHORT) for name in ("Own", "WithoutTest")
+    )
+
+    def start():
+        for each in (bad, good):
+            try:
+                run(each)
+            except ConfigError as error:
+                job.mistakes.append(str(error))
+
+    with pytest.raises(ConfigError, match="test_dataloader"):
+        launch([bad, good], start=start)
+    job.mistakes.clear()
+    assert record.read(good.path)["status"] == "finished" and record.read(bad.path) is None
