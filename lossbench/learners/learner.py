@@ -139,7 +139,7 @@ class Learner(pl.LightningModule):
         """Return a hash of the weights."""
         found = hashlib.sha256()
         for tensor in self.network.state_dict().values():
-            found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+            found.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
         return found.hexdigest()[:16]
 
     @abstractmethod
