@@ -14,8 +14,6 @@ import pytest
 from omegaconf import OmegaConf
 
 from lossbench import record
-from lossbench.checks import ALLOWED
-from lossbench.compare.selection import SELECTIONS
 from lossbench.errors import ConfigError, Killed
 from lossbench.launch import launch
 from lossbench.run import run
@@ -41,10 +39,6 @@ def test_a_store_that_goes_away_costs_a_warning_at_the_end_of_a_sweep(caplog, tm
     with caplog.at_level(logging.WARNING):
         close_parents({"digits_imb": parent}, "finished", {}, "http://gone")
     assert "no route to the store" in caplog.text
-
-
-def test_what_is_checked_is_what_compare_can_do():
-    assert ALLOWED["compare.select"] == sorted(SELECTIONS)
 
 
 @pytest.fixture(scope="module")
