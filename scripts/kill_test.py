@@ -1,0 +1,119 @@
+"""Kill a sweep at random moments, start it again until it is done, and hold what is left against an undisturbed one.
+
+For each engine a small sweep runs undisturbed. Then the same command is killed with SIGKILL after a random time and
+started again, in a folder of its own for each kill. Records, histories and predictions must have the same bits, and
+MLflow the same runs, parameters, values, sums over seeds and status, each once. Prints a line for each kill, and exits
+with 1 if anything differs.
+
+  python scripts/kill_test.py                               10 kills of each engine
+  python scripts/kill_test.py --kills 3 --engines stacked   three of one
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parent.parent
+ENGINES = ("single", "packed", "stacked")
+SWEEP = ["-m", "loss=cross_entropy,focal,ldam", "seed=0,1", "data=digits", "trainer.max_epochs=8"]
+TRIES = 4
+"""How often the command is started again before it counts as broken."""
+
+Found = dict[str, Any]
+
+
+def main() -> None:
+    """Run the sweeps, and print what differs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=10, help="of each engine")
+    parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    options = parser.parse_args()
+    moments, broken = random.Random(options.seed), 0
+    with tempfile.TemporaryDirectory() as folder:
+        for engine in options.engines:
+            clock = time.monotonic()
+            undisturbed = Path(folder) / f"{engine}-undisturbed"
+            code = _start(undisturbed, engine).wait()
+            seconds = time.monotonic() - clock
+            print(f"{engine}: undisturbed, {seconds:.1f} s, exit code {code}", flush=True)
+            expected = _left(undisturbed)
+            for number in range(options.kills):
+                after = moments.uniform(0.3, seconds)
+                told = _killed(Path(folder) / f"{engine}-{number}", engine, after, expected)
+                broken += bool(told)
+                print(f"{engine}: killed after {after:.1f} s: {'; '.join(told) or 'all the same'}", flush=True)
+    print(f"{broken} of {options.kills * len(options.engines)} kills left a difference.")
+    sys.exit(1 if broken else 0)
+
+
+def _start(folder: Path, engine: str) -> "subprocess.Popen[bytes]":
+    folder.mkdir(exist_ok=True)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with (folder / "output.txt").open("ab") as output:
+        command = [sys.executable, "-m", "lossbench", *SWEEP, f"engine={engine}"]
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
+
+
+def _killed(folder: Path, engine: str, after: float, expected: Found) -> list[str]:
+    """Kill a sweep and start it again; return what differs from the undisturbed one."""
+    process = _start(folder, engine)
+    time.sleep(after)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for _ in range(TRIES):
+        if (code := _start(folder, engine).wait()) == 0:
+            found = _left(folder)
+            names = sorted(expected.keys() | found.keys())
+            return [f"{name} differs" for name in names if repr(found.get(name)) != repr(expected.get(name))]
+    return [f"exit code {code} after {TRIES} more tries: {(folder / 'output.txt').read_text()[-300:]}"]
+
+
+def _left(folder: Path) -> Found:
+    """Return what must be the same, by a name for each part."""
+    return {**dict(_records(folder / "outputs")), **dict(_store(folder / "outputs" / "mlflow.db"))}
+
+
+def _records(outputs: Path) -> Iterator[tuple[str, Any]]:
+    for path in sorted(outputs.glob("*/*/record.json")):
+        entry = json.loads(path.read_text())
+        yield f"record of {entry['name']}", [entry[key] for key in ("status", "metrics", "history", "epochs", "hashes")]
+        for name in ("predictions.npz", "predictions_best.npz", "validation.npz"):
+            with np.load(path.parent / name) as arrays:
+                yield f"{name} of {entry['name']}", {key: arrays[key].tobytes() for key in sorted(arrays)}
+
+
+def _store(database: Path) -> Iterator[tuple[str, Any]]:
+    """Read every run of a store: the same name twice is a run too many."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    from mlflow import MlflowClient
+
+    client, seen = MlflowClient(f"sqlite:///{database}"), dict[str, int]()
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    for run in client.search_runs(experiments, max_results=1000, order_by=["attributes.start_time ASC"]):
+        name = run.info.run_name
+        seen[name] = seen.get(name, 0) + 1
+        values = sorted(
+            (metric, each.step, each.value)
+            for metric in run.data.metrics
+            for each in client.get_metric_history(run.info.run_id, metric)
+            if not metric.startswith(("cost", "seconds"))
+        )
+        status = run.info.status, run.data.tags.get("lossbench.status")
+        files = sorted(file.path for file in client.list_artifacts(run.info.run_id))
+        yield f"MLflow's {name} ({seen[name]})", (status, sorted(run.data.params.items()), values, files)
+
+
+if __name__ == "__main__":
+    main()
