@@ -7,6 +7,7 @@ with 1 if anything differs.
 
   python scripts/kill_test.py                               10 kills of each engine
   python scripts/kill_test.py --kills 3 --engines stacked   three of one
+  python scripts/kill_test.py --folder DIR                  keep what is left in a new folder, to look at a difference
 """
 
 import argparse
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +41,12 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10, help="of each engine")
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--folder", type=Path, help="where the sweeps run, and stay; default: one that is removed")
     options = parser.parse_args()
     moments, broken = random.Random(options.seed), 0
-    with tempfile.TemporaryDirectory() as folder:
+    if options.folder:
+        options.folder.mkdir(parents=True)
+    with nullcontext(options.folder) if options.folder else tempfile.TemporaryDirectory() as folder:
         for engine in options.engines:
             clock = time.monotonic()
             undisturbed = Path(folder) / f"{engine}-undisturbed"
