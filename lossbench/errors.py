@@ -31,12 +31,18 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-class Killed(BaseException):
-    """Ctrl-C or SIGTERM: the run is recorded as killed and the command ends with the shell's exit code for it."""
+GOES_ON = "The same command again goes on from where it was."
 
-    def __init__(self, signal_number: int) -> None:
+
+class Killed(BaseException):
+    """Ctrl-C or SIGTERM: the run is recorded as killed and the command ends with the shell's exit code for it.
+
+    `then` says what the same command does when it is given again.
+    """
+
+    def __init__(self, signal_number: int, then: str = GOES_ON) -> None:
         super().__init__(f"signal {signal_number}")
-        self.exit_code = 128 + signal_number
+        self.exit_code, self.then = 128 + signal_number, then
 
 
 class DiskFull(Exception):

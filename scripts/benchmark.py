@@ -39,16 +39,17 @@ from typing import Any
 import psutil
 import torch
 import torch.nn.functional as F
-from hydra._internal.utils import get_args_parser
 
-from lossbench.build import build_data, build_trainer
-from lossbench.callbacks import Cost
-from lossbench.cells import compose_cells
+from lossbench.compat.hydra import parse_arguments
+from lossbench.config.compose import compose_cells
 from lossbench.data.files import FILES, missing_files
-from lossbench.job import keep_freed_memory
-from lossbench.record import read
-from lossbench.run import build_learner, quiet
-from lossbench.stack import run_stack
+from lossbench.records.record import read
+from lossbench.running.assemble import build_learner
+from lossbench.running.build import build_data, build_trainer
+from lossbench.running.callbacks import Cost
+from lossbench.running.job import keep_freed_memory
+from lossbench.running.stacks import run_stack
+from lossbench.running.trainer import quiet
 
 SCRIPTS = Path(__file__).resolve().parent
 VARIANTS = ["plain", "packed", "stacked"]
@@ -103,7 +104,7 @@ def epoch_table(settings: Settings) -> Table:
 
 def composed(overrides: Sequence[str]) -> list[Any]:
     """Compose the cells of a command line, as lossbench does."""
-    return compose_cells(get_args_parser().parse_args(overrides))
+    return compose_cells(parse_arguments(overrides))
 
 
 def bare_rate(cell: Any) -> float:

@@ -20,9 +20,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
-from lossbench.catalogue import RUN_CONTEXT, default_parameters, facts_of, locate, loss_names
-from lossbench.losses.binding import BoundLoss, bind
-from lossbench.probe import made_up
+from lossbench.catalogue.binding import bind
+from lossbench.catalogue.examine.example_batch import example_batch
+from lossbench.catalogue.facts import default_parameters, facts_of, loss_names
+from lossbench.locate import locate
+from lossbench.losses.bound_loss import BoundLoss
+from lossbench.losses.facts import RUN_CONTEXT
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 SERVED = ("binary", "count", "multiclass", "multilabel", "regression")
@@ -107,7 +110,7 @@ def main() -> None:
     print("|---|---|" + "--:|--:|" * len(sizes))
     for name in [name for name in settings.losses.split(",") if name] or loss_names():
         facts = facts_of(default_parameters(name)["_target_"])
-        if facts is None or facts.task not in SERVED or facts.learner != "supervised":
+        if facts is None or facts.task not in SERVED:
             continue
         origin, peer = PEERS.get(name, OF_TASK[facts.task])
         cells = []
@@ -121,7 +124,7 @@ def _bound(name: str, samples: int, classes: int) -> BoundLoss:
     parameters = default_parameters(name)
     factory = locate(parameters.pop("_target_"))
     classes = 2 if factory.declaration.task == "binary" else classes
-    context: dict[str, Any] = dict.fromkeys(RUN_CONTEXT - {"run_context", "class_counts"}, samples)
+    context: dict[str, Any] = dict.fromkeys(RUN_CONTEXT - {"bind_terms", "class_counts"}, samples)
     context |= {"num_classes": classes, "max_epochs": 10, "num_features": 4}
     context["class_counts"] = [1 + samples // (2 + k) for k in range(classes)]
     return bind(factory, parameters, context)
@@ -129,7 +132,7 @@ def _bound(name: str, samples: int, classes: int) -> BoundLoss:
 
 def _seconds(ours: BoundLoss, theirs: Loss, samples: int, classes: int, repeats: int) -> tuple[float, float]:
     """Return the median seconds of a forward and backward pass of both, timed in turn."""
-    outputs, target, context = made_up(ours, 2 if ours.declaration.task == "binary" else classes, samples)
+    outputs, target, context = example_batch(ours, 2 if ours.declaration.task == "binary" else classes, samples)
     if ours.declaration.head == "cosine":
         outputs = outputs.tanh()
     context["teacher_logits"] = torch.randn(outputs.shape)

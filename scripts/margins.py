@@ -5,8 +5,8 @@ and looks at every `pytest.approx`, `torch.testing.assert_close` and `numpy.test
 that use more than a tenth of a bound that is there for rounding, and, where several instruction sets are tried, those
 of any bound that move by more than a tenth of it from one set to another. It exits with 1 if there are any.
 
-  python scripts/margins.py tests/test_stack.py              as this processor is
-  python scripts/margins.py --sets=all tests/test_stack.py   also as processors without AVX-512, and without AVX2
+  python scripts/margins.py tests/running/test_stacks.py              as this processor is
+  python scripts/margins.py --sets=all tests/running/test_stacks.py   also as others, without AVX-512 or AVX2
   python scripts/margins.py --sets="as it is,sse"            the whole suite twice
 
 What tests compare with < or > is not seen: those bounds must be wide by themselves.

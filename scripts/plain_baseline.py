@@ -35,9 +35,9 @@ from torchvision import datasets, transforms
 
 from lossbench import load_loss
 from lossbench.data.corruptions import choose_per_class, imbalanced_counts
-from lossbench.losses import BoundLoss
+from lossbench.losses.bound_loss import BoundLoss
+from lossbench.methods.schedules import warmup_step
 from lossbench.models import MLP, LeNet, Network, ResNet32
-from lossbench.schedules import warmup_step
 
 MODELS: dict[str, Any] = {"outliers": MLP, "mnist": LeNet, "cifar_imb": ResNet32}
 VALIDATION = 0.1

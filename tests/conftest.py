@@ -1,3 +1,4 @@
+import gc
 import os
 import subprocess
 import sys
@@ -7,8 +8,16 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-ROOT = Path(__file__).parent.parent
+from tests.support.commands import ROOT, ended, make_cell, read_conf_once
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_finish() -> None:
+    """Let Hydra keep what it reads of `conf/`, and the garbage collector pass over what was imported, which stays."""
+    read_conf_once()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -36,32 +45,9 @@ def lossbench(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]
     """Run `python -m lossbench ARGUMENTS` as a user would, in a folder of its own."""
 
     def command(*arguments: str, module: str = "lossbench", cwd: Path = tmp_path, **environment: str):
-        return subprocess.run(
-            [sys.executable, "-m", module, *arguments],
-            cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+        return ended(*arguments, module=module, cwd=cwd, **environment)
 
     return command
-
-
-def make_cell(*overrides: str, output_dir: Path):
-    """Compose and check a cell as a command does, without tracking."""
-    from hydra import compose, initialize_config_dir
-
-    from lossbench import CONF
-    from lossbench.cells import cell_of
-    from lossbench.checks import check_cell
-
-    lines = ["tracking=none", f'output_dir="{output_dir}"', *overrides]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        made = cell_of(compose("config", lines, return_hydra_config=True))
-    check_cell(made)
-    return made
 
 
 @pytest.fixture
@@ -74,11 +60,17 @@ def cell(tmp_path: Path):
     return make
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """No pictures: half of the time of a small run."""
+    monkeypatch.setattr("lossbench.running.artifacts.draw_run", lambda *_: [])
+
+
 @pytest.fixture(scope="session")
 def taught(tmp_path_factory):
     """The override that gives a loss its teacher, a short run on the same data; none where it asks for none."""
-    from lossbench.catalogue import declared_losses
-    from lossbench.run import run
+    from lossbench.losses.facts import declared_losses
+    from lossbench.running.run import run
 
     folders: dict[str, Path] = {}
 
@@ -93,15 +85,3 @@ def taught(tmp_path_factory):
         return [f"teacher={folders[data]}"]
 
     return overrides
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start `python -m lossbench ARGUMENTS` in a folder; its errors come with its output."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "lossbench", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )

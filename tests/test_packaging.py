@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.commands import ROOT
+
+pytestmark = pytest.mark.xdist_group("wheel")
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    pytest.importorskip("setuptools", minversion="77")
+    pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     listed = subprocess.run(
@@ -40,7 +42,7 @@ def test_every_yaml_and_module_is_in_the_wheel(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (ROOT / "conf").rglob("*.yaml"):
         assert f"lossbench/{path.relative_to(ROOT).as_posix()}" in names
-    for path in (ROOT / "lossbench").rglob("*.py"):
+    for path in [*(ROOT / "lossbench").rglob("*.py"), *(ROOT / "lossbench").rglob("*.j2")]:
         assert path.relative_to(ROOT).as_posix() in names
 
 
@@ -69,7 +71,7 @@ def test_it_works_in_a_clean_environment(wheel, tmp_path):
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
 
-    located = run(str(python), "-c", "import lossbench; print(lossbench.CONF)")
+    located = run(str(python), "-c", "from lossbench.locate import CONF; print(CONF)")
     assert str(site) in located.stdout, located.stderr
     script = str(python.parent / "lossbench")
     composed, module = run(script, "--cfg", "job"), run(str(python), "-m", "lossbench", "--cfg", "job")

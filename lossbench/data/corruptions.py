@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossbench.errors import ConfigError
-from lossbench.intervals import takes
+from lossbench.ranges import takes
 
 Array = NDArray[Any]
 Rng = np.random.Generator

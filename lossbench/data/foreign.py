@@ -10,11 +10,14 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from lossbench.catalogue import locate
 from lossbench.data.loader import Batch
 from lossbench.data.module import center_and_scale
+from lossbench.data.shapes import data_for
 from lossbench.data.training_set import counts_by_class
 from lossbench.errors import ConfigError, first_line
+from lossbench.locate import locate
+from lossbench.tasks import task_named
+from lossbench.tasks.task import Task
 
 
 class ForeignDataModule(pl.LightningDataModule):
@@ -29,19 +32,19 @@ class ForeignDataModule(pl.LightningDataModule):
     ----------
     module : LightningDataModule
         The user's.
-    task : str
-        "regression", "distributional", "count", "binary", "multiclass" or "multilabel".
+    task : Task
+        What is predicted.
     standardize : str
         What a target of regression is trained as; see `module.center_and_scale`.
 
     """
 
-    def __init__(self, module: pl.LightningDataModule, task: str, standardize: str = "robust") -> None:
+    def __init__(self, module: pl.LightningDataModule, task: Task, standardize: str = "robust") -> None:
         super().__init__()
-        if task == "sequence":
+        if task.target == "sequence":
             raise ConfigError(
-                f"data.task=sequence needs the alignment of each line, which data={type(module).__name__} "
-                "can't give: its loaders give pairs (inputs, target). Use data=digit_lines or mnist_lines."
+                f"data.task={task.name} needs the alignment of each line, which data={type(module).__name__} "
+                f"can't give: its loaders give pairs (inputs, target). Use {' or '.join(data_for(task))}."
             )
         module.prepare_data()
         module.setup("fit")
@@ -56,15 +59,15 @@ class ForeignDataModule(pl.LightningDataModule):
         self.num_classes: int | None = None
         self.train_class_counts: list[int] | None = None
         self.target_center, self.target_scale = 0.0, 1.0
-        if task in ("distributional", "regression"):
+        if task.target == "number":
             self.target_center, self.target_scale = center_and_scale(targets, standardize)
-        elif task == "multilabel":
+        elif task.target == "labels":
             self.num_classes = _number_of_labels(targets)
-            self.train_class_counts = counts_by_class(_with_unknown(targets), self.num_classes, task)
-        elif task != "count":
+            self.train_class_counts = counts_by_class(_with_unknown(targets), self.num_classes, several=True)
+        elif task.target != "count":
             require_labels(targets, "the training set", task)
-            self.num_classes = int(getattr(module, "num_classes", 2 if task == "binary" else int(targets.max()) + 1))
-            self.train_class_counts = counts_by_class(targets.long(), self.num_classes, task)
+            self.num_classes = int(getattr(module, "num_classes", task.classes or int(targets.max()) + 1))
+            self.train_class_counts = counts_by_class(targets.long(), self.num_classes, several=False)
         loaders = {"val": _optional(module, "val_dataloader"), "test": _optional(module, "test_dataloader")}
         for name, loader in loaders.items():
             if loader is not None:
@@ -100,7 +103,7 @@ class ForeignDataModule(pl.LightningDataModule):
 class _Batches:
     """The batches of a loader as `Batch`es, regression targets standardised, classes and labels as integers."""
 
-    def __init__(self, loader: Any, center: float, scale: float, classes: bool, task: str) -> None:
+    def __init__(self, loader: Any, center: float, scale: float, classes: bool, task: Task) -> None:
         self.loader, self.center, self.scale, self.classes, self.task = loader, center, scale, classes, task
 
     batch_sampler = None  # Lightning asks every loader that has a sampler for it
@@ -136,7 +139,7 @@ def wrap(node: DictConfig) -> ForeignDataModule:
     taken = inspect.signature(target).parameters
     settings: Any = OmegaConf.to_container(node, resolve=True)
     module = target(**{name: value for name, value in settings.items() if name in taken})
-    return ForeignDataModule(module, node.task, node.get("standardize", "robust"))
+    return ForeignDataModule(module, task_named(str(node.task)), node.get("standardize", "robust"))
 
 
 class _Numbered(NamedTuple):
@@ -183,7 +186,7 @@ def _has_numbers(loader: Any) -> bool:
     return known and not isinstance(loader.dataset, IterableDataset)
 
 
-def _read(loader: Any, part: str, task: str) -> tuple[Tensor, Tensor]:
+def _read(loader: Any, part: str, task: Task) -> tuple[Tensor, Tensor]:
     """Read a whole part; return the first inputs, and all targets."""
     if _has_numbers(loader):  # the data themselves, not what a sampler draws of them
         loader = DataLoader(loader.dataset, batch_size=loader.batch_size or 256, collate_fn=loader.collate_fn)
@@ -203,13 +206,13 @@ def _read(loader: Any, part: str, task: str) -> tuple[Tensor, Tensor]:
     if first is None:
         raise ConfigError(f"the loader of the {part} set gives no batch.")
     together = torch.cat(targets)
-    if task != "multilabel" and not together.isfinite().all():
+    if task.target != "labels" and not together.isfinite().all():
         row = int((~together.isfinite()).nonzero()[0, 0])
         raise ConfigError(f"the target of sample {row} of the {part} set is {together[row].tolist()}: no number.")
     return first, together
 
 
-def _as_tensors(batch: Any, task: str) -> tuple[Tensor, Tensor]:
+def _as_tensors(batch: Any, task: Task) -> tuple[Tensor, Tensor]:
     """Return inputs in torch's default precision, and targets; a column of one target to a sample is taken as such."""
     if not isinstance(batch, list | tuple) or len(batch) != 2:
         shown = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, list | tuple) else "")
@@ -220,27 +223,29 @@ def _as_tensors(batch: Any, task: str) -> tuple[Tensor, Tensor]:
         raise ConfigError(f"inputs and targets must be tensors or arrays of numbers: {first_line(error)}") from error
     if inputs.dtype != torch.get_default_dtype():
         inputs = inputs.to(torch.get_default_dtype())
-    return inputs, target.squeeze(1) if task != "multilabel" and target.ndim == 2 and target.shape[1] == 1 else target
+    return inputs, target.squeeze(1) if task.target != "labels" and target.ndim == 2 and target.shape[
+        1
+    ] == 1 else target
 
 
-def require_labels(targets: Tensor, where: str, task: str, num_classes: int | None = None) -> None:
+def require_labels(targets: Tensor, where: str, task: Task, num_classes: int | None = None) -> None:
     """Raise a `ConfigError` unless targets of a task of classes are classes counted from 0."""
-    if task not in ("binary", "multiclass"):
+    if not task.has_classes:
         return
     if targets.ndim != 1:
         raise ConfigError(
-            f"{where} has targets of shape {tuple(targets.shape)}, but data.task={task} needs one class to a sample, "
-            "(N,). One-hot rows become classes by target.argmax(1); several labels are data.task=multilabel."
+            f"{where} has targets of shape {tuple(targets.shape)}, but data.task={task.name} needs one class to a "
+            "sample, (N,). One-hot rows become classes by target.argmax(1); several labels are data.task=multilabel."
         )
     found = targets.unique()
-    most = (2 if task == "binary" else num_classes) or len(found)
+    most = task.classes or num_classes or len(found)
     if not torch.equal(found, found.long().to(found.dtype)) or found.min() < 0 or found.max() >= max(most, 1):
-        if where == "the training set" and task == "multiclass" and found.min() == 0:
+        if where == "the training set" and task.classes is None and found.min() == 0:
             return  # classes that no training sample has are counted as such
         shown = ", ".join(f"{value:g}" for value in found[:12].tolist())
         raise ConfigError(
-            f"{where} has the classes {shown}, but data.task={task} counts them 0, 1, ... K - 1"
-            + (f" with K = {most}" if num_classes or task == "binary" else "")
+            f"{where} has the classes {shown}, but data.task={task.name} counts them 0, 1, ... K - 1"
+            + (f" with K = {most}" if num_classes or task.classes else "")
             + ". Number them so, for example by torch.unique(target, return_inverse=True)."
         )
 

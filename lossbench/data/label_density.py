@@ -1,7 +1,5 @@
 """Imbalanced regression: training samples that are rarer the higher their target, counted in equal bins of it."""
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,25 +9,6 @@ from lossbench.errors import ConfigError
 
 BINS = 20
 """Bins of the target where no imbalance says how many."""
-
-
-class TargetDensity(NamedTuple):
-    """How many training samples there are at which target.
-
-    Parameters
-    ----------
-    edges : Tensor, shape (B - 1,)
-        The inner edges of B bins, in units of the target; the outer bins are open.
-    counts : Tensor of int, shape (B,)
-        Training samples in each bin, by their observed target.
-    skewed : bool
-        Whether the training set was made imbalanced.
-
-    """
-
-    edges: Tensor
-    counts: Tensor
-    skewed: bool
 
 
 def inner_edges(target: Tensor, bins: int) -> Tensor:

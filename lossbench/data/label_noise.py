@@ -6,7 +6,7 @@ import numpy as np
 
 from lossbench.data.corruptions import Array, Rng, part_of
 from lossbench.errors import ConfigError
-from lossbench.intervals import takes
+from lossbench.ranges import takes
 
 DIGIT_PAIRS = {7: 1, 2: 7, 5: 6, 6: 5, 3: 8}
 CIFAR10_PAIRS = {9: 1, 2: 0, 3: 5, 5: 3, 4: 7}
@@ -253,16 +253,3 @@ def confused_pairs(source: str, num_classes: int) -> dict[int, int]:
         return dict(DIGIT_PAIRS)
     group = 5 if source == "cifar100" else num_classes
     return {label: label - label % group + (label + 1) % group for label in range(num_classes)}
-
-
-def confusion(clean: Array, observed: Array, num_classes: int) -> Array:
-    """Count how often each clean class (row) is observed as each class (column).
-
-    Examples
-    --------
-    >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
-    [[1, 1], [0, 1]]
-
-    """
-    cells = np.bincount(clean * num_classes + observed, minlength=num_classes**2)
-    return cells.reshape(num_classes, num_classes)

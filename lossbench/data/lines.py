@@ -5,9 +5,8 @@ import torch
 from torch import Tensor
 
 from lossbench.data.corruptions import Array, Rng
+from lossbench.tasks.sequence.decoding import PADDING
 
-PADDING = -1
-"""What fills targets and alignments after the end of a line."""
 LENGTHS = (1, 6)
 """Fewest and most digits of a line."""
 REPEATS = 0.25

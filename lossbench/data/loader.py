@@ -1,6 +1,6 @@
 """Batches from memory: gathered, augmented and normalised as whole tensors, in the order of (seed, epoch)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import repeat
 from typing import NamedTuple
 
@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lossbench.data.sampling import draw_order
+from lossbench.data.sampling import uniform
 from lossbench.errors import ConfigError
-from lossbench.streams import torch_stream
+from lossbench.losses.bound_loss import asking
+from lossbench.seeding import torch_stream
 
-PADDING = 4
+CROPPED = 4
 
 
 class Batch(NamedTuple):
@@ -63,8 +64,8 @@ class BatchLoader:
         Seed of the order and the augmentation.
     augment : bool
         Crop at random after padding by 4 pixels, and flip at random from left to right; for 32x32 RGB images.
-    sampling : str
-        How the samples of an epoch are drawn, in training: a kind of `sampling.draw_order`.
+    sampling : callable
+        Draws the rows of an epoch in training, such as `sampling.uniform`.
 
     """
 
@@ -77,7 +78,7 @@ class BatchLoader:
         *,
         seed: int | None = None,
         augment: bool = False,
-        sampling: str = "uniform",
+        sampling: Callable[..., Tensor] = uniform,
     ) -> None:
         shape = tuple(samples.inputs.shape[1:])
         if augment and shape != (3, 32, 32):
@@ -87,7 +88,7 @@ class BatchLoader:
         self.samples = samples
         self.batch_size = batch_size
         self.seed = seed
-        self.sampling = sampling
+        self._draw = asking(sampling)
         self.epoch = 0
         self._mean, self._std = mean, std
         self._windows = crop_windows(samples.inputs) if augment else None
@@ -108,7 +109,13 @@ class BatchLoader:
         n = len(self.samples.index)
         if self.seed is None:
             return torch.arange(n)
-        return draw_order(self.sampling, self.samples.target, torch_stream(self.seed, "order", self.epoch))
+        target, generator = self.samples.target, torch_stream(self.seed, "order", self.epoch)
+        rows = self._draw({"target": target, "classes": target, "generator": generator})
+        if rows.shape != (n,):
+            raise ConfigError(
+                f"sampler: it must return the rows of an epoch, shape ({n},), but they have {tuple(rows.shape)}."
+            )
+        return rows
 
     def __len__(self) -> int:
         return len(self.batches())
@@ -126,8 +133,9 @@ class BatchLoader:
         if self._windows is None or self.seed is None:
             return zip(batches, repeat(None), strict=False)
         draws = draw_augmentation(len(self._windows), torch_stream(self.seed, "augment", self.epoch))
-        if self.sampling == "uniform":
-            draws = draws[torch.cat(batches)]
+        rows = torch.cat(batches)
+        if (torch.bincount(rows) == 1).all():
+            draws = draws[rows]
         return zip(batches, draws.split([len(rows) for rows in batches]), strict=True)
 
     def batches(self) -> list[Tensor]:
@@ -156,12 +164,12 @@ def normalised(inputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 def crop_windows(images: Tensor) -> Tensor:
     """Return a view of all crops of the images after zero padding, (N, C, 9, 9, H, W) for (N, C, H, W)."""
     height, width = images.shape[-2:]
-    return F.pad(images, [PADDING] * 4).unfold(2, height, 1).unfold(3, width, 1)
+    return F.pad(images, [CROPPED] * 4).unfold(2, height, 1).unfold(3, width, 1)
 
 
 def draw_augmentation(size: int, generator: torch.Generator) -> Tensor:
     """Draw row offset, column offset and flip (0 or 1) of each sample, int64, shape (N, 3)."""
-    offsets = torch.randint(2 * PADDING + 1, (size, 2), generator=generator)
+    offsets = torch.randint(2 * CROPPED + 1, (size, 2), generator=generator)
     flips = torch.randint(2, (size, 1), generator=generator)
     return torch.cat([offsets, flips], dim=1)
 

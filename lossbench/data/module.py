@@ -1,7 +1,7 @@
 """The data of a run, in memory: loaded, corrupted, split and described once, then served in batches."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,19 @@ from torch import Tensor
 
 from lossbench.data.corruptions import stratified_subset
 from lossbench.data.files import data_root
-from lossbench.data.label_density import BINS, TargetDensity, bin_counts, inner_edges
-from lossbench.data.label_noise import confusion
+from lossbench.data.label_density import BINS, bin_counts, inner_edges
 from lossbench.data.loader import Batch, BatchLoader
-from lossbench.data.sources import FIXED, Source, load_source
+from lossbench.data.sampling import uniform
+from lossbench.data.shapes import tasks_of
+from lossbench.data.sources.source import FIXED, Source, load_source
 from lossbench.data.training_set import TrainingSet, counts_by_class, strata, training_set, validation_split
 from lossbench.errors import ConfigError
-from lossbench.intervals import takes
-from lossbench.shapes import ALSO_SERVES
-from lossbench.streams import numpy_stream
+from lossbench.losses.bound_loss import context_names
+from lossbench.ranges import takes
+from lossbench.seeding import numpy_stream
+from lossbench.tasks import task_named
+from lossbench.tasks.classification.confusion import confusion_matrix
+from lossbench.tasks.problem import TargetDensity
 
 NONE: Mapping[str, Any] = {"kind": "none"}
 
@@ -37,7 +41,7 @@ NONE: Mapping[str, Any] = {"kind": "none"}
     eval_batch_size="int [1, inf)",
     augment="bool",
     standardize="one of: none, robust",
-    sampler="text",
+    sampler="text or dict",
     root="text or null",
     seed="int [0, inf)",
     run_seed="int [0, inf)",
@@ -51,9 +55,9 @@ class DataModule(pl.LightningDataModule):
     Parameters
     ----------
     source : str
-        A name of `lossbench.data.sources.SOURCES`.
+        A name of `lossbench.data.shapes.declared_sources`.
     task : str
-        The source's task, or one that it serves beside its own (`lossbench.shapes.ALSO_SERVES`).
+        The name of a task that the source serves (`lossbench.data.shapes.tasks_of`).
     imbalance : mapping
         kind (none, exp, step), factor, max_count; see `corruptions.imbalanced_counts`. Without max_count the head gets
         the size of the smallest class. Kind none with a max_count: so many of each class. For regression label_density
@@ -73,9 +77,8 @@ class DataModule(pl.LightningDataModule):
         Random crops and flips in training, for 32x32 RGB images.
     standardize : str
         What a target of regression is trained as: "robust", see `center_and_scale`, or "none", as it is.
-    sampler : str
-        How the training samples of an epoch are drawn: "uniform", and for classes "class_balanced" or "square_root";
-        see `sampling.draw_order`.
+    sampler : callable
+        Draws the training samples of an epoch, such as `sampling.uniform`, or for classes `sampling.by_class`.
     root : str, optional
         Folder of the data files; see `files.data_root`.
     seed : int
@@ -115,6 +118,9 @@ class DataModule(pl.LightningDataModule):
 
     """
 
+    in_memory = True
+    """What is in memory is built whole, and can be stacked."""
+
     def __init__(
         self,
         source: str,
@@ -129,14 +135,14 @@ class DataModule(pl.LightningDataModule):
         eval_batch_size: int = 250,
         augment: bool = False,
         standardize: str = "robust",
-        sampler: str = "uniform",
+        sampler: Callable[..., Tensor] = uniform,
         root: str | None = None,
         seed: int = 0,
         run_seed: int = 0,
     ) -> None:
         super().__init__()
         self.source = source
-        self.task = task
+        self.task = task_named(task)
         self.imbalance, self.noise, self.contamination = imbalance, noise, contamination
         self.noise_kind: str = noise["kind"]
         self.max_train, self.max_test = max_train, max_test
@@ -166,7 +172,7 @@ class DataModule(pl.LightningDataModule):
             self.source, source, self.imbalance, self.noise, self.contamination, self.max_train, self.seed
         )
         stream = numpy_stream(self.run_seed, "split")
-        train, val = validation_split(training.samples.target, self.val_fraction, stream, source.task)
+        train, val = validation_split(training.samples.target, self.val_fraction, stream, source.has_several_labels)
         self._describe(source, training, train, val)
         self._make_loaders(source, training, train, val)
         self.hashes = {
@@ -195,7 +201,7 @@ class DataModule(pl.LightningDataModule):
         """Return what the data came out as, for the record: JSON-able."""
         facts: dict[str, Any] = {
             "source": self.source,
-            "task": self.task,
+            "task": self.task.name,
             "seed": self.seed,
             "sizes": self._sizes,
             "class_counts": self.class_counts,
@@ -204,7 +210,6 @@ class DataModule(pl.LightningDataModule):
             "class_names": list(self.class_names),
             "target_center": self.target_center,
             "target_scale": self.target_scale,
-            "sampler": self.sampler,
             "imbalance": dict(self.imbalance),
             "noise": dict(self.noise),
             "contamination": dict(self.contamination),
@@ -229,19 +234,15 @@ class DataModule(pl.LightningDataModule):
         return facts
 
     def _check(self, source: Source) -> None:
-        if self.task != source.task and self.task not in ALSO_SERVES.get(source.task, ()):
-            raise ConfigError(f"data.task={self.task}, but data.source={self.source} is {source.task}.")
-        numbers = source.num_classes is None and source.task != "count"
-        classes = source.num_classes is not None and source.task != "multilabel"
-        by_density = self.imbalance["kind"] == "label_density"
-        fits = {"imbalance": numbers if by_density else classes, "noise": classes, "contamination": numbers}
-        for name, fit in fits.items():
+        if self.task.name not in tasks_of(self.source):
+            raise ConfigError(f"data.task={self.task.name}, but data.source={self.source} is {source.task}.")
+        for name in ("imbalance", "noise", "contamination"):
             kind = getattr(self, name)["kind"]
-            if kind != "none" and not fit:
-                raise ConfigError(f"data.{name}.kind={kind} does not apply to {self.task} data; allowed: none.")
-        if not classes and self.sampler != "uniform":
-            raise ConfigError(f"sampler={self.sampler} draws by class, but {self.task} data have none. Use uniform.")
-        if source.task == "multilabel" and self.imbalance.get("max_count") is not None:
+            if kind != "none" and (kind if kind == "label_density" else name) not in self.task.axes:
+                raise ConfigError(f"data.{name}.kind={kind} does not apply to {self.task.name} data; allowed: none.")
+        if "classes" in context_names(self.sampler) and "sampler" not in self.task.axes:
+            raise ConfigError(f"sampler: it draws by class, but {self.task.name} data have none. Use uniform.")
+        if self.task.target == "labels" and self.imbalance.get("max_count") is not None:
             raise ConfigError("data.imbalance.max_count is for classes, of which a sample has one. Use data.max_train.")
 
     def _describe(self, source: Source, training: TrainingSet, train: Tensor, val: Tensor) -> None:
@@ -255,18 +256,18 @@ class DataModule(pl.LightningDataModule):
         self.target_density: TargetDensity | None = None
         if self.num_classes is None:
             self.class_counts = self.train_class_counts = self.val_class_counts = None
-            standardize = "none" if source.task == "count" else self.standardize
+            standardize = "none" if self.task.target == "count" else self.standardize
             self.target_center, self.target_scale = center_and_scale(samples.target[train], standardize)
             if samples.target.ndim == 1:
                 self._describe_density(source, samples.target, train)
             return
         self.class_counts, self.train_class_counts, self.val_class_counts = (
-            counts_by_class(target, self.num_classes, self.task)
+            counts_by_class(target, self.num_classes, source.has_several_labels)
             for target in (samples.target, samples.target[train], samples.target[val])
         )
         self.target_center, self.target_scale = 0.0, 1.0
         if self.noise_kind != "none":
-            self._confusion = confusion(samples.target_clean.numpy(), samples.target.numpy(), self.num_classes)
+            self._confusion = confusion_matrix(samples.target.numpy(), samples.target_clean.numpy(), self.num_classes)
 
     def _describe_density(self, source: Source, target: Tensor, train: Tensor) -> None:
         edges = inner_edges(source.train_target, self.imbalance.get("bins", BINS))
@@ -281,7 +282,7 @@ class DataModule(pl.LightningDataModule):
         parts = {name: self._standardised(samples) for name, samples in parts.items()}
         # What is generated is compared with the data as they are: images in 0..1, points in their own units.
         mean, std = source.mean, source.std
-        if self.task == "generation":
+        if self.task.target == "sample":
             mean, std = torch.zeros_like(mean), torch.ones_like(std)
         self._train_loader = BatchLoader(
             parts["train"],
@@ -292,7 +293,7 @@ class DataModule(pl.LightningDataModule):
             augment=self.augment,
             sampling=self.sampler,
         )
-        noisy = self.noise_kind != "none" and self.task in ("binary", "multiclass")
+        noisy = self.noise_kind != "none" and self.task.has_classes
         evaluated = [*(["val"] if len(val) else []), "test", *(["train"] if noisy else [])]
         self.evaluation_loaders = {
             name: BatchLoader(parts[name], self.eval_batch_size, mean, std) for name in evaluated
@@ -328,7 +329,9 @@ def center_and_scale(target: Tensor, standardize: str = "robust") -> tuple[float
 def _test_samples(source: Source, max_test: int | None) -> Batch:
     index = torch.arange(len(source.test_target))
     if max_test is not None:
-        chosen = stratified_subset(strata(source.test_target, source.task), max_test, numpy_stream(FIXED, "max_test"))
+        chosen = stratified_subset(
+            strata(source.test_target, source.has_several_labels), max_test, numpy_stream(FIXED, "max_test")
+        )
         index = torch.from_numpy(chosen)
     clean = source.test_target if source.test_target_clean is None else source.test_target_clean
     return Batch(source.test_inputs, source.test_target, clean, torch.arange(len(clean))).select(index)

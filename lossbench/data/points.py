@@ -12,23 +12,7 @@ import torch
 from torch import Tensor
 
 from lossbench.data.corruptions import Array, Rng
-
-
-@dataclass(frozen=True)
-class Modes:
-    """Where the samples of a distribution lie.
-
-    Parameters
-    ----------
-    centers : Tensor, shape (K, 2)
-        The modes, all of the same probability; of a curve K points on it, evenly spaced by probability.
-    std : float
-        The standard deviation of the noise around them, in each direction.
-
-    """
-
-    centers: Tensor
-    std: float
+from lossbench.tasks.problem import Modes
 
 
 @dataclass(frozen=True)

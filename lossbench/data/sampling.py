@@ -1,30 +1,49 @@
-"""Which samples an epoch has, and in which order: each once, or drawn so that those of rare classes come oftener."""
+"""Which samples an epoch has, and in which order: each once, or drawn so that those of rare classes come oftener.
+
+A sampler returns the rows of an epoch, as many as there are samples. It asks by name for what it needs: `target`, the
+observed targets of the samples, or `classes`, the same where each sample has one class; `generator` draws the order.
+"""
 
 import torch
 from torch import Tensor
 
-from lossbench.intervals import takes
-
-POWERS = {"class_balanced": 0.0, "square_root": 0.5}
-"""With which power of its number of samples the probability of a class grows; with 1 it would be as without."""
+from lossbench.ranges import takes
 
 
-@takes(kind="one of: class_balanced, square_root, uniform")
-def draw_order(kind: str, target: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw the order of an epoch of as many samples as there are.
-
-    "uniform" is a permutation of all samples. The others draw with replacement: first a class c with a probability
-    proportional to n_c^q, n_c being its number of samples, then one of its samples. "class_balanced" (q = 0) gives all
-    classes the same share of an epoch, "square_root" (q = 1/2) lies half way.
+def uniform(*, target: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw a permutation of all samples.
 
     Parameters
     ----------
-    kind : str
-        "uniform", "class_balanced" or "square_root".
-    target : Tensor, shape (N,)
-        Observed targets; those of "class_balanced" and "square_root" are classes, int64.
+    target : Tensor, shape (N, ...)
+        Observed targets; only N matters here.
     generator : torch.Generator
         Draws the order.
+
+    Returns
+    -------
+    Tensor of int64, shape (N,)
+        Rows.
+
+    """
+    return torch.randperm(len(target), generator=generator)
+
+
+@takes(power="number [0, 1]")
+def by_class(*, classes: Tensor, generator: torch.Generator, power: float = 0.0) -> Tensor:
+    """Draw with replacement: first a class c with a probability proportional to n_c^power, then one of its samples.
+
+    n_c is the number of samples of the class. Power 0 gives all classes the same share of an epoch, 1/2 lies half way,
+    and with 1 their shares are as without.
+
+    Parameters
+    ----------
+    classes : Tensor of int64, shape (N,)
+        Observed classes.
+    generator : torch.Generator
+        Draws the order.
+    power : float in [0, 1]
+        Of the number of samples.
 
     Returns
     -------
@@ -38,14 +57,12 @@ def draw_order(kind: str, target: Tensor, generator: torch.Generator) -> Tensor:
 
     Examples
     --------
-    >>> target = torch.tensor([0] * 90 + [1] * 10)
-    >>> drawn = draw_order("class_balanced", target, torch.Generator().manual_seed(0))
-    >>> len(drawn), bool(40 <= target[drawn].sum() <= 60)
+    >>> classes = torch.tensor([0] * 90 + [1] * 10)
+    >>> drawn = by_class(classes=classes, generator=torch.Generator().manual_seed(0))
+    >>> len(drawn), bool(40 <= classes[drawn].sum() <= 60)
     (100, True)
 
     """
-    if kind == "uniform":
-        return torch.randperm(len(target), generator=generator)
-    counts = torch.bincount(target).double()
-    of_each_sample = counts ** (POWERS[kind] - 1)  # the class's share, divided by its samples
-    return torch.multinomial(of_each_sample[target], len(target), replacement=True, generator=generator)
+    counts = torch.bincount(classes).double()
+    of_each_sample = counts ** (power - 1)  # the class's share, divided by its samples
+    return torch.multinomial(of_each_sample[classes], len(classes), replacement=True, generator=generator)

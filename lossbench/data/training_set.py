@@ -20,10 +20,10 @@ from lossbench.data.corruptions import (
 from lossbench.data.label_density import skewed_subset
 from lossbench.data.label_noise import noisy_labels
 from lossbench.data.loader import Batch, normalised
-from lossbench.data.sources import Source
+from lossbench.data.sources.source import Source
 from lossbench.errors import ConfigError
-from lossbench.intervals import takes
-from lossbench.streams import numpy_stream
+from lossbench.ranges import takes
+from lossbench.seeding import numpy_stream
 
 Settings = Mapping[str, Any]
 
@@ -65,7 +65,7 @@ def training_set(
     index = torch.from_numpy(_imbalanced(source, imbalance, numpy_stream(seed, "imbalance")))
     if max_train is not None:
         chosen = stratified_subset(
-            strata(source.train_target[index], source.task), max_train, numpy_stream(seed, "max_train")
+            strata(source.train_target[index], source.has_several_labels), max_train, numpy_stream(seed, "max_train")
         )
         index = index[torch.from_numpy(chosen)]
     inputs, target = source.train_inputs[index], source.train_target[index]
@@ -83,7 +83,7 @@ def training_set(
     return TrainingSet(Batch(inputs, observed, known[index], index), contaminated)
 
 
-def validation_split(target: Tensor, fraction: float, rng: Rng, task: str = "multiclass") -> tuple[Tensor, Tensor]:
+def validation_split(target: Tensor, fraction: float, rng: Rng, several: bool = False) -> tuple[Tensor, Tensor]:
     """Split rows into a training and a validation part, stratified by the observed class (not for regression).
 
     Parameters
@@ -94,8 +94,8 @@ def validation_split(target: Tensor, fraction: float, rng: Rng, task: str = "mul
         Of each class floor(fraction * n_c) samples go to validation, but never all; 0 means no validation.
     rng : numpy.random.Generator
         Draws which ones.
-    task : str
-        What the targets are.
+    several : bool
+        Whether a sample may have several labels.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def validation_split(target: Tensor, fraction: float, rng: Rng, task: str = "mul
         If a fraction above 0 gives no validation sample at all.
 
     """
-    labels = strata(target, task)
+    labels = strata(target, several)
     counts = np.bincount(labels)
     sizes = [max(0, min(part_of(int(count), fraction), int(count) - 1)) for count in counts]
     val = choose_per_class(labels, sizes, rng)
@@ -121,17 +121,17 @@ def validation_split(target: Tensor, fraction: float, rng: Rng, task: str = "mul
     return torch.from_numpy(train), torch.from_numpy(val)
 
 
-def strata(target: Tensor, task: str) -> Array:
+def strata(target: Tensor, several: bool) -> Array:
     """Return the classes as an array; of labels (N, L) their combination, for regression and sequences 0 for all."""
-    if task == "multilabel":
+    if several:
         return np.unique(target.numpy(), axis=0, return_inverse=True)[1].reshape(-1)
     one_class = target.ndim == 1 and not target.is_floating_point()
     return target.numpy() if one_class else np.zeros(len(target), dtype=np.int64)
 
 
-def counts_by_class(target: Tensor, num_classes: int, task: str) -> list[int]:
+def counts_by_class(target: Tensor, num_classes: int, several: bool) -> list[int]:
     """Return the samples of each class, or that have each label; of sequences how often each class is in one."""
-    if task == "multilabel":
+    if several:
         return list((target > 0).sum(0).tolist())  # -1 is a label that is not known
     return list(torch.bincount(target[target >= 0], minlength=num_classes).tolist())
 

@@ -3,6 +3,6 @@
 from lossbench.learners.denoising import Denoising as Denoising
 from lossbench.learners.gan import GAN as GAN
 from lossbench.learners.learner import Learner as Learner
-from lossbench.learners.learner import Problem as Problem
 from lossbench.learners.supervised import Supervised as Supervised
 from lossbench.learners.vae import VAE as VAE
+from lossbench.tasks.problem import Problem as Problem

@@ -2,19 +2,13 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from lossbench.ctc_decoding import beam_search, greedy
 from lossbench.errors import ConfigError
-from lossbench.intervals import takes
-from lossbench.learners.learner import Learner, Predictions
-from lossbench.learners.supervised import in_full_precision
-from lossbench.losses.sequence import ctc
-from lossbench.metrics_sequence import sequence_metrics
-
-SHOWN = 4
-"""Of so many lines the files keep the image and the posteriors."""
+from lossbench.learners.learner import Learner, in_full_precision
+from lossbench.ranges import takes
+from lossbench.tasks.problem import Kept
+from lossbench.tasks.sequence.decoding import lengths
 
 
 @takes(beam_width="int [1, inf)")
@@ -50,41 +44,16 @@ class CTC(Learner):
             target_lengths=lengths(batch.target),
         )
 
-    def kept(self, batch: Any) -> Predictions:
+    def kept(self, batch: Any) -> Kept:
         """Keep outputs, targets, images and indices."""
         outputs = self.network(batch.inputs)
         alignment = of_frames(batch.target_clean, outputs.shape[1])
         known = {"target": batch.target, "alignment": alignment, "index": batch.index, "images": batch.inputs}
         return {"outputs": outputs, **known}
 
-    def predictions(self, together: Predictions) -> Predictions:
-        """Read the lines; keep images and posteriors of the first ones."""
-        posteriors = self.loss.link(together["outputs"].double())
-        log_posteriors = posteriors.clamp_min(torch.finfo(posteriors.dtype).tiny).log()
-        target, alignment = together["target"], together["alignment"]
-        frames, best = lengths(alignment), posteriors.argmax(-1)
-        within, blank = alignment >= 0, posteriors.shape[-1] - 1
-        return {
-            "decoded": greedy(log_posteriors, frames),
-            "decoded_beam": beam_search(log_posteriors, frames, self.beam_width),
-            "target": target,
-            "nll": ctc(log_posteriors, target, input_lengths=frames, target_lengths=lengths(target)),
-            "blank_share": ((best == blank) & within).sum(1) / frames,
-            "frame_accuracy": ((best == alignment) & within).sum(1) / frames,
-            "index": together["index"],
-            "images": together["images"][:SHOWN, 0].float().clone(),  # a view would keep all lines in the checkpoint
-            "posteriors": posteriors[:SHOWN].clone(),
-            "alignment": alignment[:SHOWN].clone(),
-        }
-
-    def metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
-        """Compute the metrics of lines."""
-        return sequence_metrics(predictions)
-
-
-def lengths(padded: Tensor) -> Tensor:
-    """Return how many entries (N,) of each row come before the first -1."""
-    return (padded >= 0).sum(1)
+    def predictions(self, kept: Kept) -> Any:
+        """Read the lines."""
+        return self.problem.task.evaluate.predict(self.loss, kept, self.problem, beam_width=self.beam_width)
 
 
 def of_frames(alignment: Tensor, frames: int) -> Tensor:

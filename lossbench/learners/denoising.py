@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lossbench.intervals import takes
-from lossbench.learners.generative import Generative, as_pixels, in_units
-from lossbench.learners.learner import Predictions
-from lossbench.learners.supervised import in_full_precision
-from lossbench.links import predicted_noise, predicted_velocity
-from lossbench.metrics_generation import compare_samples
-from lossbench.streams import torch_stream
+from lossbench.learners.generative import Generative
+from lossbench.learners.learner import in_full_precision
+from lossbench.losses.links import predicted_noise, predicted_velocity
+from lossbench.ranges import takes
+from lossbench.seeding import torch_stream
+from lossbench.tasks.problem import Kept
 
 Predict = Callable[[Tensor, Tensor], Tensor]
 """Maps noised samples (N, ...) and their times (N,) in [0, 1] to outputs (N, ...)."""
@@ -22,7 +21,7 @@ SIGNAL = torch.cumprod(1 - torch.linspace(1e-4, 0.02, DIFFUSION_STEPS, dtype=tor
 """The share of the variance that is signal after each step of diffusion: the linear schedule of Ho et al. 2020."""
 
 
-class Noised(NamedTuple):
+class NoisySample(NamedTuple):
     """Samples on their way: what the network sees, when, what it must predict, and the signal-to-noise ratio (N,)."""
 
     samples: Tensor
@@ -31,14 +30,14 @@ class Noised(NamedTuple):
     signal_to_noise: Tensor
 
 
-class Path(NamedTuple):
+class ProbabilityPath(NamedTuple):
     """A way between samples and noise: `corrupt` goes to a point that a number in [0, 1) names, `generate` back."""
 
-    corrupt: Callable[[Tensor, Tensor, Tensor], Noised]
+    corrupt: Callable[[Tensor, Tensor, Tensor], NoisySample]
     generate: Callable[[Predict, Tensor, int, bool], Tensor]
 
 
-def diffuse(clean: Tensor, noise: Tensor, where: Tensor) -> Noised:
+def diffuse(clean: Tensor, noise: Tensor, where: Tensor) -> NoisySample:
     """Mix in the noise of one of the 1000 steps; the noise is to be predicted.
 
     Parameters
@@ -51,7 +50,7 @@ def diffuse(clean: Tensor, noise: Tensor, where: Tensor) -> Noised:
     """
     step = (where * DIFFUSION_STEPS).long()
     signal = SIGNAL.to(clean)[step]
-    return Noised(
+    return NoisySample(
         _wide(signal.sqrt(), clean) * clean + _wide((1 - signal).sqrt(), clean) * noise,
         step / DIFFUSION_STEPS,
         noise,
@@ -88,10 +87,10 @@ def undo_diffusion(predict: Predict, noise: Tensor, steps: int, bounded: bool) -
     return current
 
 
-def straight(clean: Tensor, noise: Tensor, where: Tensor) -> Noised:
+def straight(clean: Tensor, noise: Tensor, where: Tensor) -> NoisySample:
     """Go the part `where` (N,) of the straight way from noise to samples; its direction is to be predicted."""
     part = _wide(where, clean)
-    return Noised((1 - part) * noise + part * clean, where, clean - noise, (where / (1 - where)).square())
+    return NoisySample((1 - part) * noise + part * clean, where, clean - noise, (where / (1 - where)).square())
 
 
 def follow(predict: Predict, noise: Tensor, steps: int, bounded: bool) -> Tensor:
@@ -102,14 +101,14 @@ def follow(predict: Predict, noise: Tensor, steps: int, bounded: bool) -> Tensor
     return current.clamp(-1, 1) if bounded else current
 
 
-PATHS: dict[Callable[..., Tensor], Path] = {
-    predicted_noise: Path(diffuse, undo_diffusion),
-    predicted_velocity: Path(straight, follow),
+PATHS: dict[Callable[..., Tensor], ProbabilityPath] = {
+    predicted_noise: ProbabilityPath(diffuse, undo_diffusion),
+    predicted_velocity: ProbabilityPath(straight, follow),
 }
 """By the link of a loss: the path on which it is learned. A loss without a declaration learns to predict noise."""
 
 
-@takes(task="one of: generation", evaluated_samples="int [2, inf)", steps="int [1, inf)")
+@takes(evaluated_samples="int [2, inf)", steps="int [1, inf)")
 class Denoising(Generative):
     """Train a network that predicts from a noised sample and its time what leads back to the sample.
 
@@ -140,7 +139,7 @@ class Denoising(Generative):
 
     def per_sample_loss(self, batch: Any) -> Tensor:
         """Return the loss (N,) of each sample, at a time and with noise of its own."""
-        clean = 2 * batch.inputs - 1 if batch.inputs.ndim > 2 else batch.inputs
+        clean = 2 * batch.inputs - 1 if self.problem.images else batch.inputs
         where = torch.rand(len(clean), generator=self._draws).to(clean)
         noise = torch.randn(clean.shape, generator=self._draws).to(clean)
         noised = self.path.corrupt(clean, noise, where)
@@ -157,26 +156,17 @@ class Denoising(Generative):
         """Turn noise into samples: images in 0..1, points as they are."""
         shape = self.network.input_shape
         start = torch.randn(count, *shape, generator=noise).to(self.device, self.dtype)
-        images = len(shape) > 1
         with torch.no_grad():
-            samples = self.path.generate(self.network, start, self.steps, images)
-        return (samples + 1) / 2 if images else samples
+            samples = self.path.generate(self.network, start, self.steps, self.problem.images)
+        return (samples + 1) / 2 if self.problem.images else samples
 
-    def kept(self, batch: Any) -> Predictions:
+    def kept(self, batch: Any) -> Kept:
         """Keep the held-out samples."""
         return {"real": batch.inputs, "index": batch.index}
 
-    def predictions(self, together: Predictions) -> Predictions:
-        """Take as many samples as are held out, and as many of those as were drawn."""
-        count = min(self.evaluated_samples, len(together["index"]))
-        rows = torch.linspace(0, len(together["index"]) - 1, count).long()
-        held_out = {name: tensor[rows] for name, tensor in together.items()}
-        return {**held_out, "real": as_pixels(held_out["real"]), "samples": as_pixels(self.samples[:count])}
-
-    def metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
-        """Compare the generated samples with the held-out ones."""
-        samples, real = (in_units(predictions[name]) for name in ("samples", "real"))
-        return compare_samples(samples, real, part, self.problem)
+    def predictions(self, kept: Kept) -> Any:
+        """Compare the samples of this evaluation with held-out ones."""
+        return super().predictions(self.compared_with_held_out(kept, self.samples))
 
 
 def _wide(values: Tensor, like: Tensor) -> Tensor:

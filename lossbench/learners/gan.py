@@ -6,19 +6,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lossbench.intervals import takes
-from lossbench.learners.generative import FIXED, SHOWN_POINTS, SHOWN_SAMPLES, as_pixels, in_units
-from lossbench.learners.learner import Learner, Predictions
-from lossbench.learners.supervised import in_full_precision
-from lossbench.metrics_generation import compare_samples
-from lossbench.streams import torch_stream
+from lossbench.learners.generative import FIXED, SHOWN_POINTS, SHOWN_SAMPLES, Generative
+from lossbench.learners.learner import in_full_precision
+from lossbench.ranges import takes
+from lossbench.seeding import torch_stream
+from lossbench.tasks.problem import Kept
 
 SIDE = 40
 """Points on each side of the grid on which the critic of points is seen."""
 
 
-@takes(task="one of: generation", critic_steps="int [1, inf)", evaluated_samples="int [2, inf)")
-class GAN(Learner):
+@takes(critic_steps="int [1, inf)", evaluated_samples="int [2, inf)")
+class GAN(Generative):
     """Train a generator against a critic, which the losses call discriminator where its score is a logit.
 
     The critic steps on every batch. After so many steps as `critic_steps` says, and at the end of an epoch, the
@@ -35,19 +34,19 @@ class GAN(Learner):
     ----------
     critic_steps : int
         Steps of the critic for each step of the generator.
-    evaluated_samples : int
-        At most so many samples are drawn in an evaluation, and compared with as many held-out ones.
     **common
-        As for every `Learner`; the network is a `lossbench.models.gan.Adversaries`.
+        As for every `Generative`; the network is a `lossbench.models.gan.Adversaries`.
 
     """
 
     automatic_optimization = False
 
-    def __init__(self, critic_steps: int, evaluated_samples: int, **common: Any) -> None:
+    needs = ("generate", "score", "latents")
+    draws_ahead = False
+
+    def __init__(self, critic_steps: int, **common: Any) -> None:
         super().__init__(**common)
         self.critic_steps = critic_steps
-        self.evaluated_samples = evaluated_samples
         self.clip = self.loss.parameters.get("clip")
         self._latents = self._between = torch.Generator()
 
@@ -153,27 +152,20 @@ class GAN(Learner):
         with torch.no_grad():
             return self.network.generate(latents.to(self.device, self.dtype)).cpu()
 
-    def kept(self, batch: Any) -> Predictions:
+    def kept(self, batch: Any) -> Kept:
         """Keep the held-out samples."""
-        return {"real": as_pixels(batch.inputs), "index": batch.index}
+        return {"real": batch.inputs, "index": batch.index}
 
-    def predictions(self, together: Predictions) -> Predictions:
-        """Draw as many samples as are held out, at most `evaluated_samples`, and keep as many of those."""
-        count = min(self.evaluated_samples, len(together["index"]))
-        rows = torch.linspace(0, len(together["index"]) - 1, count).long()
-        samples = as_pixels(self.sample(count, torch_stream(FIXED, "samples")))
-        return {"samples": samples, **{name: tensor[rows] for name, tensor in together.items()}}
+    def predictions(self, kept: Kept) -> Any:
+        """Draw as many samples as are held out, at most `evaluated_samples`, and compare them with as many of those."""
+        samples = self.sample(min(self.evaluated_samples, len(kept["index"])), torch_stream(FIXED, "samples"))
+        return super().predictions(self.compared_with_held_out(kept, samples))
 
-    def metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
-        """Compare the samples with the held-out ones."""
-        samples, real = (in_units(predictions[name]) for name in ("samples", "real"))
-        return compare_samples(samples, real, part, self.problem)
-
-    def snapshot(self) -> Predictions:
+    def snapshot(self) -> Kept:
         """Return some samples; for points also the score of the critic on a grid that spans the data."""
-        count = SHOWN_SAMPLES if self.network.images else SHOWN_POINTS
-        samples = as_pixels(self.sample(count, torch_stream(FIXED, "samples")))
-        if self.network.images or self.problem.modes is None:
+        count = SHOWN_SAMPLES if self.problem.images else SHOWN_POINTS
+        samples = self.shown(self.sample(count, torch_stream(FIXED, "samples")))
+        if self.problem.images or self.problem.modes is None:
             return {"samples": samples}
         reach = 1.5 * float(self.problem.modes.centers.abs().max())
         side = torch.linspace(-reach, reach, SIDE)

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from lossbench.errors import ConfigError
-from lossbench.learners.learner import Learner, Predictions
-from lossbench.streams import torch_stream
+from lossbench.learners.learner import Learner
+from lossbench.seeding import torch_stream
+from lossbench.tasks.generation.samples import as_pixels
+from lossbench.tasks.problem import Kept
 
 FIXED = 0
 """The seed of the noise of evaluations: the same for all losses, seeds and epochs."""
-KEPT = 64
-"""So many samples, and images of the data, are kept of an evaluation."""
 SHOWN_SAMPLES, SHOWN_POINTS, SHOWN_IMAGES = 20, 500, 10
 """So many of them are kept of every evaluation, to see how they change."""
 
@@ -26,7 +26,7 @@ class Generative(Learner):
     Parameters
     ----------
     evaluated_samples : int
-        So many samples are drawn and measured at each evaluation.
+        So many samples are drawn and measured at each evaluation, at most.
     **common
         As for every `Learner`.
 
@@ -34,6 +34,8 @@ class Generative(Learner):
 
     needs: tuple[str, ...] = ()
     """What the network must have."""
+    draws_ahead = True
+    """Whether samples are drawn when an evaluation begins; else, as many as a part has, when it is measured."""
 
     def __init__(self, evaluated_samples: int, **common: Any) -> None:
         super().__init__(**common)
@@ -53,28 +55,24 @@ class Generative(Learner):
     def on_validation_epoch_start(self) -> None:
         """Draw the samples of this evaluation."""
         super().on_validation_epoch_start()
-        self.samples = self.sample(self.evaluated_samples, torch_stream(FIXED, "samples")).cpu()
+        if self.draws_ahead:
+            self.samples = self.sample(self.evaluated_samples, torch_stream(FIXED, "samples")).cpu()
 
-    def predictions(self, together: Predictions) -> Predictions:
-        """Keep a few samples, and of the images and their reconstructions as many; all other tensors whole."""
-        few = {name: together[name][:KEPT] for name in together if name in ("images", "reconstructions")}
-        return {**together, **few, "samples": as_pixels(self.samples[:KEPT])}
-
-    def snapshot(self) -> Predictions:
+    def snapshot(self) -> Kept:
         """Return the first samples, and the first reconstructions of the test part."""
         if self.last is None:
             return {}
         test = self.last["test"]
-        samples = SHOWN_SAMPLES if test["samples"].ndim > 2 else SHOWN_POINTS
-        counts = {"samples": samples, "reconstructions": SHOWN_IMAGES}
+        counts = {"samples": SHOWN_SAMPLES if self.problem.images else SHOWN_POINTS, "reconstructions": SHOWN_IMAGES}
         return {name: test[name][:count] for name, count in counts.items() if name in test}
 
+    def compared_with_held_out(self, kept: Kept, samples: Tensor) -> Kept:
+        """Keep as many samples as are held out, or as many of those as there are samples; images as pixels."""
+        count = min(len(samples), len(kept["index"]))
+        rows = torch.linspace(0, len(kept["index"]) - 1, count).long()
+        held_out = {name: tensor[rows] for name, tensor in kept.items()}
+        return {**held_out, "real": self.shown(held_out["real"]), "samples": self.shown(samples[:count])}
 
-def as_pixels(values: Tensor) -> Tensor:
-    """Return images in 0..1 as uint8 to keep them small; what is no image, (N, F), as it is."""
-    return (255 * values.clamp(0, 1)).round().to(torch.uint8) if values.ndim > 2 else values
-
-
-def in_units(values: Tensor) -> Tensor:
-    """Return what `as_pixels` made in 0..1 again."""
-    return values / 255 if values.dtype == torch.uint8 else values
+    def shown(self, values: Tensor) -> Tensor:
+        """Return images as pixels, which keeps them small; points as they are."""
+        return as_pixels(values) if self.problem.images else values

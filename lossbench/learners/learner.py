@@ -4,80 +4,29 @@ import hashlib
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lossbench.data.label_density import TargetDensity
-from lossbench.data.points import Modes
+from lossbench.compat.lightning import FastHooks
 from lossbench.errors import Diverged
-from lossbench.frechet import Frechet
-from lossbench.losses.binding import BoundLoss
-from lossbench.metric_names import higher_is_better
-from lossbench.streams import derive_seed
-
-Predictions = dict[str, Tensor]
+from lossbench.losses.bound_loss import BoundLoss
+from lossbench.seeding import derive_seed
+from lossbench.tasks.problem import Kept, Problem
 
 
-@dataclass(frozen=True)
-class Problem:
-    """What a learner knows of the data.
-
-    Parameters
-    ----------
-    task : str
-        A key of `lossbench.metric_names.METRICS`.
-    num_classes : int or None
-        Number of classes (of labels, if a sample may have several); None where there are none.
-    class_counts : sequence of int or None
-        Training samples of each class, as observed.
-    evaluated : sequence of str
-        Names of the loaders that are evaluated after each epoch: "test", "val" if there is one, "train" under noise.
-    monitor : str
-        The metric on "val" that picks the best epoch.
-    contaminated : Tensor
-        Indices of the training and validation samples that were corrupted.
-    center, scale : float
-        Regression targets are trained as (target - center) / scale.
-    density : TargetDensity, optional
-        For regression, how many training samples there are at which target.
-    num_features : int or None
-        Numbers in the input of a sample.
-    frechet : Frechet or None
-        Measures generated images against those of each part.
-    modes : Modes or None
-        Where points to be generated lie, if that is known.
-
-    """
-
-    task: str
-    num_classes: int | None
-    class_counts: Sequence[int] | None
-    evaluated: Sequence[str]
-    monitor: str
-    contaminated: Tensor
-    center: float = 0.0
-    scale: float = 1.0
-    density: TargetDensity | None = None
-    num_features: int | None = None
-    frechet: Frechet | None = None
-    modes: Modes | None = None
-
-
-class Learner(pl.LightningModule):
+class Learner(FastHooks):
     """Train a network with one loss, and evaluate it on the validation and test parts after each epoch.
 
     After training, `history` holds the metrics of every epoch, `last` and `best` the evaluations of the last and of the
     best validation epoch: {"epoch": int, "metrics": {...}, "test": {...}, "val": {...}}.
 
-    A way of learning says what the loss of each sample is (`per_sample_loss`), what an evaluation keeps of a batch
-    (`kept`), and what is predicted and measured of a whole part (`predictions`, `metrics`).
+    A way of learning says what the loss of each sample is (`per_sample_loss`) and what an evaluation keeps of a batch
+    (`kept`). What is predicted and measured of a whole part is said by the task.
 
     Parameters
     ----------
@@ -98,6 +47,8 @@ class Learner(pl.LightningModule):
 
     key = ""
     """The key of the run, which its checkpoints carry."""
+    takes_a_model = False
+    """Whether it trains the model of the group `model`, and what is combined with a loss."""
     stepping: Mapping[str, Any] = MappingProxyType({"interval": "epoch"})
     """When Lightning steps the schedule."""
     evaluated = ""
@@ -128,7 +79,7 @@ class Learner(pl.LightningModule):
         self._loss_sum: Tensor | float = 0.0
         self._samples, self._rate = 0, 0.0
         self._term_sums: dict[str, Tensor] = {}
-        self._collected: dict[str, list[Predictions]] = {}
+        self._collected: dict[str, list[Kept]] = {}
 
     @property
     def is_evaluated(self) -> bool:
@@ -147,31 +98,26 @@ class Learner(pl.LightningModule):
         """Return the loss (N,) of each sample of a batch."""
 
     @abstractmethod
-    def kept(self, batch: Any) -> Predictions:
+    def kept(self, batch: Any) -> Kept:
         """Return what an evaluation keeps of a batch: tensors whose first axis is the sample."""
 
-    @abstractmethod
-    def predictions(self, together: Predictions) -> Predictions:
+    def predictions(self, kept: Kept) -> Any:
         """Turn what was kept of a whole part into what is predicted; this is what the files of a run hold."""
+        return self.problem.task.evaluate.predict(self.loss, kept, self.problem)
 
-    @abstractmethod
-    def metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
+    def metrics(self, part: str, predictions: Any) -> dict[str, float]:
         """Measure the predictions on a part ("val", "test" or "train")."""
+        measured: dict[str, float] = self.problem.task.evaluate.measure(part, predictions, self.problem)
+        return measured
 
-    def further_metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
+    def final_metrics(self, part: str, predictions: Any) -> dict[str, float]:
         """Measure what is worth measuring only once, at the end of a run, of the predictions on "val" or "test"."""
-        return {}
+        measured: dict[str, float] = self.problem.task.evaluate.measure_final(part, predictions, self.problem)
+        return measured
 
-    def snapshot(self) -> Predictions:
+    def snapshot(self) -> Kept:
         """Return a few small tensors that show what was learned up to an evaluation; `snapshots` keeps them."""
         return {}
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; the name of the current hook, which Lightning sets 40 times a step, in the short way."""
-        if name == "_current_fx_name":
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Leave batches on the CPU as they are: to walk through them takes a tenth of a small step."""
@@ -246,7 +192,7 @@ class Learner(pl.LightningModule):
         # Lightning takes a millisecond for each name; no callback waits for the metric of a single class.
         self.log_dict({name: value for name, value in metrics.items() if not name.rpartition("/")[2].isdigit()})
 
-    def evaluate(self, epoch: int | None, parts: Mapping[str, Predictions]) -> dict[str, float]:
+    def evaluate(self, epoch: int | None, parts: Mapping[str, Kept]) -> dict[str, float]:
         """Compute the metrics of an evaluation; keep it as the last one, and as the best one if it is.
 
         Parameters
@@ -287,7 +233,7 @@ class Learner(pl.LightningModule):
         if self.best is None:
             return True
         best = self.best["metrics"][f"val/{monitor}"]
-        return bool(value > best if higher_is_better(monitor) else value < best)
+        return bool(value > best if self.problem.task.higher_is_better(monitor) else value < best)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep history and evaluations, so that a resumed run ends with the record of an undisturbed one."""
@@ -302,6 +248,11 @@ class Learner(pl.LightningModule):
         self.snapshots = kept["snapshots"]
 
 
-def joined(collected: Sequence[Predictions], dim: int = 0) -> Predictions:
+def joined(collected: Sequence[Kept], dim: int = 0) -> Kept:
     """Join what was kept of the batches of a part."""
     return {name: torch.cat([part[name] for part in collected], dim) for name in collected[0]}
+
+
+def in_full_precision(outputs: Tensor) -> Tensor:
+    """Return outputs in float32, or in float64 if they are: losses are not computed in half precision."""
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))

@@ -6,19 +6,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossbench.evaluation import EVALUATIONS
-from lossbench.intervals import takes
-from lossbench.learners.learner import Learner, Predictions
+from lossbench.learners.learner import Learner, in_full_precision
 from lossbench.learners.teacher import Teacher
-from lossbench.losses.binding import context_names
-from lossbench.mixup import Mixture, draw_mixture
-from lossbench.posthoc import adjust
-from lossbench.weighting import at_least_one
+from lossbench.losses.bound_loss import asking, context_names
+from lossbench.losses.class_weights import at_least_one
+from lossbench.methods import mixup as mixups
+from lossbench.methods import posthoc as posthocs
+from lossbench.methods.mixup import Mixture
+from lossbench.methods.posthoc import Posthoc, adjust
+from lossbench.tasks.problem import Kept
 
-NONE: Mapping[str, Any] = {"kind": "none"}
 
-
-@takes(task="one of: distributional")
 class Supervised(Learner):
     """Train a network that maps inputs to outputs, and compare these with targets.
 
@@ -26,10 +24,10 @@ class Supervised(Learner):
     ----------
     weighting : callable
         Weights of the classes, or for regression of bins of the target, from the context that it asks for by name.
-    mixup : mapping
-        kind ("none" or "mixup") and alpha; see `mixup.draw_mixture`.
-    posthoc : mapping
-        kind and parameters of what is done to outputs before they are evaluated; see `posthoc.adjust`.
+    mixup : callable
+        The mixture of a step, or None, from the context that it asks for by name; see `methods.mixup`.
+    posthoc : callable
+        What is done to outputs before they are evaluated, from the context that it asks for; see `methods.posthoc`.
     teacher : Teacher, optional
         For a loss that asks for `teacher_logits`.
     **common
@@ -37,17 +35,20 @@ class Supervised(Learner):
 
     """
 
+    takes_a_model = True
+
     def __init__(
         self,
         weighting: Callable[..., Tensor],
-        mixup: Mapping[str, Any] = NONE,
-        posthoc: Mapping[str, Any] = NONE,
+        mixup: Callable[..., Mixture | None] = mixups.none,
+        posthoc: Posthoc = posthocs.none,
         teacher: Teacher | None = None,
         **common: Any,
     ) -> None:
         super().__init__(**common)
         self.weighting = weighting
-        self.mixup, self.posthoc = mixup, posthoc
+        self.posthoc = posthoc
+        self._mix = asking(mixup)
         self.teacher = teacher
         self._class_weights: Tensor | None = None
         self._mixture: Mixture | None = None
@@ -62,7 +63,7 @@ class Supervised(Learner):
     def class_weights(self, epoch: int) -> Tensor | None:
         """Return the weights (K,) of the classes, or of bins of the target, in an epoch; None where all are alike."""
         asked = context_names(self.weighting)
-        if self.problem.task in ("binary", "multiclass"):
+        if self.problem.task.has_classes:
             counts = {"class_counts": torch.tensor(at_least_one(self.problem.class_counts or ()))}
         elif self.problem.density is not None and "bin_counts" in asked:
             counts = {"bin_counts": self.problem.density.counts}
@@ -74,9 +75,8 @@ class Supervised(Learner):
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         """Return the mean loss of the batch, or of its samples mixed with each other."""
-        if self.mixup["kind"] != "none":
-            size = len(batch.target)
-            self._mixture = draw_mixture(size, self.mixup["alpha"], self.seed, self.current_epoch, batch_idx)
+        known = {"samples": len(batch.target), "seed": self.seed, "epoch": self.current_epoch, "step": batch_idx}
+        self._mixture = self._mix(known)
         return super().training_step(batch, batch_idx)
 
     def per_sample_loss(self, batch: Any) -> Tensor:
@@ -89,17 +89,18 @@ class Supervised(Learner):
         if self.teacher is not None:
             context["teacher_logits"] = in_full_precision(self.teacher(inputs))
         if mixture is None:
-            return self._share(outputs, batch.target, context)
-        own = self._share(outputs, batch.target, context, mixture.share)
-        return own + self._share(outputs, batch.target[mixture.partner], context, 1 - mixture.share)
+            return self._weighted_loss(outputs, batch.target, context)
+        own = self._weighted_loss(outputs, batch.target, context, mixture.share)
+        return own + self._weighted_loss(outputs, batch.target[mixture.partner], context, 1 - mixture.share)
 
-    def _share(self, outputs: Tensor, target: Tensor, context: Mapping[str, Any], share: float = 1.0) -> Tensor:
+    def _weighted_loss(self, outputs: Tensor, target: Tensor, context: Mapping[str, Any], share: float = 1.0) -> Tensor:
         """Return the weighted loss (N,) for a target that counts by a share; add its parts to the terms."""
-        expected = target if self.loss.declaration.task == "multiclass" else target.to(outputs.dtype)
-        value = self.loss(outputs, expected, **context)
+        expected = target if self.loss.declaration.takes_classes else target.to(outputs.dtype)
+        terms = self.loss.terms(outputs, expected, **context)
         weights = None if self._class_weights is None else self._class_weights[self._places(target)]
-        self.add_terms(**{name: share * weighted(part, weights) for name, part in self.loss.parts.items()})
-        return share * weighted(value, weights)
+        if self.loss.is_sum:
+            self.add_terms(**{name: share * weighted(term, weights) for name, term in terms.items()})
+        return share * weighted(self.loss.total(terms), weights)
 
     def _places(self, target: Tensor) -> Tensor:
         """Return the class of each sample, or the bin that its target lies in."""
@@ -109,28 +110,23 @@ class Supervised(Learner):
         edges = (density.edges.to(target) - self.problem.center) / self.problem.scale
         return torch.bucketize(target, edges)
 
-    def evaluate(self, epoch: int | None, parts: Mapping[str, Predictions]) -> dict[str, float]:
+    def evaluate(self, epoch: int | None, parts: Mapping[str, Kept]) -> dict[str, float]:
         """Adjust the outputs as `posthoc` says, then compute the metrics; what was fitted is one of them."""
         adjusted, self._fitted = adjust(self.posthoc, parts, self.loss, self.problem)
         return super().evaluate(epoch, adjusted)
 
-    def kept(self, batch: Any) -> Predictions:
+    def kept(self, batch: Any) -> Kept:
         """Keep outputs, targets and indices."""
         return {"outputs": self.network(batch.inputs), **labels(batch)}
 
-    def predictions(self, together: Predictions) -> Predictions:
-        """Turn outputs into probabilities or predictions in the units of the target."""
-        together = {**together, "outputs": together["outputs"].double()}
-        return EVALUATIONS[self.problem.task].predict(self.loss, together, self.problem)
+    def predictions(self, kept: Kept) -> Any:
+        """Turn outputs, in double precision, into what is predicted."""
+        return super().predictions({**kept, "outputs": kept["outputs"].double()})
 
-    def metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
-        """Compute the metrics of the task."""
-        measured = EVALUATIONS[self.problem.task].measure(part, predictions, self.problem)
+    def metrics(self, part: str, predictions: Any) -> dict[str, float]:
+        """Compute the metrics of the task; what was fitted is one of the validation part."""
+        measured = super().metrics(part, predictions)
         return measured | self._fitted if part == "val" else measured
-
-    def further_metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
-        """Compute the metrics of the task that are computed only at the end of a run."""
-        return EVALUATIONS[self.problem.task].measure_further(part, predictions, self.problem)
 
 
 def weighted(values: Tensor, weights: Tensor | None) -> Tensor:
@@ -138,12 +134,7 @@ def weighted(values: Tensor, weights: Tensor | None) -> Tensor:
     return values if weights is None else weights * values
 
 
-def in_full_precision(outputs: Tensor) -> Tensor:
-    """Return outputs in float32, or in float64 if they are: losses are not computed in half precision."""
-    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
-
-
-def labels(batch: Any) -> Predictions:
+def labels(batch: Any) -> Kept:
     """Return what an evaluation keeps of a batch beside its outputs; of a single input, the input too."""
     kept = {"target": batch.target, "target_clean": batch.target_clean, "index": batch.index}
     single = batch.inputs.numel() == batch.index.numel()

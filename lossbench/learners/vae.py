@@ -5,15 +5,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossbench.intervals import takes
-from lossbench.learners.generative import FIXED, KEPT, Generative, as_pixels
-from lossbench.learners.learner import Predictions
-from lossbench.learners.supervised import in_full_precision
-from lossbench.metrics_generation import active_units, bound_of_each
-from lossbench.streams import torch_stream
+from lossbench.learners.generative import FIXED, Generative
+from lossbench.learners.learner import in_full_precision
+from lossbench.ranges import takes
+from lossbench.seeding import torch_stream
+from lossbench.tasks.autoencoding.metrics import bound_of_each
+from lossbench.tasks.generation.samples import KEPT, as_pixels
+from lossbench.tasks.problem import Kept
 
 
-@takes(task="one of: generation", evaluated_samples="int [2, inf)")
+@takes(evaluated_samples="int [2, inf)")
 class VAE(Generative):
     """Train a network that encodes an image as a Gaussian, and decodes a draw from it (Kingma and Welling 2014).
 
@@ -72,7 +73,7 @@ class VAE(Generative):
         super().on_validation_epoch_start()
         self._draws = torch_stream(FIXED, "evaluated latent")
 
-    def kept(self, batch: Any) -> Predictions:
+    def kept(self, batch: Any) -> Kept:
         """Keep the bound of each image, the mean of its code, and some images with their reconstructions."""
         outputs, mean, log_variance = self.reconstruct(batch.inputs)
         means = self.loss.link(outputs)
@@ -85,11 +86,13 @@ class VAE(Generative):
             "reconstructions": as_pixels(means[:KEPT]),
         }
 
-    def metrics(self, part: str, predictions: Predictions) -> dict[str, float]:
-        """Return the bound and its parts as means over the images, the latents in use, and how far samples are off."""
-        names = ("neg_elbo", "reconstruction", "kl", "mse")
-        metrics = {name: float(predictions[name].double().mean()) for name in names}
-        metrics["active_units"] = active_units(predictions["mean"])
+    def predictions(self, kept: Kept) -> Any:
+        """Keep what the task keeps, and a few samples."""
+        return super().predictions({**kept, "samples": self.samples})
+
+    def metrics(self, part: str, predictions: Any) -> dict[str, float]:
+        """Measure the codes, and how far all samples are off, of which the predictions keep a few."""
+        metrics = super().metrics(part, predictions)
         if self.problem.frechet is not None:
             metrics["frechet"] = self.problem.frechet.distance(part, self.samples)
         return metrics

@@ -1,4 +1,4 @@
-"""The losses: pure, per-sample functions by family, and `load_loss` to use them as a library.
+"""The losses: pure, per-sample functions by family. `lossbench.load_loss` loads one by its name.
 
 Every loss here is also a YAML file in `conf/loss`, which holds its default parameters. Names are imported on first use,
 so that listing the losses needs no torch.
@@ -7,15 +7,13 @@ so that listing the losses needs no torch.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from lossbench.catalogue import declared_losses
+from lossbench.losses.facts import declared_losses
 
 if TYPE_CHECKING:
-    from lossbench.losses.binding import BoundLoss as BoundLoss
-    from lossbench.losses.binding import bind as bind
-    from lossbench.losses.binding import load_loss as load_loss
+    from lossbench.losses.bound_loss import BoundLoss as BoundLoss
     from lossbench.losses.declaration import loss as loss
 
-_TOOLS = {"BoundLoss": "binding", "bind": "binding", "load_loss": "binding", "loss": "declaration"}
+_TOOLS = {"BoundLoss": "bound_loss", "loss": "declaration"}
 
 
 def __getattr__(name: str) -> Any:

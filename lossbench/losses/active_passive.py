@@ -3,6 +3,21 @@
 p = softmax(logits), y the given class, p_y its probability, K the number of classes. An active loss looks at p_y only,
 a passive one also presses the other classes down. Dividing a loss by its sum over all K labels makes it tolerant to
 uniform noise, but slow to fit; a passive loss beside it makes up for that.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (..., K)
+    Floating point.
+target : Tensor (...)
+    Integer class indices.
+
+Raises
+------
+ValueError
+    If the target does not hold class indices of the right shape.
+
 """
 
 import math
@@ -10,10 +25,10 @@ import math
 import torch
 from torch import Tensor
 
-from lossbench.links import softmax
 from lossbench.losses.classification import log_probability
 from lossbench.losses.declaration import loss
 from lossbench.losses.imbalance import focal
+from lossbench.losses.links import softmax
 
 __all__ = ["anl_ce", "nce", "nce_mae", "nce_rce", "nfl", "nfl_rce", "rce", "sce"]
 
@@ -21,7 +36,12 @@ _SMALLEST_LOG_P = math.log(1e-7)
 """Where the negative losses of `anl_ce` cut off log p."""
 
 
-@loss(task="multiclass", link=softmax, source="Ma et al. 2020, arXiv:2006.13554", problem="noise")
+@loss(
+    task="multiclass",
+    link=softmax,
+    source='Ma et al. 2020, "Normalized Loss Functions for Deep Learning with Noisy Labels", arXiv:2006.13554',
+    problem="noise",
+)
 def nce(logits: Tensor, target: Tensor) -> Tensor:
     """Normalised cross-entropy: the share of the given label in the cross-entropies of all labels.
 
@@ -29,26 +49,10 @@ def nce(logits: Tensor, target: Tensor) -> Tensor:
 
     Over the K possible labels it sums to 1, which makes it tolerant to uniform label noise. It fits slowly alone.
 
-    Parameters
-    ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
-
     Returns
     -------
     Tensor (...)
         Values in [0, 1].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Ma et al. 2020, "Normalized Loss Functions for Deep Learning with Noisy Labels".
 
     Examples
     --------
@@ -62,7 +66,7 @@ def nce(logits: Tensor, target: Tensor) -> Tensor:
 @loss(
     task="multiclass",
     link=softmax,
-    source="Ma et al. 2020, arXiv:2006.13554",
+    source='Ma et al. 2020, "Normalized Loss Functions for Deep Learning with Noisy Labels", arXiv:2006.13554',
     problem="noise",
     ranges={"gamma": "[0, inf)"},
 )
@@ -76,10 +80,6 @@ def nfl(logits: Tensor, target: Tensor, *, gamma: float = 0.5) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     gamma : float from 0
         Strength of the down-weighting.
 
@@ -87,15 +87,6 @@ def nfl(logits: Tensor, target: Tensor, *, gamma: float = 0.5) -> Tensor:
     -------
     Tensor (...)
         Values in [0, 1].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Ma et al. 2020, "Normalized Loss Functions for Deep Learning with Noisy Labels".
 
     Examples
     --------
@@ -112,7 +103,7 @@ def nfl(logits: Tensor, target: Tensor, *, gamma: float = 0.5) -> Tensor:
 @loss(
     task="multiclass",
     link=softmax,
-    source="Wang et al. 2019, arXiv:1908.06112",
+    source='Wang et al. 2019, "Symmetric Cross Entropy for Robust Learning with Noisy Labels", arXiv:1908.06112',
     problem="noise",
     ranges={"floor": "(0, 1)"},
 )
@@ -127,10 +118,6 @@ def rce(logits: Tensor, target: Tensor, *, floor: float = 1e-4) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     floor : float in (0, 1)
         What a label of zero counts as.
 
@@ -138,15 +125,6 @@ def rce(logits: Tensor, target: Tensor, *, floor: float = 1e-4) -> Tensor:
     -------
     Tensor (...)
         Values in [0, -log(floor)].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Wang et al. 2019, "Symmetric Cross Entropy for Robust Learning with Noisy Labels".
 
     Examples
     --------
@@ -160,7 +138,7 @@ def rce(logits: Tensor, target: Tensor, *, floor: float = 1e-4) -> Tensor:
 @loss(
     task="multiclass",
     link=softmax,
-    source="Wang et al. 2019, arXiv:1908.06112",
+    source='Wang et al. 2019, "Symmetric Cross Entropy for Robust Learning with Noisy Labels", arXiv:1908.06112',
     problem="noise",
     ranges={"alpha": "[0, inf)", "beta": "[0, inf)", "floor": "(0, 1)"},
 )
@@ -174,10 +152,6 @@ def sce(logits: Tensor, target: Tensor, *, alpha: float = 0.1, beta: float = 1.0
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     alpha, beta : float from 0
         Weights of the cross-entropy and of its reverse.
     floor : float in (0, 1)
@@ -187,15 +161,6 @@ def sce(logits: Tensor, target: Tensor, *, alpha: float = 0.1, beta: float = 1.0
     -------
     Tensor (...)
         Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Wang et al. 2019, "Symmetric Cross Entropy for Robust Learning with Noisy Labels".
 
     Examples
     --------
@@ -209,7 +174,7 @@ def sce(logits: Tensor, target: Tensor, *, alpha: float = 0.1, beta: float = 1.0
 @loss(
     task="multiclass",
     link=softmax,
-    source="Ma et al. 2020, arXiv:2006.13554",
+    source='Ma et al. 2020, "Normalized Loss Functions for Deep Learning with Noisy Labels", arXiv:2006.13554',
     problem="noise",
     ranges={"alpha": "[0, inf)", "beta": "[0, inf)"},
 )
@@ -223,10 +188,6 @@ def nce_rce(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     alpha, beta : float from 0
         Weights of the active and of the passive loss.
 
@@ -234,15 +195,6 @@ def nce_rce(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
     -------
     Tensor (...)
         Values in [0, alpha + 9.21 beta].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Ma et al. 2020, "Normalized Loss Functions for Deep Learning with Noisy Labels".
 
     Examples
     --------
@@ -256,7 +208,7 @@ def nce_rce(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
 @loss(
     task="multiclass",
     link=softmax,
-    source="Ma et al. 2020, arXiv:2006.13554",
+    source='Ma et al. 2020, "Normalized Loss Functions for Deep Learning with Noisy Labels", arXiv:2006.13554',
     problem="noise",
     ranges={"alpha": "[0, inf)", "beta": "[0, inf)"},
 )
@@ -270,10 +222,6 @@ def nce_mae(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     alpha, beta : float from 0
         Weights of the active and of the passive loss.
 
@@ -281,15 +229,6 @@ def nce_mae(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
     -------
     Tensor (...)
         Values in [0, alpha + beta].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Ma et al. 2020, "Normalized Loss Functions for Deep Learning with Noisy Labels".
 
     Examples
     --------
@@ -303,7 +242,7 @@ def nce_mae(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
 @loss(
     task="multiclass",
     link=softmax,
-    source="Ma et al. 2020, arXiv:2006.13554",
+    source='Ma et al. 2020, "Normalized Loss Functions for Deep Learning with Noisy Labels", arXiv:2006.13554',
     problem="noise",
     ranges={"alpha": "[0, inf)", "beta": "[0, inf)", "gamma": "[0, inf)"},
 )
@@ -316,10 +255,6 @@ def nfl_rce(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     alpha, beta : float from 0
         Weights of the active and of the passive loss.
     gamma : float from 0
@@ -329,15 +264,6 @@ def nfl_rce(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
     -------
     Tensor (...)
         Values in [0, alpha + 9.21 beta].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Ma et al. 2020, "Normalized Loss Functions for Deep Learning with Noisy Labels".
 
     Examples
     --------
@@ -351,7 +277,7 @@ def nfl_rce(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
 @loss(
     task="multiclass",
     link=softmax,
-    source="Ye et al. 2023, NeurIPS",
+    source='Ye et al. 2023, "Active Negative Loss Functions for Learning with Noisy Labels", NeurIPS',
     problem="noise",
     ranges={"alpha": "[0, inf)", "beta": "[0, inf)"},
 )
@@ -367,10 +293,6 @@ def anl_ce(logits: Tensor, target: Tensor, *, alpha: float = 5.0, beta: float = 
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     alpha : float from 0
         Weight of the normalised cross-entropy; 5 for CIFAR-10, 10 for CIFAR-100.
     beta : float from 0
@@ -380,15 +302,6 @@ def anl_ce(logits: Tensor, target: Tensor, *, alpha: float = 5.0, beta: float = 
     -------
     Tensor (...)
         Values in [0, alpha + beta].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Ye et al. 2023, "Active Negative Loss Functions for Learning with Noisy Labels".
 
     Examples
     --------

@@ -6,13 +6,28 @@ sum of both means. In the step of the generator the real scores are constant. Al
 keeps the gradient where a discriminator is sure.
 
 Interpolates and their gradients are made by the learner, and only for a loss that asks for them by name.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+fake_scores, real_scores : Tensor (N,)
+    Scores f of generated and of real samples, floating point.
+player : str
+    "discriminator" or "generator": whose loss it is.
+
+Returns
+-------
+Tensor (N,)
+    Values from 0.
+
 """
 
 from torch import Tensor
 from torch.nn import functional as F
 
-from lossbench.links import identity
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import identity
 
 __all__ = [
     "hinge_gan",
@@ -27,7 +42,7 @@ __all__ = [
 ]
 
 
-@loss(task="generation", learner="gan", link=identity, source="Goodfellow et al. 2014, arXiv:1406.2661")
+@loss(task="gan", link=identity, source='Goodfellow et al. 2014, "Generative Adversarial Nets", arXiv:1406.2661')
 def minimax_gan(fake_scores: Tensor, real_scores: Tensor, *, player: str) -> Tensor:
     """Minimax GAN loss: the generator maximises what the discriminator minimises.
 
@@ -37,21 +52,10 @@ def minimax_gan(fake_scores: Tensor, real_scores: Tensor, *, player: str) -> Ten
     the authors therefore train with `non_saturating`. Against the best discriminator the sum of both terms is
     2 log 2 - 2 JS, with JS the Jensen-Shannon divergence of the two distributions.
 
-    Parameters
-    ----------
-    fake_scores, real_scores : Tensor (N,)
-        Scores f of generated and of real samples, floating point.
-    player : str
-        "discriminator" or "generator": whose loss it is.
-
     Returns
     -------
     Tensor (N,)
         From 0 for the discriminator, up to 0 for the generator.
-
-    References
-    ----------
-    Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio 2014, "Generative Adversarial Nets".
 
     Examples
     --------
@@ -65,7 +69,11 @@ def minimax_gan(fake_scores: Tensor, real_scores: Tensor, *, player: str) -> Ten
     return F.softplus(-real_scores) + F.softplus(fake_scores)
 
 
-@loss(task="generation", learner="gan", link=identity, source="Goodfellow et al. 2014, arXiv:1406.2661")
+@loss(
+    task="gan",
+    link=identity,
+    source='Goodfellow et al. 2014, "Generative Adversarial Nets", section 3, arXiv:1406.2661',
+)
 def non_saturating(fake_scores: Tensor, real_scores: Tensor, *, player: str) -> Tensor:
     """Non-saturating GAN loss: the generator raises the log probability that its samples pass as real.
 
@@ -73,23 +81,6 @@ def non_saturating(fake_scores: Tensor, real_scores: Tensor, *, player: str) -> 
 
     The discriminator is that of `minimax_gan`; the generator has its fixed point, and a gradient where a sample is
     surely fake. Some texts print the discriminator's line under this name.
-
-    Parameters
-    ----------
-    fake_scores, real_scores : Tensor (N,)
-        Scores f of generated and of real samples, floating point.
-    player : str
-        "discriminator" or "generator": whose loss it is.
-
-    Returns
-    -------
-    Tensor (N,)
-        Values from 0.
-
-    References
-    ----------
-    Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio 2014, "Generative Adversarial Nets",
-    section 3.
 
     Examples
     --------
@@ -103,7 +94,11 @@ def non_saturating(fake_scores: Tensor, real_scores: Tensor, *, player: str) -> 
     return F.softplus(-real_scores) + F.softplus(fake_scores)
 
 
-@loss(task="generation", learner="gan", link=identity, source="Mao et al. 2017, arXiv:1611.04076")
+@loss(
+    task="gan",
+    link=identity,
+    source='Mao et al. 2017, "Least Squares Generative Adversarial Networks", equation 9, arXiv:1611.04076',
+)
 def least_squares_gan(fake_scores: Tensor, real_scores: Tensor, *, player: str) -> Tensor:
     """Least-squares GAN loss (LSGAN): scores are pulled to 1 for real and 0 for fake samples.
 
@@ -117,17 +112,6 @@ def least_squares_gan(fake_scores: Tensor, real_scores: Tensor, *, player: str) 
     ----------
     fake_scores, real_scores : Tensor (N,)
         Scores f of generated and of real samples, floating point; no sigmoid.
-    player : str
-        "discriminator" or "generator": whose loss it is.
-
-    Returns
-    -------
-    Tensor (N,)
-        Values from 0.
-
-    References
-    ----------
-    Mao, Li, Xie, Lau, Wang, Smolley 2017, "Least Squares Generative Adversarial Networks", equation 9.
 
     Examples
     --------
@@ -141,27 +125,16 @@ def least_squares_gan(fake_scores: Tensor, real_scores: Tensor, *, player: str) 
     return ((real_scores - 1).square() + fake_scores.square()) / 2
 
 
-@loss(task="generation", learner="gan", link=identity, source="Lim and Ye 2017, arXiv:1705.02894")
+@loss(task="gan", link=identity, source='Lim and Ye 2017, "Geometric GAN", arXiv:1705.02894')
 def hinge_gan(fake_scores: Tensor, real_scores: Tensor, *, player: str) -> Tensor:
     """Hinge GAN loss (geometric GAN): scores beyond the margin teach the discriminator nothing more.
 
     Formula: discriminator max(0, 1 - f(x)) + max(0, 1 + f(G(z))); generator -f(G(z))
 
-    Parameters
-    ----------
-    fake_scores, real_scores : Tensor (N,)
-        Scores f of generated and of real samples, floating point.
-    player : str
-        "discriminator" or "generator": whose loss it is.
-
     Returns
     -------
     Tensor (N,)
         From 0 for the discriminator, any number for the generator.
-
-    References
-    ----------
-    Lim and Ye 2017, "Geometric GAN".
 
     Examples
     --------
@@ -176,10 +149,9 @@ def hinge_gan(fake_scores: Tensor, real_scores: Tensor, *, player: str) -> Tenso
 
 
 @loss(
-    task="generation",
-    learner="gan",
+    task="gan",
     link=identity,
-    source="Arjovsky et al. 2017, arXiv:1701.07875",
+    source='Arjovsky et al. 2017, "Wasserstein Generative Adversarial Networks", arXiv:1701.07875',
     ranges={"clip": "(0, inf)"},
 )
 def wasserstein(fake_scores: Tensor, real_scores: Tensor, *, player: str, clip: float = 0.01) -> Tensor:
@@ -194,8 +166,6 @@ def wasserstein(fake_scores: Tensor, real_scores: Tensor, *, player: str, clip: 
 
     Parameters
     ----------
-    fake_scores, real_scores : Tensor (N,)
-        Scores f of generated and of real samples, floating point.
     player : str
         "discriminator" (here the critic) or "generator": whose loss it is.
     clip : float in (0, inf)
@@ -205,10 +175,6 @@ def wasserstein(fake_scores: Tensor, real_scores: Tensor, *, player: str, clip: 
     -------
     Tensor (N,)
         Any number.
-
-    References
-    ----------
-    Arjovsky, Chintala, Bottou 2017, "Wasserstein Generative Adversarial Networks".
 
     Examples
     --------
@@ -221,10 +187,9 @@ def wasserstein(fake_scores: Tensor, real_scores: Tensor, *, player: str, clip: 
 
 
 @loss(
-    task="generation",
-    learner="gan",
+    task="gan",
     link=identity,
-    source="Gulrajani et al. 2017, arXiv:1704.00028",
+    source='Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", arXiv:1704.00028',
     ranges={"penalty": "[0, inf)"},
 )
 def wgan_gp(
@@ -246,8 +211,6 @@ def wgan_gp(
 
     Parameters
     ----------
-    fake_scores, real_scores : Tensor (N,)
-        Scores f of generated and of real samples, floating point.
     player : str
         "discriminator" (here the critic) or "generator": whose loss it is.
     gradient_norm : Tensor (N,)
@@ -259,10 +222,6 @@ def wgan_gp(
     -------
     Tensor (N,)
         Any number.
-
-    References
-    ----------
-    Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville 2017, "Improved Training of Wasserstein GANs".
 
     Examples
     --------
@@ -278,10 +237,9 @@ def wgan_gp(
 
 
 @loss(
-    task="generation",
-    learner="gan",
+    task="gan",
     link=identity,
-    source="Mescheder et al. 2018, arXiv:1801.04406",
+    source='Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?", arXiv:1801.04406',
     ranges={"gamma": "[0, inf)"},
 )
 def r1_gan(
@@ -302,23 +260,10 @@ def r1_gan(
 
     Parameters
     ----------
-    fake_scores, real_scores : Tensor (N,)
-        Scores f of generated and of real samples, floating point.
-    player : str
-        "discriminator" or "generator": whose loss it is.
     real_gradient_norm : Tensor (N,)
         Norm of the discriminator's gradient at each real sample; not read for the generator.
     gamma : float in [0, inf)
         Weight of the penalty.
-
-    Returns
-    -------
-    Tensor (N,)
-        Values from 0.
-
-    References
-    ----------
-    Mescheder, Geiger, Nowozin 2018, "Which Training Methods for GANs do actually Converge?".
 
     Examples
     --------
@@ -334,7 +279,14 @@ def r1_gan(
     return plain + gamma / 2 * real_gradient_norm.square()
 
 
-@loss(task="generation", learner="gan", link=identity, source="Jolicoeur-Martineau 2018, arXiv:1807.00734")
+@loss(
+    task="gan",
+    link=identity,
+    source=(
+        'Jolicoeur-Martineau 2018, "The relativistic discriminator: a key element missing from standard GAN", '
+        "arXiv:1807.00734"
+    ),
+)
 def relativistic_gan(fake_scores: Tensor, real_scores: Tensor, *, player: str) -> Tensor:
     """Relativistic GAN loss (RSGAN): the discriminator says which of a pair is the real one.
 
@@ -346,17 +298,6 @@ def relativistic_gan(fake_scores: Tensor, real_scores: Tensor, *, player: str) -
     ----------
     fake_scores, real_scores : Tensor (N,)
         Scores f of generated and of real samples, floating point; position i of both is a pair.
-    player : str
-        "discriminator" or "generator": whose loss it is.
-
-    Returns
-    -------
-    Tensor (N,)
-        Values from 0.
-
-    References
-    ----------
-    Jolicoeur-Martineau 2018, "The relativistic discriminator: a key element missing from standard GAN".
 
     Examples
     --------
@@ -370,7 +311,13 @@ def relativistic_gan(fake_scores: Tensor, real_scores: Tensor, *, player: str) -
 
 
 @loss(
-    task="generation", learner="gan", link=identity, source="Jolicoeur-Martineau 2018, arXiv:1807.00734", coupled=True
+    task="gan",
+    link=identity,
+    source=(
+        'Jolicoeur-Martineau 2018, "The relativistic discriminator: a key element missing from standard GAN", '
+        "arXiv:1807.00734"
+    ),
+    coupled=True,
 )
 def relativistic_average_gan(fake_scores: Tensor, real_scores: Tensor, *, player: str) -> Tensor:
     """Relativistic average GAN loss (RaSGAN): each sample is held against the mean score of the other kind.
@@ -379,22 +326,6 @@ def relativistic_average_gan(fake_scores: Tensor, real_scores: Tensor, *, player
 
     E is the mean over the batch, through which the gradient flows too. Swapped: real and fake change places, so that
     the generator also lowers the scores of real samples. The author's code halves the sum.
-
-    Parameters
-    ----------
-    fake_scores, real_scores : Tensor (N,)
-        Scores f of generated and of real samples, floating point.
-    player : str
-        "discriminator" or "generator": whose loss it is.
-
-    Returns
-    -------
-    Tensor (N,)
-        Values from 0.
-
-    References
-    ----------
-    Jolicoeur-Martineau 2018, "The relativistic discriminator: a key element missing from standard GAN".
 
     Examples
     --------

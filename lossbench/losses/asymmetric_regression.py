@@ -1,6 +1,19 @@
 """Losses of a point prediction for which too low and too high cost differently. Elementwise.
 
 r is the residual, target - prediction. The pinball loss is `quantile` in `regression`.
+
+Where a loss says nothing else:
+
+Returns
+-------
+Tensor (...)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If the shapes differ.
+
 """
 
 import math
@@ -8,8 +21,8 @@ import math
 import torch
 from torch import Tensor
 
-from lossbench.links import identity
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import identity
 from lossbench.losses.regression import residual_of
 
 __all__ = ["expectile", "linex", "msle"]
@@ -21,7 +34,7 @@ _MSLE_BOUND = -0.875  # where 1 + x is 1/8
 @loss(
     task="regression",
     link=identity,
-    source="Newey and Powell 1987, doi:10.2307/1911031",
+    source='Newey and Powell 1987, "Asymmetric Least Squares Estimation and Testing", doi:10.2307/1911031',
     ranges={"t": "(0, 1)"},
 )
 def expectile(prediction: Tensor, target: Tensor, *, t: float = 0.5) -> Tensor:
@@ -39,20 +52,6 @@ def expectile(prediction: Tensor, target: Tensor, *, t: float = 0.5) -> Tensor:
     t : float in (0, 1)
         Level of the expectile.
 
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Newey and Powell 1987, "Asymmetric Least Squares Estimation and Testing".
-
     Examples
     --------
     >>> expectile(torch.tensor([1.0, 4.0]), torch.tensor([4.0, 1.0]), t=0.9)
@@ -67,7 +66,10 @@ def expectile(prediction: Tensor, target: Tensor, *, t: float = 0.5) -> Tensor:
 @loss(
     task="regression",
     link=identity,
-    source="Varian 1975; Zellner 1986, doi:10.1080/01621459.1986.10478289",
+    source=(
+        'Varian 1975, "A Bayesian Approach to Real Estate Assessment"; Zellner 1986, "Bayesian Estimation and '
+        'Prediction Using Asymmetric Loss Functions", doi:10.1080/01621459.1986.10478289'
+    ),
     ranges={"a": "(-inf, inf)"},
 )
 def linex(prediction: Tensor, target: Tensor, *, a: float = 1.0) -> Tensor:
@@ -86,20 +88,10 @@ def linex(prediction: Tensor, target: Tensor, *, a: float = 1.0) -> Tensor:
     a : float other than 0
         Asymmetry, in units of 1 / target: in a run 1 / robust standard deviation, unless `data.standardize=none`.
 
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
     Raises
     ------
     ValueError
         If the shapes differ, or a is 0.
-
-    References
-    ----------
-    Varian 1975, "A Bayesian Approach to Real Estate Assessment"; Zellner 1986, "Bayesian Estimation and Prediction
-    Using Asymmetric Loss Functions".
 
     Examples
     --------
@@ -114,7 +106,7 @@ def linex(prediction: Tensor, target: Tensor, *, a: float = 1.0) -> Tensor:
     return torch.expm1(error.clamp(max=_LINEX_BOUND)) + math.exp(_LINEX_BOUND) * beyond - error
 
 
-@loss(task="regression", link=identity, source="Heritage Health Prize 2011 (its metric RMSLE)")
+@loss(task="regression", link=identity, source='Heritage Health Prize 2011, its metric "RMSLE"')
 def msle(prediction: Tensor, target: Tensor) -> Tensor:
     """Squared error of logarithms: for targets from 0 on of which the relative error counts.
 
@@ -128,25 +120,12 @@ def msle(prediction: Tensor, target: Tensor) -> Tensor:
     below the mean and not from 0, and a sixth of a normal target is on the tangent. That suits targets skewed to the
     right with a minimum close to the mean; else train on the target as it is, `data.standardize=none`, or take its
     logarithm in the data and train with `mse`.
+    No paper defines it.
 
     Parameters
     ----------
     prediction, target : Tensor (...)
         Floating point, of the same shape; meant to be above -1.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Heritage Health Prize 2011, which was judged by its root, RMSLE; no paper defines it.
 
     Examples
     --------

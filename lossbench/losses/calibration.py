@@ -2,6 +2,26 @@
 
 p = softmax(logits), y the true class, p_y its probability, Y its one-hot vector, K the number of classes. Those that
 compare a whole batch are in `calibration_batch`, kinds of the focal loss in `calibration_focal`.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (..., K)
+    Floating point, z.
+target : Tensor (...)
+    Integer class indices.
+
+Returns
+-------
+Tensor (...)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If the target does not hold class indices of the right shape.
+
 """
 
 import math
@@ -10,9 +30,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lossbench.links import dirichlet_mean, normalised_softmax, softmax
 from lossbench.losses.classification import cross_entropy, log_probability, one_hot
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import dirichlet_mean, normalised_softmax, softmax
 
 __all__ = [
     "brier",
@@ -27,7 +47,10 @@ __all__ = [
 @loss(
     task="multiclass",
     link=softmax,
-    source="Pereyra et al. 2017, arXiv:1701.06548",
+    source=(
+        'Pereyra et al. 2017, "Regularizing Neural Networks by Penalizing Confident Output Distributions", '
+        "arXiv:1701.06548"
+    ),
     problem="calibration",
     ranges={"beta": "[0, inf)"},
 )
@@ -43,8 +66,6 @@ def confidence_penalty(logits: Tensor, target: Tensor, *, beta: float = 0.1) -> 
     ----------
     logits : Tensor (..., K)
         Floating point.
-    target : Tensor (...)
-        Integer class indices.
     beta : float from 0
         Weight of the entropy.
 
@@ -52,15 +73,6 @@ def confidence_penalty(logits: Tensor, target: Tensor, *, beta: float = 0.1) -> 
     -------
     Tensor (...)
         Values above -beta log K.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Pereyra et al. 2017, "Regularizing Neural Networks by Penalizing Confident Output Distributions".
 
     Examples
     --------
@@ -75,7 +87,10 @@ def confidence_penalty(logits: Tensor, target: Tensor, *, beta: float = 0.1) -> 
 @loss(
     task="multiclass",
     link=softmax,
-    source="Liu et al. 2022, arXiv:2111.15430",
+    source=(
+        'Liu et al. 2022, "The Devil is in the Margin: Margin-based Label Smoothing for Network Calibration", '
+        "arXiv:2111.15430"
+    ),
     problem="calibration",
     ranges={"margin": "[0, inf)", "alpha": "[0, inf)"},
 )
@@ -89,28 +104,10 @@ def mbls(logits: Tensor, target: Tensor, *, margin: float = 10.0, alpha: float =
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point, z.
-    target : Tensor (...)
-        Integer class indices.
     margin : float from 0
         Distance of the logits that costs nothing.
     alpha : float from 0
         Weight of the penalty.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Liu et al. 2022, "The Devil is in the Margin: Margin-based Label Smoothing for Network Calibration".
 
     Examples
     --------
@@ -125,7 +122,7 @@ def mbls(logits: Tensor, target: Tensor, *, margin: float = 10.0, alpha: float =
 @loss(
     task="multiclass",
     link=normalised_softmax,
-    source="Wei et al. 2022, arXiv:2205.09310",
+    source='Wei et al. 2022, "Mitigating Neural Network Overconfidence with Logit Normalization", arXiv:2205.09310',
     problem="calibration",
     ranges={"tau": "(0, inf)"},
 )
@@ -140,10 +137,6 @@ def logit_norm(logits: Tensor, target: Tensor, *, tau: float = 0.04) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point, z.
-    target : Tensor (...)
-        Integer class indices.
     tau : float above 0
         Temperature; the best value depends on the data. 0.04 is the paper's for CIFAR-10; the command in the authors'
         code for CIFAR-10 and WRN-40-2 has 0.01, and its parser 1.
@@ -152,15 +145,6 @@ def logit_norm(logits: Tensor, target: Tensor, *, tau: float = 0.04) -> Tensor:
     -------
     Tensor (...)
         Values above 0: the larger tau, the further.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Wei et al. 2022, "Mitigating Neural Network Overconfidence with Logit Normalization".
 
     Examples
     --------
@@ -171,7 +155,12 @@ def logit_norm(logits: Tensor, target: Tensor, *, tau: float = 0.04) -> Tensor:
     return cross_entropy(F.normalize(logits, dim=-1, eps=1e-7) / tau, target)
 
 
-@loss(task="multiclass", link=softmax, source="Brier 1950", problem="calibration")
+@loss(
+    task="multiclass",
+    link=softmax,
+    source='Brier 1950, "Verification of Forecasts Expressed in Terms of Probability"',
+    problem="calibration",
+)
 def brier(logits: Tensor, target: Tensor) -> Tensor:
     """Squared error between probabilities and the one-hot label, summed over the classes (Brier score).
 
@@ -185,22 +174,11 @@ def brier(logits: Tensor, target: Tensor) -> Tensor:
     ----------
     logits : Tensor (..., K)
         Floating point.
-    target : Tensor (...)
-        Integer class indices.
 
     Returns
     -------
     Tensor (...)
         Values in [0, 2].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Brier 1950, "Verification of Forecasts Expressed in Terms of Probability".
 
     Examples
     --------
@@ -214,7 +192,7 @@ def brier(logits: Tensor, target: Tensor) -> Tensor:
 @loss(
     task="multiclass",
     link=dirichlet_mean,
-    source="Sensoy et al. 2018, arXiv:1806.01768",
+    source='Sensoy et al. 2018, "Evidential Deep Learning to Quantify Classification Uncertainty", arXiv:1806.01768',
     problem="calibration",
     ranges={"annealing": "(0, inf)"},
 )
@@ -233,8 +211,6 @@ def edl(outputs: Tensor, target: Tensor, *, epoch: int, annealing: float = 10.0)
     ----------
     outputs : Tensor (..., K)
         Floating point; above 0 they are evidence.
-    target : Tensor (...)
-        Integer class indices.
     epoch : int
         Current epoch, counted from 0.
     annealing : float above 0
@@ -244,15 +220,6 @@ def edl(outputs: Tensor, target: Tensor, *, epoch: int, annealing: float = 10.0)
     -------
     Tensor (...)
         Values above 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Sensoy et al. 2018, "Evidential Deep Learning to Quantify Classification Uncertainty".
 
     Examples
     --------
@@ -276,34 +243,18 @@ def _divergence_from_uniform(alpha: Tensor) -> Tensor:
     return log_normaliser + ((alpha - 1) * (alpha.digamma() - strength.digamma().unsqueeze(-1))).sum(-1)
 
 
-@loss(task="multiclass", link=softmax, source="Hui et al. 2023, arXiv:2302.03952", problem="calibration")
+@loss(
+    task="multiclass",
+    link=softmax,
+    source='Hui et al. 2023, "Cut your Losses with Squentropy", arXiv:2302.03952',
+    problem="calibration",
+)
 def squentropy(logits: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy plus the mean square of the logits of the wrong classes.
 
     Formula: -log p_y + (1 / (K - 1)) sum_{j != y} z_j^2
 
     The square fixes the level of the logits, which the cross-entropy leaves free, near 0 for the wrong classes.
-
-    Parameters
-    ----------
-    logits : Tensor (..., K)
-        Floating point, z.
-    target : Tensor (...)
-        Integer class indices.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Hui et al. 2023, "Cut your Losses with Squentropy".
 
     Examples
     --------

@@ -4,13 +4,33 @@ The term of the batch is added to the cross-entropy of each of its samples, so t
 mean cross-entropy plus the term. It is estimated on the batch: with few samples it is mostly noise.
 
 p_i = softmax(logits) of sample i, q_i its largest probability, c_i 1 where that class is the true one and else 0.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (N, K)
+    Floating point.
+target : Tensor (N,)
+    Integer class indices.
+
+Returns
+-------
+Tensor (N,)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If the target does not hold class indices of the right shape.
+
 """
 
 from torch import Tensor
 
-from lossbench.links import softmax
 from lossbench.losses.classification import cross_entropy, one_hot
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import softmax
 
 __all__ = ["dca", "mdca", "mmce"]
 
@@ -18,7 +38,10 @@ __all__ = ["dca", "mdca", "mmce"]
 @loss(
     task="multiclass",
     link=softmax,
-    source="Liang et al. 2020, arXiv:2009.04057",
+    source=(
+        'Liang et al. 2020, "Improved Trainable Calibration Method for Neural Networks on Medical Imaging '
+        'Classification", arXiv:2009.04057'
+    ),
     problem="calibration",
     ranges={"beta": "[0, inf)"},
     coupled=True,
@@ -32,26 +55,8 @@ def dca(logits: Tensor, target: Tensor, *, beta: float = 1.0) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor (N, K)
-        Floating point.
-    target : Tensor (N,)
-        Integer class indices.
     beta : float from 0
         Weight of the difference; the papers try 1 to 15.
-
-    Returns
-    -------
-    Tensor (N,)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Liang et al. 2020, "Improved Trainable Calibration Method for Neural Networks on Medical Imaging Classification".
 
     Examples
     --------
@@ -67,7 +72,10 @@ def dca(logits: Tensor, target: Tensor, *, beta: float = 1.0) -> Tensor:
 @loss(
     task="multiclass",
     link=softmax,
-    source="Hebbalaguppe et al. 2022, arXiv:2203.13834",
+    source=(
+        'Hebbalaguppe et al. 2022, "A Stitch in Time Saves Nine: A Train-Time Regularizing Loss for Improved '
+        'Neural Network Calibration", arXiv:2203.13834'
+    ),
     problem="calibration",
     ranges={"beta": "[0, inf)"},
     coupled=True,
@@ -82,27 +90,8 @@ def mdca(logits: Tensor, target: Tensor, *, beta: float = 1.0) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor (N, K)
-        Floating point.
-    target : Tensor (N,)
-        Integer class indices.
     beta : float from 0
         Weight of the difference; the papers try 1 to 15.
-
-    Returns
-    -------
-    Tensor (N,)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Hebbalaguppe et al. 2022, "A Stitch in Time Saves Nine: A Train-Time Regularizing Loss for Improved Neural Network
-    Calibration".
 
     Examples
     --------
@@ -118,7 +107,7 @@ def mdca(logits: Tensor, target: Tensor, *, beta: float = 1.0) -> Tensor:
 @loss(
     task="multiclass",
     link=softmax,
-    source="Kumar et al. 2018, ICML",
+    source='Kumar et al. 2018, "Trainable Calibration Measures for Neural Networks from Kernel Mean Embeddings", ICML',
     problem="calibration",
     ranges={"weight": "[0, inf)", "width": "(0, inf)"},
     coupled=True,
@@ -134,28 +123,10 @@ def mmce(logits: Tensor, target: Tensor, *, weight: float = 2.0, width: float = 
 
     Parameters
     ----------
-    logits : Tensor (N, K)
-        Floating point.
-    target : Tensor (N,)
-        Integer class indices.
     weight : float from 0
         Weight of the error; the paper tries 2 to 8.
     width : float above 0
         Width of the kernel, in units of probability.
-
-    Returns
-    -------
-    Tensor (N,)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Kumar et al. 2018, "Trainable Calibration Measures for Neural Networks from Kernel Mean Embeddings".
 
     Examples
     --------

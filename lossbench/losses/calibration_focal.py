@@ -1,20 +1,45 @@
 """Kinds of the focal loss for honest probabilities. Outputs are logits; a value for each sample.
 
 p = softmax(logits), y the true class, p_y its probability.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (..., K)
+    Floating point.
+target : Tensor (...)
+    Integer class indices.
+
+Returns
+-------
+Tensor (...)
+    Values from 0, at most the cross-entropy.
+
+Raises
+------
+ValueError
+    If the target does not hold class indices of the right shape.
+
 """
 
 import torch
 from torch import Tensor
 
-from lossbench.links import softmax
 from lossbench.losses.classification import log_probability, one_hot
 from lossbench.losses.declaration import loss
 from lossbench.losses.imbalance import focal
+from lossbench.losses.links import softmax
 
 __all__ = ["dual_focal", "flsd53"]
 
 
-@loss(task="multiclass", link=softmax, source="Mukhoti et al. 2020, arXiv:2002.09437", problem="calibration")
+@loss(
+    task="multiclass",
+    link=softmax,
+    source='Mukhoti et al. 2020, "Calibrating Deep Neural Networks using Focal Loss", arXiv:2002.09437',
+    problem="calibration",
+)
 def flsd53(logits: Tensor, target: Tensor) -> Tensor:
     """Focal loss with gamma 5 for samples of low and 3 for samples of higher probability (FLSD-53).
 
@@ -22,27 +47,6 @@ def flsd53(logits: Tensor, target: Tensor) -> Tensor:
 
     The name fixes its numbers. The value jumps up at p_y = 0.2, from 0.53 to 0.82. With gamma 3 throughout it is
     `loss=focal loss.gamma=3`. The authors sum over the batch and clip the gradient.
-
-    Parameters
-    ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0, at most the cross-entropy.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Mukhoti et al. 2020, "Calibrating Deep Neural Networks using Focal Loss".
 
     Examples
     --------
@@ -57,7 +61,7 @@ def flsd53(logits: Tensor, target: Tensor) -> Tensor:
 @loss(
     task="multiclass",
     link=softmax,
-    source="Tao et al. 2023, arXiv:2305.13665",
+    source='Tao et al. 2023, "Dual Focal Loss for Calibration", arXiv:2305.13665',
     problem="calibration",
     ranges={"gamma": "[0, inf)"},
 )
@@ -72,26 +76,8 @@ def dual_focal(logits: Tensor, target: Tensor, *, gamma: float = 5.0) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     gamma : float from 0
         Strength of the down-weighting; the best value depends on the data.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0, at most the cross-entropy.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Tao et al. 2023, "Dual Focal Loss for Calibration".
 
     Examples
     --------

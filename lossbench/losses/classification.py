@@ -1,14 +1,34 @@
 """Cross-entropy in its plain forms and Poly-1. Outputs are logits; a loss returns a value for each sample.
 
 p is softmax(logits) or sigmoid(logits), y the true class, p_y its probability.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (..., K)
+    Floating point.
+target : Tensor (...)
+    Integer class indices.
+
+Returns
+-------
+Tensor (...)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If the target does not hold class indices of the right shape.
+
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lossbench.links import sigmoid, softmax
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import sigmoid, softmax
 
 __all__ = ["bce", "cross_entropy", "label_smoothing", "poly1", "poly1_focal"]
 
@@ -16,13 +36,18 @@ _NO_INDEX = torch.iinfo(torch.int64).min
 """What torch takes for a label to ignore is -100 else, and a sample with it has the value 0 without a word."""
 
 
-@loss(task="binary", link=sigmoid, source="Cox 1958, doi:10.1111/j.2517-6161.1958.tb00292.x")
+@loss(
+    task="binary",
+    link=sigmoid,
+    source='Cox 1958, "The Regression Analysis of Binary Sequences", doi:10.1111/j.2517-6161.1958.tb00292.x',
+)
 def bce(logits: Tensor, target: Tensor) -> Tensor:
     """Binary cross-entropy of one logit per sample.
 
     Formula: -(y log p + (1 - y) log(1 - p))
 
     Computed from the logit, without forming p: finite for any finite logit.
+    It is the negative log-likelihood of logistic regression.
 
     Parameters
     ----------
@@ -41,10 +66,6 @@ def bce(logits: Tensor, target: Tensor) -> Tensor:
     ValueError
         If the shapes differ.
 
-    References
-    ----------
-    Classical: the negative log-likelihood of logistic regression.
-
     Examples
     --------
     >>> bce(torch.tensor([0.0, 2.0]), torch.tensor([1, 0]))
@@ -54,11 +75,19 @@ def bce(logits: Tensor, target: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), reduction="none")
 
 
-@loss(task="multiclass", link=softmax, source="Bridle 1990, doi:10.1007/978-3-642-76153-9_28")
+@loss(
+    task="multiclass",
+    link=softmax,
+    source=(
+        'Bridle 1990, "Probabilistic Interpretation of Feedforward Classification Network Outputs, with '
+        'Relationships to Statistical Pattern Recognition", doi:10.1007/978-3-642-76153-9_28'
+    ),
+)
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Categorical cross-entropy, for class indices or class probabilities.
 
     Formula: -log p_y (indices), -sum_k Y_k log p_k (probabilities Y)
+    It is the negative log-likelihood of multinomial logistic regression.
 
     Parameters
     ----------
@@ -67,19 +96,10 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     target : Tensor (...) or (..., K)
         Integer class indices (...), or floating-point class probabilities (..., K), such as one-hot targets.
 
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
     Raises
     ------
     ValueError
         If the shapes don't fit.
-
-    References
-    ----------
-    Classical: the negative log-likelihood of multinomial logistic regression.
 
     Examples
     --------
@@ -102,7 +122,10 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 @loss(
     task="multiclass",
     link=softmax,
-    source="Szegedy et al. 2016, arXiv:1512.00567",
+    source=(
+        'Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", arXiv:1512.00567; '
+        'Muller et al. 2019, "When Does Label Smoothing Help?"'
+    ),
     problem="calibration",
     ranges={"smoothing": "[0, 1)"},
 )
@@ -116,27 +139,8 @@ def label_smoothing(logits: Tensor, target: Tensor, *, smoothing: float = 0.1) -
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     smoothing : float in [0, 1)
         Share of the uniform distribution.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision"; Muller et al. 2019, "When Does
-    Label Smoothing Help?".
 
     Examples
     --------
@@ -150,7 +154,10 @@ def label_smoothing(logits: Tensor, target: Tensor, *, smoothing: float = 0.1) -
 @loss(
     task="multiclass",
     link=softmax,
-    source="Leng et al. 2022, arXiv:2204.12511",
+    source=(
+        'Leng et al. 2022, "PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions", '
+        "arXiv:2204.12511"
+    ),
     ranges={"epsilon": "[-1, inf)"},
 )
 def poly1(logits: Tensor, target: Tensor, *, epsilon: float = 2.0) -> Tensor:
@@ -163,26 +170,8 @@ def poly1(logits: Tensor, target: Tensor, *, epsilon: float = 2.0) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     epsilon : float from -1
         What is added to the first weight, which is 1.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Leng et al. 2022, "PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions".
 
     Examples
     --------
@@ -197,7 +186,10 @@ def poly1(logits: Tensor, target: Tensor, *, epsilon: float = 2.0) -> Tensor:
 @loss(
     task="multiclass",
     link=softmax,
-    source="Leng et al. 2022, arXiv:2204.12511",
+    source=(
+        'Leng et al. 2022, "PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions", '
+        "arXiv:2204.12511"
+    ),
     problem="imbalance",
     ranges={"epsilon": "[-1, inf)", "gamma": "[0, inf)"},
 )
@@ -212,28 +204,10 @@ def poly1_focal(logits: Tensor, target: Tensor, *, epsilon: float = 1.0, gamma: 
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     epsilon : float from -1
         What is added to the first weight, which is 1.
     gamma : float from 0
         Strength of the down-weighting.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Leng et al. 2022, "PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions".
 
     Examples
     --------

@@ -1,18 +1,15 @@
 """Losses that are made of other losses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lossbench.catalogue import hyperparameters, locate
-from lossbench.errors import ConfigError
-from lossbench.links import softmax
-from lossbench.losses.binding import BoundLoss, bind
+from lossbench.losses.bound_loss import BoundLoss
 from lossbench.losses.declaration import Declaration, loss
-from lossbench.terms import require_agreement, require_weights, term_nodes, title
+from lossbench.losses.links import softmax
 
 __all__ = ["weighted_sum"]
 
@@ -23,7 +20,7 @@ WEIGHTS = [1.0, 1.0]
 @loss(
     task="multiclass",
     link=softmax,
-    source="Zadeh 1963, doi:10.1109/TAC.1963.1105511",
+    source='Zadeh 1963, "Optimality and Non-Scalar-Valued Performance Criteria", doi:10.1109/TAC.1963.1105511',
     ranges={"weights": "[0, inf)"},
 )
 class weighted_sum(nn.Module):  # noqa: N801  it is called by this name, as are the losses without memory
@@ -37,8 +34,8 @@ class weighted_sum(nn.Module):  # noqa: N801  it is called by this name, as are 
 
     Parameters
     ----------
-    run_context : mapping
-        What the run supplies to each term.
+    bind_terms : callable
+        Gives the bound loss of each term; a run supplies it.
     terms : mapping of str to str or mapping
         By the numbers "0", "1" and so on: the name of a loss, or `{name: focal, gamma: 1.0}` for one with parameters of
         its own, or `{_target_: my_module.my_loss}`.
@@ -56,17 +53,13 @@ class weighted_sum(nn.Module):  # noqa: N801  it is called by this name, as are 
         If a loss or parameter does not exist, weights don't fit, or terms need another task, head, learner or
         reduction.
 
-    References
-    ----------
-    Zadeh 1963, "Optimality and Non-Scalar-Valued Performance Criteria".
-
     Examples
     --------
-    >>> from lossbench.losses import load_loss
+    >>> from lossbench import load_loss
     >>> criterion = load_loss("weighted_sum", terms=["cross_entropy", "mae_prob"], weights=[1.0, 0.5])
     >>> criterion(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))
     tensor([1.1931])
-    >>> criterion.parts
+    >>> criterion.terms(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))
     {'term_0': tensor([0.6931]), 'term_1': tensor([1.])}
 
     """
@@ -76,41 +69,36 @@ class weighted_sum(nn.Module):  # noqa: N801  it is called by this name, as are 
     def __init__(
         self,
         *,
-        run_context: Mapping[str, Any],
+        bind_terms: Callable[[Any, Any], dict[str, BoundLoss]],
         terms: Mapping[str, Any] | Sequence[Any] = TERMS,
         weights: Sequence[float] = WEIGHTS,
     ) -> None:
         super().__init__()
-        nodes = term_nodes(terms)
-        require_weights(nodes, weights)
-        self._bound = {
-            f"term_{key}": bind(locate(node["_target_"]), hyperparameters(node), **run_context)
-            for key, node in nodes.items()
-        }
-        titles = [title(*item) for item in nodes.items()]
-        self.declaration = _declaration_of(titles, list(self._bound.values()), run_context["context"])
+        self._bound = bind_terms(terms, weights)
+        self.declaration = _declaration_of(list(self._bound.values()))
         self.weights = list(weights)
-        self.terms = nn.ModuleList([term.module for term in self._bound.values() if term.module is not None])
+        self.modules_of_terms = nn.ModuleList([each.module for each in self._bound.values() if each.module is not None])
         needed = [name for term in self._bound.values() for name in term.step_context]
         self.step_context = tuple(dict.fromkeys(needed))
-        self.parts: dict[str, Tensor] = {}
+
+    def terms(self, outputs: Tensor, target: Tensor, **context: Any) -> dict[str, Tensor]:
+        """Return each term (N,), without its weight."""
+        return {name: term(outputs, target, **context) for name, term in self._bound.items()}
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """Return the weighted sum (N,) of the terms."""
+        return torch.stack([weight * terms[name] for name, weight in zip(self._bound, self.weights, strict=True)]).sum(
+            0
+        )
 
     def forward(self, outputs: Tensor, target: Tensor, **context: Any) -> Tensor:
-        """Return the loss of each sample (N,); `parts` holds the terms of this call."""
-        values = {name: term(outputs, target, **context) for name, term in self._bound.items()}
-        self.parts = {name: value.detach() for name, value in values.items()}
-        weighted = [weight * value for weight, value in zip(self.weights, values.values(), strict=True)]
-        return torch.stack(weighted).sum(0)
+        """Return the loss of each sample (N,)."""
+        return self.total(self.terms(outputs, target, **context))
 
 
-def _declaration_of(titles: Sequence[str], terms: Sequence[BoundLoss], context: Mapping[str, Any]) -> Declaration:
+def _declaration_of(terms: Sequence[BoundLoss]) -> Declaration:
     """Return what a sum says of itself: what its terms agree on, and the link of the first."""
     declarations = [term.declaration for term in terms]
-    require_agreement(dict(zip(titles, declarations, strict=True)))
-    widths = [term.num_outputs(context.get("num_classes")) for term in terms]
-    if len(set(widths)) > 1:
-        told = ", ".join(f"{name}: {width}" for name, width in zip(titles, widths, strict=True))
-        raise ConfigError(f"the terms of a sum must take the same number of outputs, but these differ: {told}.")
     return replace(
         declarations[0],
         link=terms[0].link,

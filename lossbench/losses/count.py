@@ -1,6 +1,19 @@
 """Losses of counts. The output z is the logarithm of the expected count m, so that m is positive: m = exp(z).
 
 Beyond a log rate of 20, 485 million, exponentials go on as their tangent, so that values and gradients stay finite.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+log_rate : Tensor (N,)
+    Logarithm of the expected count.
+
+Returns
+-------
+Tensor (N,)
+    Values from 0.
+
 """
 
 import math
@@ -8,14 +21,18 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lossbench.links import LARGEST_LOG_RATE, exponential
 from lossbench.losses.declaration import loss
 from lossbench.losses.learned_scale import positive
+from lossbench.losses.links import LARGEST_LOG_RATE, exponential
 
 __all__ = ["negative_binomial_nll", "poisson_nll", "tweedie"]
 
 
-@loss(task="count", link=exponential, source="Nelder and Wedderburn 1972, doi:10.2307/2344614")
+@loss(
+    task="count",
+    link=exponential,
+    source='Nelder and Wedderburn 1972, "Generalized Linear Models", doi:10.2307/2344614',
+)
 def poisson_nll(log_rate: Tensor, target: Tensor) -> Tensor:
     """Negative log-likelihood of a Poisson distribution whose log rate is predicted.
 
@@ -26,19 +43,8 @@ def poisson_nll(log_rate: Tensor, target: Tensor) -> Tensor:
 
     Parameters
     ----------
-    log_rate : Tensor (N,)
-        Logarithm of the expected count.
     target : Tensor (N,)
         Counts as floating point numbers.
-
-    Returns
-    -------
-    Tensor (N,)
-        Values from 0.
-
-    References
-    ----------
-    Nelder and Wedderburn 1972, "Generalized Linear Models".
 
     Examples
     --------
@@ -52,7 +58,10 @@ def poisson_nll(log_rate: Tensor, target: Tensor) -> Tensor:
 @loss(
     task="count",
     link=exponential,
-    source="Cameron and Trivedi 1986, doi:10.1002/jae.3950010104",
+    source=(
+        'Cameron and Trivedi 1986, "Econometric models based on count data" (their Negbin II), '
+        "doi:10.1002/jae.3950010104"
+    ),
     ranges={"alpha": "(0, inf)"},
 )
 class negative_binomial_nll(nn.Module):  # noqa: N801
@@ -71,15 +80,6 @@ class negative_binomial_nll(nn.Module):  # noqa: N801
         Argument of the call: logarithm of the expected count.
     target : Tensor (N,)
         Argument of the call: counts as floating point numbers.
-
-    Returns
-    -------
-    Tensor (N,)
-        Values from 0.
-
-    References
-    ----------
-    Cameron and Trivedi 1986, "Econometric models based on count data" (their Negbin II).
 
     Examples
     --------
@@ -110,7 +110,7 @@ class negative_binomial_nll(nn.Module):  # noqa: N801
 @loss(
     task="count",
     link=exponential,
-    source="Jorgensen 1987, doi:10.1111/j.2517-6161.1987.tb01685.x",
+    source='Jorgensen 1987, "Exponential Dispersion Models", doi:10.1111/j.2517-6161.1987.tb01685.x; Tweedie 1984',
     ranges={"power": "(1, 2)"},
 )
 def tweedie(log_rate: Tensor, target: Tensor, *, power: float = 1.5) -> Tensor:
@@ -124,21 +124,10 @@ def tweedie(log_rate: Tensor, target: Tensor, *, power: float = 1.5) -> Tensor:
 
     Parameters
     ----------
-    log_rate : Tensor (N,)
-        Logarithm of the expected count.
     target : Tensor (N,)
         Counts or amounts from 0, as floating point numbers.
     power : float in (1, 2)
         The power p of the mean that the variance is in proportion to.
-
-    Returns
-    -------
-    Tensor (N,)
-        Values from 0.
-
-    References
-    ----------
-    Jorgensen 1987, "Exponential Dispersion Models"; Tweedie 1984.
 
     Examples
     --------

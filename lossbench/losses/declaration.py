@@ -12,9 +12,12 @@ if TYPE_CHECKING:
 
 _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
-Task = Literal[
-    "regression", "binary", "multiclass", "multilabel", "distributional", "count", "sequence", "generation"
-]  # fmt: skip
+ELEMENTWISE = ("binary", "count", "distributional", "regression")
+"""The tasks whose losses give a value for each output, or for each row of outputs if they take several to a sample."""
+PER_CLASS = ("multiclass", "multilabel")
+"""The tasks whose losses take an output for each class or label."""
+LIKE_OUTPUTS = ("denoising", "gan", "multilabel", "vae")
+"""The tasks whose targets have the shape of the outputs."""
 Declared = TypeVar("Declared", bound=Callable[..., object])
 
 
@@ -27,16 +30,14 @@ class Declaration:
     task : str
         What its outputs predict. A multiclass loss also serves binary data, with two logits.
     link : callable
-        How its outputs become probabilities or a point prediction (`lossbench.links`), or distributions
-        (`lossbench.distributions`).
+        How its outputs become probabilities or a point prediction (`lossbench.losses.links`), or distributions
+        (`lossbench.losses.distributions`).
     source : str
         Authors, year and identifier of the paper that defines it.
     problem : str
         The difficulty it was made for: "imbalance", "noise", "outliers", "calibration", or "" for none.
     head : str
         The last layer it needs: "linear", or "cosine" (features and weights normalised, no bias).
-    learner : str
-        The way of learning that it is for: a choice of the group `learner`.
     outputs : int or callable
         For a loss of several outputs to each sample that are not classes: how many, or a function of its parameters,
         which it asks for by name as a link does.
@@ -51,28 +52,36 @@ class Declaration:
 
     """
 
-    task: Task
+    task: str
     link: Callable[..., Any]
     source: str
     problem: str = ""
     head: Literal["linear", "cosine"] = "linear"
     reduction: Literal["mean", "sum"] = "mean"
-    learner: str = "supervised"
     outputs: int | Callable[..., int] = 1
     ranges: Mapping[str, str] = field(default_factory=dict)
     coupled: bool = False
     detached: str = ""
 
+    @property
+    def per_class(self) -> bool:
+        """Whether it takes an output for each class or label."""
+        return self.task in PER_CLASS
+
+    @property
+    def takes_classes(self) -> bool:
+        """Whether its targets are integer class indices, not floating-point numbers."""
+        return self.task == "multiclass"
+
 
 def loss(
     *,
-    task: Task,
+    task: str,
     link: Callable[..., Any],
     source: str,
     problem: str = "",
     head: Literal["linear", "cosine"] = "linear",
     reduction: Literal["mean", "sum"] = "mean",
-    learner: str = "supervised",
     outputs: int | Callable[..., int] = 1,
     ranges: Mapping[str, str] | None = None,
     coupled: bool = False,
@@ -84,7 +93,7 @@ def loss(
     target has the shape that belongs to the outputs (`require_shapes`).
     """
     declaration = Declaration(
-        task, link, source, problem, head, reduction, learner, outputs, dict(ranges or {}), coupled, detached
+        task, link, source, problem, head, reduction, outputs, dict(ranges or {}), coupled, detached
     )
 
     def declare(declared: Declared) -> Declared:
@@ -101,27 +110,28 @@ def loss(
 
 def shape_of_values(declaration: Declaration, outputs: "Tensor") -> tuple[int, ...]:
     """Return the shape of the values of a loss: one for each sample that the outputs are of."""
-    if declaration.task in ("sequence", "generation"):
-        return tuple(outputs.shape[:1])
-    several = declaration.task in ("multiclass", "multilabel") or declaration.outputs != 1
-    return tuple(outputs.shape[:-1]) if several else tuple(outputs.shape)
+    if declaration.per_class or (declaration.task in ELEMENTWISE and declaration.outputs != 1):
+        return tuple(outputs.shape[:-1])
+    return tuple(outputs.shape if declaration.task in ELEMENTWISE else outputs.shape[:1])
 
 
 def require_shapes(declaration: Declaration, outputs: "Tensor", target: "Tensor", name: str = "the loss") -> None:
     """Raise ValueError unless the target has the shape that belongs to the outputs, so that nothing is broadcast.
 
-    Class probabilities, in the shape of the logits, are left to the loss: some take them. Of lines only the number is
-    compared.
+    Class probabilities, in the shape of the logits, are left to the loss: some take them. Of lines, and of tasks that
+    are not lossbench's, only the number of samples is compared.
     """
     needed = shape_of_values(declaration, outputs)
     found = tuple(target.shape)
     if declaration.task == "sequence":
         fits = target.ndim == 2 and outputs.ndim == 3 and found[:1] == needed
-    elif declaration.task in ("multilabel", "generation"):
+    elif declaration.task in LIKE_OUTPUTS:
         needed = tuple(outputs.shape)
         fits = found == needed
+    elif declaration.takes_classes or declaration.task in ELEMENTWISE:
+        fits = found == needed or (declaration.takes_classes and found == tuple(outputs.shape))
     else:
-        fits = found == needed or (declaration.task == "multiclass" and found == tuple(outputs.shape))
+        fits = found[:1] == needed
     if not fits:
         wanted = f"({needed[0] if needed else 'N'}, S)" if declaration.task == "sequence" else str(needed)
         what = "integer class indices" if declaration.task == "multiclass" else "a target"

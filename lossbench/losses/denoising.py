@@ -4,20 +4,34 @@ Each is the mean over the numbers of a sample. Papers write the squared norm, wh
 has numbers; their code takes the mean. Link and learner say what is predicted: of a loss with the link
 `predicted_noise` the noise in a sample on the path of denoising diffusion, of one with `predicted_velocity` the
 direction from noise to sample on a straight path.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+outputs : Tensor
+    Predicted noise f, floating, shape (N, ...).
+noise : Tensor
+    The noise e that was mixed in, standard normal, shape (N, ...).
+
+Returns
+-------
+Tensor
+    Shape (N,).
+
 """
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from lossbench.links import predicted_noise, predicted_velocity
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import predicted_noise, predicted_velocity
 
 
 @loss(
-    task="generation",
+    task="denoising",
     link=predicted_noise,
-    source="Ho, Jain, Abbeel 2020, arXiv:2006.11239",
-    learner="denoising",
+    source='Ho, Jain, Abbeel 2020, "Denoising Diffusion Probabilistic Models", equation 14, arXiv:2006.11239',
 )
 def denoise_mse(outputs: Tensor, noise: Tensor) -> Tensor:
     """Squared error of the predicted noise: the simple objective of denoising diffusion models.
@@ -25,22 +39,6 @@ def denoise_mse(outputs: Tensor, noise: Tensor) -> Tensor:
     Formula: mean_i (e_i - f_i)^2
 
     Against the variational bound it leaves out the weights of the steps, which would favour those of little noise.
-
-    Parameters
-    ----------
-    outputs : Tensor
-        Predicted noise f, floating, shape (N, ...).
-    noise : Tensor
-        The noise e that was mixed in, standard normal, shape (N, ...).
-
-    Returns
-    -------
-    Tensor
-        Shape (N,).
-
-    References
-    ----------
-    Ho, Jain, Abbeel 2020, "Denoising Diffusion Probabilistic Models", NeurIPS, arXiv:2006.11239, equation 14.
 
     Examples
     --------
@@ -53,10 +51,9 @@ def denoise_mse(outputs: Tensor, noise: Tensor) -> Tensor:
 
 
 @loss(
-    task="generation",
+    task="denoising",
     link=predicted_noise,
-    source="Chen et al. 2021, arXiv:2009.00713",
-    learner="denoising",
+    source='Chen et al. 2021, "WaveGrad: Estimating Gradients for Waveform Generation", arXiv:2009.00713',
 )
 def denoise_l1(outputs: Tensor, noise: Tensor) -> Tensor:
     """Absolute error of the predicted noise.
@@ -64,23 +61,6 @@ def denoise_l1(outputs: Tensor, noise: Tensor) -> Tensor:
     Formula: mean_i abs(e_i - f_i)
 
     It learns the median of the noise and not its mean, which the sampling equations ask for: samples may lose variety.
-
-    Parameters
-    ----------
-    outputs : Tensor
-        Predicted noise f, floating, shape (N, ...).
-    noise : Tensor
-        The noise e that was mixed in, standard normal, shape (N, ...).
-
-    Returns
-    -------
-    Tensor
-        Shape (N,).
-
-    References
-    ----------
-    Chen, Zhang, Zen, Weiss, Norouzi, Chan 2021, "WaveGrad: Estimating Gradients for Waveform Generation", ICLR,
-    arXiv:2009.00713.
 
     Examples
     --------
@@ -93,10 +73,12 @@ def denoise_l1(outputs: Tensor, noise: Tensor) -> Tensor:
 
 
 @loss(
-    task="generation",
+    task="denoising",
     link=predicted_noise,
-    source="Huber 1964, doi:10.1214/aoms/1177703732, on the noise of Ho et al. 2020",
-    learner="denoising",
+    source=(
+        'Huber 1964, "Robust Estimation of a Location Parameter", doi:10.1214/aoms/1177703732, on the noise of '
+        "Ho, Jain, Abbeel 2020, arXiv:2006.11239"
+    ),
     ranges={"delta": "(0, inf)"},
 )
 def denoise_huber(outputs: Tensor, noise: Tensor, *, delta: float = 1.0) -> Tensor:
@@ -106,21 +88,8 @@ def denoise_huber(outputs: Tensor, noise: Tensor, *, delta: float = 1.0) -> Tens
 
     Parameters
     ----------
-    outputs : Tensor
-        Predicted noise f, floating, shape (N, ...).
-    noise : Tensor
-        The noise e that was mixed in, standard normal, shape (N, ...).
     delta : float
         Where the error turns from squared to absolute, in (0, inf).
-
-    Returns
-    -------
-    Tensor
-        Shape (N,).
-
-    References
-    ----------
-    Huber 1964, "Robust Estimation of a Location Parameter"; Ho, Jain, Abbeel 2020, arXiv:2006.11239.
 
     Examples
     --------
@@ -133,10 +102,9 @@ def denoise_huber(outputs: Tensor, noise: Tensor, *, delta: float = 1.0) -> Tens
 
 
 @loss(
-    task="generation",
+    task="denoising",
     link=predicted_noise,
-    source="Hang et al. 2023, arXiv:2303.09556",
-    learner="denoising",
+    source='Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy", arXiv:2303.09556',
     ranges={"gamma": "(0, inf)"},
 )
 def denoise_min_snr(outputs: Tensor, noise: Tensor, *, signal_to_noise: Tensor, gamma: float = 5.0) -> Tensor:
@@ -149,24 +117,10 @@ def denoise_min_snr(outputs: Tensor, noise: Tensor, *, signal_to_noise: Tensor, 
 
     Parameters
     ----------
-    outputs : Tensor
-        Predicted noise f, floating, shape (N, ...).
-    noise : Tensor
-        The noise e that was mixed in, standard normal, shape (N, ...).
     signal_to_noise : Tensor
         SNR of each sample, at least 0, shape (N,).
     gamma : float
         The ratio from which on the weight falls, in (0, inf).
-
-    Returns
-    -------
-    Tensor
-        Shape (N,).
-
-    References
-    ----------
-    Hang, Gu, Li, Bao, Chen, Hu, Geng, Guo 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy", ICCV,
-    arXiv:2303.09556.
 
     Examples
     --------
@@ -181,10 +135,12 @@ def denoise_min_snr(outputs: Tensor, noise: Tensor, *, signal_to_noise: Tensor, 
 
 
 @loss(
-    task="generation",
+    task="denoising",
     link=predicted_velocity,
-    source="Lipman et al. 2023, arXiv:2210.02747",
-    learner="denoising",
+    source=(
+        'Lipman et al. 2023, "Flow Matching for Generative Modeling", arXiv:2210.02747; Liu, Gong, Liu 2023, '
+        '"Flow Straight and Fast" (rectified flow), arXiv:2209.03003'
+    ),
 )
 def flow_matching(outputs: Tensor, velocity: Tensor) -> Tensor:
     """Squared error of the predicted velocity on the straight path from noise to sample.
@@ -200,16 +156,6 @@ def flow_matching(outputs: Tensor, velocity: Tensor) -> Tensor:
         Predicted velocity f at x_t, floating, shape (N, ...).
     velocity : Tensor
         The velocity v of the path, shape (N, ...).
-
-    Returns
-    -------
-    Tensor
-        Shape (N,).
-
-    References
-    ----------
-    Lipman, Chen, Ben-Hamu, Nickel, Le 2023, "Flow Matching for Generative Modeling", ICLR, arXiv:2210.02747; Liu,
-    Gong, Liu 2023, "Flow Straight and Fast", ICLR, arXiv:2209.03003 (rectified flow).
 
     Examples
     --------

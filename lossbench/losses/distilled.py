@@ -3,9 +3,9 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from lossbench.links import softmax
 from lossbench.losses.classification import cross_entropy
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import softmax
 
 __all__ = ["distillation"]
 
@@ -13,7 +13,7 @@ __all__ = ["distillation"]
 @loss(
     task="multiclass",
     link=softmax,
-    source="Hinton et al. 2015, arXiv:1503.02531",
+    source='Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", arXiv:1503.02531',
     ranges={"temperature": "(0, inf)", "alpha": "[0, 1]"},
 )
 def distillation(
@@ -49,10 +49,6 @@ def distillation(
     ------
     ValueError
         If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network".
 
     Examples
     --------

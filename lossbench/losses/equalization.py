@@ -3,16 +3,33 @@
 z the logits, y the true class, t_k = 1 for k = y and 0 for the others, f_c = n_c / sum_j n_j the frequency of class c
 in the training data. A class is rare where f_c < lam. The paper's frequencies are those of LVIS, with over a thousand
 classes: with few, no class may be as rare as that, and lam must be raised to do anything.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (..., K)
+    Floating point, z.
+target : Tensor (...)
+    Integer class indices.
+class_counts : Tensor or sequence of K numbers
+    Training samples n_c of each class, all above 0.
+
+Raises
+------
+ValueError
+    If there are not K counts or a class has no sample.
+
 """
 
 import torch
 from torch import Tensor, nn
 
-from lossbench.links import normalised_sigmoid, softmax
+from lossbench.losses.class_weights import ClassCounts, positive_counts
 from lossbench.losses.classification import bce, log_probability, one_hot
 from lossbench.losses.declaration import loss
 from lossbench.losses.imbalance import float64, per_class
-from lossbench.weighting import ClassCounts, positive_counts
+from lossbench.losses.links import normalised_sigmoid, softmax
 
 __all__ = ["eql", "eql_v2", "softmax_eql"]
 
@@ -20,7 +37,7 @@ __all__ = ["eql", "eql_v2", "softmax_eql"]
 @loss(
     task="multiclass",
     link=normalised_sigmoid,
-    source="Tan et al. 2020, arXiv:2003.05176",
+    source='Tan et al. 2020, "Equalization Loss for Long-Tailed Object Recognition", arXiv:2003.05176',
     problem="imbalance",
     ranges={"lam": "[0, 1]"},
 )
@@ -34,12 +51,6 @@ def eql(logits: Tensor, target: Tensor, *, class_counts: ClassCounts, lam: float
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point, z.
-    target : Tensor (...)
-        Integer class indices.
-    class_counts : Tensor or sequence of K numbers
-        Training samples n_c of each class, all above 0.
     lam : float in [0, 1]
         Frequency below which a class is rare; the default is that of the paper for LVIS.
 
@@ -47,15 +58,6 @@ def eql(logits: Tensor, target: Tensor, *, class_counts: ClassCounts, lam: float
     -------
     Tensor (...)
         Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If there are not K counts or a class has no sample.
-
-    References
-    ----------
-    Tan et al. 2020, "Equalization Loss for Long-Tailed Object Recognition".
 
     Examples
     --------
@@ -71,7 +73,7 @@ def eql(logits: Tensor, target: Tensor, *, class_counts: ClassCounts, lam: float
 @loss(
     task="multiclass",
     link=softmax,
-    source="Tan et al. 2020, arXiv:2003.05176",
+    source='Tan et al. 2020, "Equalization Loss for Long-Tailed Object Recognition", arXiv:2003.05176',
     problem="imbalance",
     ranges={"gamma": "[0, 1]", "lam": "[0, 1]"},
 )
@@ -96,12 +98,6 @@ def softmax_eql(
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point, z.
-    target : Tensor (...)
-        Integer class indices.
-    class_counts : Tensor or sequence of K numbers
-        Training samples n_c of each class, all above 0.
     index : Tensor (...)
         Integer number of each sample in the training data.
     epoch : int
@@ -115,15 +111,6 @@ def softmax_eql(
     -------
     Tensor (...)
         Values from 0, at most the cross-entropy.
-
-    Raises
-    ------
-    ValueError
-        If there are not K counts or a class has no sample.
-
-    References
-    ----------
-    Tan et al. 2020, "Equalization Loss for Long-Tailed Object Recognition".
 
     Examples
     --------
@@ -143,7 +130,10 @@ def softmax_eql(
 @loss(
     task="multiclass",
     link=normalised_sigmoid,
-    source="Tan et al. 2021, arXiv:2012.08548",
+    source=(
+        'Tan et al. 2021, "Equalization Loss v2: A New Gradient Balance Approach for Long-Tailed Object '
+        'Detection", arXiv:2012.08548'
+    ),
     problem="imbalance",
     ranges={"gamma": "[0, inf)", "mu": "[0, inf)", "alpha": "[0, inf)"},
 )
@@ -159,6 +149,10 @@ class eql_v2(nn.Module):  # noqa: N801  (called as the functions are: loss=eql_v
 
     Parameters
     ----------
+    logits : Tensor (N, K)
+        Argument of the call: floating point.
+    target : Tensor (N,)
+        Argument of the call: integer class indices.
     num_classes : int
         Number of classes K.
     gamma : float from 0
@@ -171,16 +165,12 @@ class eql_v2(nn.Module):  # noqa: N801  (called as the functions are: loss=eql_v
     Returns
     -------
     Tensor (N,)
-        For logits (N, K) and integer class indices (N,): values from 0.
+        Values from 0.
 
     Raises
     ------
     ValueError
         If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Tan et al. 2021, "Equalization Loss v2: A New Gradient Balance Approach for Long-Tailed Object Detection".
 
     Examples
     --------

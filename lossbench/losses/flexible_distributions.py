@@ -1,7 +1,15 @@
 """Losses of a distribution of any shape: a mixture, a set of quantiles, a histogram.
 
-Outputs (N, P) are in units of the standardised target; `lossbench.distributions` says what each means. r is the
+Outputs (N, P) are in units of the standardised target; `lossbench.losses.distributions` says what each means. r is the
 residual, target - prediction.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+target : Tensor (N,)
+    Floating point.
+
 """
 
 import math
@@ -9,8 +17,8 @@ import math
 import torch
 from torch import Tensor
 
-from lossbench.distributions import gaussian_mixture, histogram, mixture_parameters, quantiles
 from lossbench.losses.declaration import loss
+from lossbench.losses.distributions import gaussian_mixture, histogram, mixture_parameters, quantiles
 
 __all__ = ["hl_gauss", "mixture_density", "quantile_set"]
 
@@ -30,9 +38,8 @@ def _outputs_of_histogram(*, bins: int) -> int:
 @loss(
     task="distributional",
     link=gaussian_mixture,
-    learner="distributional",
     outputs=_outputs_of_mixture,
-    source="Bishop 1994, NCRG/94/004",
+    source='Bishop 1994, "Mixture Density Networks", NCRG/94/004',
     ranges={"components": "[1, 100]"},
 )
 def mixture_density(outputs: Tensor, target: Tensor, *, components: int = 3) -> Tensor:
@@ -48,8 +55,6 @@ def mixture_density(outputs: Tensor, target: Tensor, *, components: int = 3) -> 
     ----------
     outputs : Tensor (N, 3 components)
         Logits of the weights, then the means, then what softplus turns into the deviations.
-    target : Tensor (N,)
-        Floating point.
     components : int from 1
         How many normal distributions.
 
@@ -57,10 +62,6 @@ def mixture_density(outputs: Tensor, target: Tensor, *, components: int = 3) -> 
     -------
     Tensor (N,)
         Values that may be below 0.
-
-    References
-    ----------
-    Bishop 1994, "Mixture Density Networks".
 
     Examples
     --------
@@ -76,9 +77,11 @@ def mixture_density(outputs: Tensor, target: Tensor, *, components: int = 3) -> 
 @loss(
     task="distributional",
     link=quantiles,
-    learner="distributional",
     outputs=_outputs_of_quantiles,
-    source="Koenker and Bassett 1978, doi:10.2307/1913643",
+    source=(
+        'Koenker and Bassett 1978, "Regression Quantiles", doi:10.2307/1913643; Chernozhukov, Fernandez-Val and '
+        'Galichon 2010, "Quantile and Probability Curves Without Crossing" (the sorting)'
+    ),
     ranges={"levels": "[2, 99]"},
 )
 def quantile_set(outputs: Tensor, target: Tensor, *, levels: int = 19) -> Tensor:
@@ -94,8 +97,6 @@ def quantile_set(outputs: Tensor, target: Tensor, *, levels: int = 19) -> Tensor
     ----------
     outputs : Tensor (N, levels)
         The quantiles, from the lowest level to the highest.
-    target : Tensor (N,)
-        Floating point.
     levels : int from 2
         How many quantiles.
 
@@ -103,11 +104,6 @@ def quantile_set(outputs: Tensor, target: Tensor, *, levels: int = 19) -> Tensor
     -------
     Tensor (N,)
         Values from 0.
-
-    References
-    ----------
-    Koenker and Bassett 1978, "Regression Quantiles"; Chernozhukov, Fernandez-Val and Galichon 2010, "Quantile and
-    Probability Curves Without Crossing", for the sorting.
 
     Examples
     --------
@@ -123,9 +119,11 @@ def quantile_set(outputs: Tensor, target: Tensor, *, levels: int = 19) -> Tensor
 @loss(
     task="distributional",
     link=histogram,
-    learner="distributional",
     outputs=_outputs_of_histogram,
-    source="Imani and White 2018, arXiv:1806.04613",
+    source=(
+        'Imani and White 2018, "Improving Regression Performance with Distributional Losses", arXiv:1806.04613; '
+        "Farebrother et al. 2024, arXiv:2403.03950 (sigma)"
+    ),
     ranges={"bins": "[4, 1000]", "reach": "(0, inf)", "sigma": "(0, inf)"},
 )
 def hl_gauss(outputs: Tensor, target: Tensor, *, bins: int = 50, reach: float = 5.0, sigma: float = 0.75) -> Tensor:
@@ -141,8 +139,6 @@ def hl_gauss(outputs: Tensor, target: Tensor, *, bins: int = 50, reach: float = 
     ----------
     outputs : Tensor (N, bins)
         Logits of the bins, from the lowest to the highest.
-    target : Tensor (N,)
-        Floating point.
     bins : int from 4
         How many bins.
     reach : float above 0
@@ -155,11 +151,6 @@ def hl_gauss(outputs: Tensor, target: Tensor, *, bins: int = 50, reach: float = 
     -------
     Tensor (N,)
         Values from the entropy of the smoothed target, which is above 0.
-
-    References
-    ----------
-    Imani and White 2018, "Improving Regression Performance with Distributional Losses"; Farebrother et al. 2024,
-    arXiv:2403.03950, for sigma.
 
     Examples
     --------

@@ -1,4 +1,25 @@
-"""Asymmetric losses: a focusing power of its own for the positive and for the negative terms. Outputs are logits."""
+"""Asymmetric losses: a focusing power of its own for the positive and for the negative terms. Outputs are logits.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (..., K)
+    Floating point, z.
+target : Tensor (...)
+    Integer class indices.
+
+Returns
+-------
+Tensor (...)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If the target does not hold class indices of the right shape.
+
+"""
 
 import math
 
@@ -6,9 +27,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lossbench.links import normalised_sigmoid, sigmoid, softmax
 from lossbench.losses.classification import one_hot, signed_margin
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import normalised_sigmoid, sigmoid, softmax
 
 __all__ = ["asymmetric_single_label", "binary_asymmetric", "ovr_asymmetric"]
 
@@ -16,7 +37,7 @@ __all__ = ["asymmetric_single_label", "binary_asymmetric", "ovr_asymmetric"]
 @loss(
     task="binary",
     link=sigmoid,
-    source="Ridnik et al. 2021, arXiv:2009.14119",
+    source='Ridnik et al. 2021, "Asymmetric Loss For Multi-Label Classification", arXiv:2009.14119',
     problem="imbalance",
     ranges={"gamma_pos": "[0, inf)", "gamma_neg": "[0, inf)", "margin": "[0, 1)"},
 )
@@ -50,19 +71,10 @@ def binary_asymmetric(
     detach_focusing : bool
         Hold the factors (1 - p)^gamma_pos and q^gamma_neg constant in the gradient, as the authors' training does.
 
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
     Raises
     ------
     ValueError
         If the shapes differ.
-
-    References
-    ----------
-    Ridnik et al. 2021, "Asymmetric Loss For Multi-Label Classification".
 
     Examples
     --------
@@ -77,7 +89,7 @@ def binary_asymmetric(
 @loss(
     task="multiclass",
     link=normalised_sigmoid,
-    source="Ridnik et al. 2021, arXiv:2009.14119",
+    source='Ridnik et al. 2021, "Asymmetric Loss For Multi-Label Classification", arXiv:2009.14119',
     problem="imbalance",
     ranges={"gamma_pos": "[0, inf)", "gamma_neg": "[0, inf)", "margin": "[0, 1)"},
 )
@@ -100,30 +112,12 @@ def ovr_asymmetric(
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point, z.
-    target : Tensor (...)
-        Integer class indices.
     gamma_pos, gamma_neg : float from 0
         Strength of the down-weighting of easy positives and negatives.
     margin : float in [0, 1)
         What is taken off the probability of a negative.
     detach_focusing : bool
         Hold the factors (1 - p)^gamma_pos and q^gamma_neg constant in the gradient, as the authors' training does.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Ridnik et al. 2021, "Asymmetric Loss For Multi-Label Classification".
 
     Examples
     --------
@@ -138,7 +132,7 @@ def ovr_asymmetric(
 @loss(
     task="multiclass",
     link=softmax,
-    source="Ridnik et al. 2021, arXiv:2009.14119",
+    source='Ridnik et al. 2021, "Asymmetric Loss For Multi-Label Classification", arXiv:2009.14119',
     problem="imbalance",
     ranges={"gamma_pos": "[0, inf)", "gamma_neg": "[0, inf)", "smoothing": "[0, 1)"},
 )
@@ -156,28 +150,10 @@ def asymmetric_single_label(
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point, z.
-    target : Tensor (...)
-        Integer class indices.
     gamma_pos, gamma_neg : float from 0
         Strength of the focusing of the term of the true class, and of those of the others.
     smoothing : float in [0, 1)
         Share of the uniform distribution in Y.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Ridnik et al. 2021, "Asymmetric Loss For Multi-Label Classification".
 
     Examples
     --------

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from lossbench.links import normalised_sigmoid, sigmoid
 from lossbench.losses.classification import bce, one_hot
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import normalised_sigmoid, sigmoid
 
 __all__ = ["ghm_c", "ovr_ghm_c"]
 
@@ -37,7 +37,7 @@ class _GradientDensity(nn.Module):
 @loss(
     task="binary",
     link=sigmoid,
-    source="Li et al. 2019, arXiv:1811.05181",
+    source='Li et al. 2019, "Gradient Harmonized Single-Stage Detector", arXiv:1811.05181',
     problem="imbalance",
     ranges={"bins": "[1, inf)", "momentum": "[0, 1)"},
     coupled=True,
@@ -70,10 +70,6 @@ class ghm_c(_GradientDensity):  # noqa: N801  (called as the functions are: loss
     ValueError
         If the shapes differ.
 
-    References
-    ----------
-    Li et al. 2019, "Gradient Harmonized Single-Stage Detector".
-
     Examples
     --------
     >>> ghm_c(bins=2)(torch.tensor([-2.0, -2.0, -2.0, 2.0]), torch.zeros(4))
@@ -93,7 +89,7 @@ class ghm_c(_GradientDensity):  # noqa: N801  (called as the functions are: loss
 @loss(
     task="multiclass",
     link=normalised_sigmoid,
-    source="Li et al. 2019, arXiv:1811.05181",
+    source='Li et al. 2019, "Gradient Harmonized Single-Stage Detector", arXiv:1811.05181',
     problem="imbalance",
     ranges={"bins": "[1, inf)", "momentum": "[0, 1)"},
     coupled=True,
@@ -122,10 +118,6 @@ class ovr_ghm_c(_GradientDensity):  # noqa: N801  (called as the functions are: 
     ------
     ValueError
         If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Li et al. 2019, "Gradient Harmonized Single-Stage Detector".
 
     Examples
     --------

@@ -1,8 +1,23 @@
 """Losses of a distribution with a location and a scale for each sample: the spread is predicted as the location is.
 
 Outputs (N, 2) are the location and what softplus turns into the scale, in units of the standardised target, never below
-0.001 (`lossbench.distributions`). Likelihoods are full densities, constants included, so that their values can be
+0.001 (`distributions`). Likelihoods are full densities, constants included, so that their values can be
 compared. r is the residual, target - location; s the scale.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+outputs : Tensor (N, 2)
+    Mean, and what softplus turns into the standard deviation.
+target : Tensor (N,)
+    Floating point.
+
+Returns
+-------
+Tensor (N,)
+    Values that may be below 0.
+
 """
 
 import math
@@ -10,7 +25,8 @@ import math
 import torch
 from torch import Tensor
 
-from lossbench.distributions import (
+from lossbench.losses.declaration import loss
+from lossbench.losses.distributions import (
     gaussian,
     laplace,
     location_and_scale,
@@ -18,7 +34,6 @@ from lossbench.distributions import (
     normal_inverse_gamma_parameters,
     t_distribution,
 )
-from lossbench.losses.declaration import loss
 
 __all__ = ["beta_nll", "crps_gaussian", "evidential", "gaussian_nll", "heteroscedastic_laplace_nll", "student_t_nll"]
 
@@ -26,9 +41,11 @@ __all__ = ["beta_nll", "crps_gaussian", "evidential", "gaussian_nll", "heterosce
 @loss(
     task="distributional",
     link=gaussian,
-    learner="distributional",
     outputs=2,
-    source="Nix and Weigend 1994, doi:10.1109/ICNN.1994.374138",
+    source=(
+        'Nix and Weigend 1994, "Estimating the Mean and Variance of the Target Probability Distribution", '
+        "doi:10.1109/ICNN.1994.374138; Kendall and Gal 2017, arXiv:1703.04977"
+    ),
 )
 def gaussian_nll(outputs: Tensor, target: Tensor) -> Tensor:
     """Negative log-likelihood of a normal distribution whose mean and standard deviation are predicted.
@@ -38,22 +55,10 @@ def gaussian_nll(outputs: Tensor, target: Tensor) -> Tensor:
     The gradient of the mean is r / s^2: samples that are thought noisy are learned slowly, and may stay so (`beta_nll`
     mends that). torch's `gaussian_nll_loss` takes the variance itself and leaves out 0.5 log(2 pi) unless full=True.
 
-    Parameters
-    ----------
-    outputs : Tensor (N, 2)
-        Mean, and what softplus turns into the standard deviation.
-    target : Tensor (N,)
-        Floating point.
-
     Returns
     -------
     Tensor (N,)
         Values from 0.5 log(2 pi s^2), which is below 0 for small s.
-
-    References
-    ----------
-    Nix and Weigend 1994, "Estimating the Mean and Variance of the Target Probability Distribution"; Kendall and Gal
-    2017, arXiv:1703.04977.
 
     Examples
     --------
@@ -68,9 +73,11 @@ def gaussian_nll(outputs: Tensor, target: Tensor) -> Tensor:
 @loss(
     task="distributional",
     link=gaussian,
-    learner="distributional",
     outputs=2,
-    source="Seitzer et al. 2022, arXiv:2203.09168",
+    source=(
+        'Seitzer et al. 2022, "On the Pitfalls of Heteroscedastic Uncertainty Estimation with Probabilistic '
+        'Neural Networks", arXiv:2203.09168'
+    ),
     ranges={"beta": "[0, 1]"},
     detached="the weight s^(2 beta)",
 )
@@ -85,22 +92,8 @@ def beta_nll(outputs: Tensor, target: Tensor, *, beta: float = 0.5) -> Tensor:
 
     Parameters
     ----------
-    outputs : Tensor (N, 2)
-        Mean, and what softplus turns into the standard deviation.
-    target : Tensor (N,)
-        Floating point.
     beta : float in [0, 1]
         How much the variance is kept from weighing the samples.
-
-    Returns
-    -------
-    Tensor (N,)
-        Values that may be below 0.
-
-    References
-    ----------
-    Seitzer, Tavakoli, Antic and Martius 2022, "On the Pitfalls of Heteroscedastic Uncertainty Estimation with
-    Probabilistic Neural Networks".
 
     Examples
     --------
@@ -111,7 +104,12 @@ def beta_nll(outputs: Tensor, target: Tensor, *, beta: float = 0.5) -> Tensor:
     return location_and_scale(outputs)[1].detach().pow(2 * beta) * gaussian_nll(outputs, target)
 
 
-@loss(task="distributional", link=laplace, learner="distributional", outputs=2, source="Laplace 1774")
+@loss(
+    task="distributional",
+    link=laplace,
+    outputs=2,
+    source='Laplace 1774, "Mémoire sur la probabilité des causes par les événements" (first law of errors)',
+)
 def heteroscedastic_laplace_nll(outputs: Tensor, target: Tensor) -> Tensor:
     """Negative log-likelihood of a Laplace distribution whose location and scale are predicted.
 
@@ -123,17 +121,11 @@ def heteroscedastic_laplace_nll(outputs: Tensor, target: Tensor) -> Tensor:
     ----------
     outputs : Tensor (N, 2)
         Location, and what softplus turns into the scale.
-    target : Tensor (N,)
-        Floating point.
 
     Returns
     -------
     Tensor (N,)
         Values from log(2 s), which is below 0 for small s.
-
-    References
-    ----------
-    Laplace 1774 (first law of errors).
 
     Examples
     --------
@@ -148,9 +140,10 @@ def heteroscedastic_laplace_nll(outputs: Tensor, target: Tensor) -> Tensor:
 @loss(
     task="distributional",
     link=t_distribution,
-    learner="distributional",
     outputs=2,
-    source="Lange et al. 1989, doi:10.1080/01621459.1989.10478852",
+    source=(
+        'Lange et al. 1989, "Robust Statistical Modeling Using the t Distribution", doi:10.1080/01621459.1989.10478852'
+    ),
     ranges={"nu": "(1, inf)"},
 )
 def student_t_nll(outputs: Tensor, target: Tensor, *, nu: float = 4.0) -> Tensor:
@@ -165,8 +158,6 @@ def student_t_nll(outputs: Tensor, target: Tensor, *, nu: float = 4.0) -> Tensor
     ----------
     outputs : Tensor (N, 2)
         Location, and what softplus turns into the scale, which is not the standard deviation.
-    target : Tensor (N,)
-        Floating point.
     nu : float above 1
         Degrees of freedom: the smaller, the heavier the tails.
 
@@ -174,10 +165,6 @@ def student_t_nll(outputs: Tensor, target: Tensor, *, nu: float = 4.0) -> Tensor
     -------
     Tensor (N,)
         Values from -log of the density at 0, which is below 0 for a small scale.
-
-    References
-    ----------
-    Lange, Little and Taylor 1989, "Robust Statistical Modeling Using the t Distribution".
 
     Examples
     --------
@@ -193,9 +180,11 @@ def student_t_nll(outputs: Tensor, target: Tensor, *, nu: float = 4.0) -> Tensor
 @loss(
     task="distributional",
     link=gaussian,
-    learner="distributional",
     outputs=2,
-    source="Gneiting and Raftery 2007, doi:10.1198/016214506000001437",
+    source=(
+        'Gneiting and Raftery 2007, "Strictly Proper Scoring Rules, Prediction, and Estimation", '
+        "doi:10.1198/016214506000001437"
+    ),
 )
 def crps_gaussian(outputs: Tensor, target: Tensor) -> Tensor:
     """Continuous ranked probability score of a normal distribution whose mean and standard deviation are predicted.
@@ -206,21 +195,10 @@ def crps_gaussian(outputs: Tensor, target: Tensor) -> Tensor:
     the step at the target, in the units of the target; as s goes to 0 it becomes |r|. Far residuals count linearly
     where `gaussian_nll` squares them.
 
-    Parameters
-    ----------
-    outputs : Tensor (N, 2)
-        Mean, and what softplus turns into the standard deviation.
-    target : Tensor (N,)
-        Floating point.
-
     Returns
     -------
     Tensor (N,)
         Values above 0.
-
-    References
-    ----------
-    Gneiting and Raftery 2007, "Strictly Proper Scoring Rules, Prediction, and Estimation".
 
     Examples
     --------
@@ -237,9 +215,8 @@ def crps_gaussian(outputs: Tensor, target: Tensor) -> Tensor:
 @loss(
     task="distributional",
     link=normal_inverse_gamma,
-    learner="distributional",
     outputs=4,
-    source="Amini et al. 2020, arXiv:1910.02600",
+    source='Amini et al. 2020, "Deep Evidential Regression", arXiv:1910.02600',
     ranges={"lam": "[0, inf)"},
 )
 def evidential(outputs: Tensor, target: Tensor, *, lam: float = 0.01) -> Tensor:
@@ -256,19 +233,8 @@ def evidential(outputs: Tensor, target: Tensor, *, lam: float = 0.01) -> Tensor:
     ----------
     outputs : Tensor (N, 4)
         The mean, and what softplus turns into v, a - 1 and b.
-    target : Tensor (N,)
-        Floating point.
     lam : float from 0
         Weight of the penalty.
-
-    Returns
-    -------
-    Tensor (N,)
-        Values that may be below 0.
-
-    References
-    ----------
-    Amini, Schwarting, Soleimany and Rus 2020, "Deep Evidential Regression".
 
     Examples
     --------

@@ -2,6 +2,28 @@
 
 p = softmax(logits), y the true class, p_y its probability, n_c the number of training samples of class c, K the number
 of classes. The mean over a batch is the plain mean, also with weights: torch divides by the sum of the weights instead.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (..., K)
+    Floating point.
+target : Tensor (...)
+    Integer class indices.
+class_counts : Tensor or sequence of K numbers
+    Training samples n_c of each class, all above 0.
+
+Returns
+-------
+Tensor (...)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If there are not K counts or a class has no sample.
+
 """
 
 from collections.abc import Sequence
@@ -10,10 +32,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lossbench.links import scaled_softmax, softmax
+from lossbench.losses.class_weights import ClassCounts, effective_number, inverse, positive_counts
 from lossbench.losses.classification import cross_entropy, log_probability
 from lossbench.losses.declaration import loss
-from lossbench.weighting import ClassCounts, effective_number, inverse, positive_counts
+from lossbench.losses.links import scaled_softmax, softmax
 
 __all__ = ["balanced_softmax", "class_balanced", "focal", "ldam", "logit_adjustment", "weighted_cross_entropy"]
 
@@ -21,7 +43,7 @@ __all__ = ["balanced_softmax", "class_balanced", "focal", "ldam", "logit_adjustm
 @loss(
     task="multiclass",
     link=softmax,
-    source="Elkan 2001, IJCAI",
+    source='Elkan 2001, "The Foundations of Cost-Sensitive Learning", IJCAI',
     problem="imbalance",
     ranges={"weight": "[0, inf)"},
 )
@@ -37,28 +59,15 @@ def weighted_cross_entropy(
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     class_counts : Tensor or sequence of K numbers
         Training samples of each class, all above 0.
     weight : sequence of K floats, optional
         The weights a_c, used as they are; by default the inverse frequencies, normalised to sum K.
 
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
     Raises
     ------
     ValueError
         If there are not K counts or weights, or a class has no sample and `weight` is not given.
-
-    References
-    ----------
-    Elkan 2001, "The Foundations of Cost-Sensitive Learning".
 
     Examples
     --------
@@ -73,7 +82,7 @@ def weighted_cross_entropy(
 @loss(
     task="multiclass",
     link=softmax,
-    source="Lin et al. 2017, arXiv:1708.02002",
+    source='Lin et al. 2017, "Focal Loss for Dense Object Detection", arXiv:1708.02002',
     problem="imbalance",
     ranges={"gamma": "[0, inf)"},
 )
@@ -89,10 +98,6 @@ def focal(logits: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     gamma : float from 0
         Strength of the down-weighting.
 
@@ -106,10 +111,6 @@ def focal(logits: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
     ValueError
         If the target does not hold class indices of the right shape.
 
-    References
-    ----------
-    Lin et al. 2017, "Focal Loss for Dense Object Detection".
-
     Examples
     --------
     >>> focal(torch.tensor([[2.0, 0.0]]), torch.tensor([1]), gamma=1.0)
@@ -122,7 +123,12 @@ def focal(logits: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
     return miss**gamma * -log_p_y
 
 
-@loss(task="multiclass", link=softmax, source="Ren et al. 2020, arXiv:2007.10740", problem="imbalance")
+@loss(
+    task="multiclass",
+    link=softmax,
+    source='Ren et al. 2020, "Balanced Meta-Softmax for Long-Tailed Visual Recognition", arXiv:2007.10740',
+    problem="imbalance",
+)
 def balanced_softmax(logits: Tensor, target: Tensor, *, class_counts: ClassCounts) -> Tensor:
     """Cross-entropy of a softmax that carries the class frequencies of the training data.
 
@@ -135,24 +141,6 @@ def balanced_softmax(logits: Tensor, target: Tensor, *, class_counts: ClassCount
     ----------
     logits : Tensor (..., K)
         Floating point, z.
-    target : Tensor (...)
-        Integer class indices.
-    class_counts : Tensor or sequence of K numbers
-        Training samples n_c of each class, all above 0.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If there are not K counts or a class has no sample.
-
-    References
-    ----------
-    Ren et al. 2020, "Balanced Meta-Softmax for Long-Tailed Visual Recognition".
 
     Examples
     --------
@@ -167,7 +155,7 @@ def balanced_softmax(logits: Tensor, target: Tensor, *, class_counts: ClassCount
 @loss(
     task="multiclass",
     link=softmax,
-    source="Menon et al. 2021, arXiv:2007.07314",
+    source='Menon et al. 2021, "Long-Tail Learning via Logit Adjustment", arXiv:2007.07314',
     problem="imbalance",
     ranges={"tau": "[0, inf)"},
 )
@@ -183,26 +171,8 @@ def logit_adjustment(logits: Tensor, target: Tensor, *, class_counts: ClassCount
     ----------
     logits : Tensor (..., K)
         Floating point, z.
-    target : Tensor (...)
-        Integer class indices.
-    class_counts : Tensor or sequence of K numbers
-        Training samples n_c of each class, all above 0.
     tau : float from 0
         Strength of the shift.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If there are not K counts or a class has no sample.
-
-    References
-    ----------
-    Menon et al. 2021, "Long-Tail Learning via Logit Adjustment".
 
     Examples
     --------
@@ -217,7 +187,9 @@ def logit_adjustment(logits: Tensor, target: Tensor, *, class_counts: ClassCount
 @loss(
     task="multiclass",
     link=scaled_softmax,
-    source="Cao et al. 2019, arXiv:1906.07413",
+    source=(
+        'Cao et al. 2019, "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", arXiv:1906.07413'
+    ),
     problem="imbalance",
     head="cosine",
     ranges={"max_m": "[0, inf)", "s": "(0, inf)"},
@@ -234,28 +206,12 @@ def ldam(cosines: Tensor, target: Tensor, *, class_counts: ClassCounts, max_m: f
     ----------
     cosines : Tensor (..., K)
         Floating point, in [-1, 1].
-    target : Tensor (...)
-        Integer class indices.
     class_counts : Tensor or sequence of K numbers
         Training samples n_c of each class, all above 0; n_min is the smallest.
     max_m : float from 0
         Margin of the rarest class.
     s : float above 0
         Scale of the cosines.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If there are not K counts or a class has no sample.
-
-    References
-    ----------
-    Cao et al. 2019, "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss".
 
     Examples
     --------
@@ -272,7 +228,7 @@ def ldam(cosines: Tensor, target: Tensor, *, class_counts: ClassCounts, max_m: f
 @loss(
     task="multiclass",
     link=softmax,
-    source="Cui et al. 2019, arXiv:1901.05555",
+    source='Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples", arXiv:1901.05555',
     problem="imbalance",
     ranges={"beta": "[0, 1)"},
 )
@@ -286,28 +242,8 @@ def class_balanced(logits: Tensor, target: Tensor, *, class_counts: ClassCounts,
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
-    class_counts : Tensor or sequence of K numbers
-        Training samples n_c of each class, all above 0.
     beta : float in [0, 1)
         About 1 - 1/N, N the number of distinguishable samples that a class could have.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If there are not K counts or a class has no sample.
-
-    References
-    ----------
-    Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples".
 
     Examples
     --------

@@ -1,14 +1,27 @@
 """Losses for regression with rare targets: few samples where the target is extreme. A value for each sample.
 
 r is the residual, target - prediction.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+prediction, target : Tensor (...)
+    Floating point, of the same shape.
+
+Raises
+------
+ValueError
+    If the shapes differ.
+
 """
 
 import torch
 from torch import Tensor, nn
 
-from lossbench.links import identity
 from lossbench.losses.declaration import loss
 from lossbench.losses.learned_scale import positive
+from lossbench.losses.links import identity
 from lossbench.losses.regression import residual_of
 
 __all__ = ["balanced_mse", "focal_r_l1", "focal_r_l2"]
@@ -17,7 +30,7 @@ __all__ = ["balanced_mse", "focal_r_l1", "focal_r_l2"]
 @loss(
     task="regression",
     link=identity,
-    source="Yang et al. 2021, arXiv:2102.09554",
+    source='Yang et al. 2021, "Delving into Deep Imbalanced Regression", arXiv:2102.09554',
     problem="imbalance",
     ranges={"beta": "(0, inf)", "gamma": "[0, inf)"},
 )
@@ -32,8 +45,6 @@ def focal_r_l1(prediction: Tensor, target: Tensor, *, beta: float = 0.2, gamma: 
 
     Parameters
     ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
     beta : float above 0
         Inverse of the residual that counts as large, in units of 1 / target: in a run 1 / robust standard deviation,
         unless `data.standardize=none`. The default is the paper's, for ages in years; with a standardised target search
@@ -45,15 +56,6 @@ def focal_r_l1(prediction: Tensor, target: Tensor, *, beta: float = 0.2, gamma: 
     -------
     Tensor (...)
         Values from 0, at most the absolute error.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Yang et al. 2021, "Delving into Deep Imbalanced Regression".
 
     Examples
     --------
@@ -68,7 +70,7 @@ def focal_r_l1(prediction: Tensor, target: Tensor, *, beta: float = 0.2, gamma: 
 @loss(
     task="regression",
     link=identity,
-    source="Yang et al. 2021, arXiv:2102.09554",
+    source='Yang et al. 2021, "Delving into Deep Imbalanced Regression", arXiv:2102.09554',
     problem="imbalance",
     ranges={"beta": "(0, inf)", "gamma": "[0, inf)"},
 )
@@ -81,8 +83,6 @@ def focal_r_l2(prediction: Tensor, target: Tensor, *, beta: float = 0.2, gamma: 
 
     Parameters
     ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
     beta : float above 0
         Inverse of the residual that counts as large, in units of 1 / target: in a run 1 / robust standard deviation,
         unless `data.standardize=none`. The default is the paper's, for ages in years; with a standardised target search
@@ -94,15 +94,6 @@ def focal_r_l2(prediction: Tensor, target: Tensor, *, beta: float = 0.2, gamma: 
     -------
     Tensor (...)
         Values from 0, at most the squared error.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Yang et al. 2021, "Delving into Deep Imbalanced Regression".
 
     Examples
     --------
@@ -117,7 +108,7 @@ def focal_r_l2(prediction: Tensor, target: Tensor, *, beta: float = 0.2, gamma: 
 @loss(
     task="regression",
     link=identity,
-    source="Ren et al. 2022, arXiv:2203.16427",
+    source='Ren et al. 2022, "Balanced MSE for Imbalanced Visual Regression", arXiv:2203.16427',
     problem="imbalance",
     ranges={"sigma": "(0, inf)"},
     coupled=True,
@@ -147,15 +138,6 @@ class balanced_mse(nn.Module):  # noqa: N801
     -------
     Tensor (N,)
         Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Ren et al. 2022, "Balanced MSE for Imbalanced Visual Regression".
 
     Examples
     --------

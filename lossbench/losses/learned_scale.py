@@ -3,6 +3,19 @@
 Each is a full density, constants included, so that their values can be compared. A scale that is learned goes to 0 with
 the residuals: a model that fits its training samples exactly has a likelihood without bound, so stop early.
 r is the residual, target - prediction.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+prediction, target : Tensor (...)
+    Arguments of the call: floating point, of the same shape.
+
+Raises
+------
+ValueError
+    If the shapes differ.
+
 """
 
 import math
@@ -11,8 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lossbench.links import identity
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import identity
 from lossbench.losses.regression import residual_of
 from lossbench.losses.robust import barron
 
@@ -25,7 +38,10 @@ _ALPHA_LOW, _ALPHA_HIGH = 0.001, 1.999
 @loss(
     task="regression",
     link=identity,
-    source="Nix and Weigend 1994, doi:10.1109/ICNN.1994.374138",
+    source=(
+        'Nix and Weigend 1994, "Estimating the Mean and Variance of the Target Probability Distribution", '
+        "doi:10.1109/ICNN.1994.374138"
+    ),
     ranges={"sigma": "(0, inf)"},
 )
 class gaussian_nll_global(nn.Module):  # noqa: N801
@@ -42,23 +58,11 @@ class gaussian_nll_global(nn.Module):  # noqa: N801
     sigma : float above 0
         Where sigma starts, in units of the target that the loss gets: in a run robust standard deviations, unless
         `data.standardize=none`; it stays above 1e-5 of it.
-    prediction, target : Tensor (...)
-        Arguments of the call: floating point, of the same shape.
 
     Returns
     -------
     Tensor (...)
         Values from 0.5 log(2 pi sigma^2), which is below 0 for small sigma.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Nix and Weigend 1994, "Estimating the Mean and Variance of the Target Probability Distribution", with a variance
-    that doesn't depend on the sample.
 
     Examples
     --------
@@ -83,7 +87,13 @@ class gaussian_nll_global(nn.Module):  # noqa: N801
         return 0.5 * (math.log(2 * math.pi) + (residual_of(prediction, target) / sigma).square()) + sigma.log()
 
 
-@loss(task="regression", link=identity, source="Laplace 1774", problem="outliers", ranges={"b": "(0, inf)"})
+@loss(
+    task="regression",
+    link=identity,
+    source='Laplace 1774, "Mémoire sur la probabilité des causes par les événements" (first law of errors)',
+    problem="outliers",
+    ranges={"b": "(0, inf)"},
+)
 class laplace_nll(nn.Module):  # noqa: N801
     """Negative log-likelihood of a Laplace distribution whose scale is learned, one for all samples.
 
@@ -97,22 +107,11 @@ class laplace_nll(nn.Module):  # noqa: N801
     b : float above 0
         Where the scale starts, in units of the target that the loss gets: in a run robust standard deviations, unless
         `data.standardize=none`; it stays above 1e-5 of it.
-    prediction, target : Tensor (...)
-        Arguments of the call: floating point, of the same shape.
 
     Returns
     -------
     Tensor (...)
         Values from log(2 b), which is below 0 for b below 0.5.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Laplace 1774 (first law of errors).
 
     Examples
     --------
@@ -140,7 +139,9 @@ class laplace_nll(nn.Module):  # noqa: N801
 @loss(
     task="regression",
     link=identity,
-    source="Lange et al. 1989, doi:10.1080/01621459.1989.10478852",
+    source=(
+        'Lange et al. 1989, "Robust Statistical Modeling Using the t Distribution", doi:10.1080/01621459.1989.10478852'
+    ),
     problem="outliers",
     ranges={"nu": "(0, 100]", "scale": "(0, inf)"},
 )
@@ -161,22 +162,11 @@ class learned_student_t(nn.Module):  # noqa: N801
         `data.standardize=none`. What is learned stays above 1e-5 of its start.
     learn_nu : bool
         Whether nu is learned too.
-    prediction, target : Tensor (...)
-        Arguments of the call: floating point, of the same shape.
 
     Returns
     -------
     Tensor (...)
         Values from -log of the density at 0, which is below 0 for a small scale.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Lange, Little and Taylor 1989, "Robust Statistical Modeling Using the t Distribution".
 
     Examples
     --------
@@ -211,7 +201,7 @@ class learned_student_t(nn.Module):  # noqa: N801
 @loss(
     task="regression",
     link=identity,
-    source="Barron 2019, arXiv:1701.03077",
+    source='Barron 2019, "A General and Adaptive Robust Loss Function", arXiv:1701.03077',
     problem="outliers",
     ranges={"alpha": "(0.001, 1.999)", "c": "(0, inf)"},
 )
@@ -231,22 +221,11 @@ class adaptive_robust(nn.Module):  # noqa: N801
     c : float above 0
         Where the scale starts, in units of the target that the loss gets: in a run robust standard deviations, unless
         `data.standardize=none`; it stays above 1e-5 of it.
-    prediction, target : Tensor (...)
-        Arguments of the call: floating point, of the same shape.
 
     Returns
     -------
     Tensor (...)
         Values from log(c Z(alpha)), which is below 0 for small c.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Barron 2019, "A General and Adaptive Robust Loss Function".
 
     Examples
     --------

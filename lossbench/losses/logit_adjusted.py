@@ -2,6 +2,28 @@
 
 z the logits, p = softmax(z), y the true class, n_c the number of training samples of class c. Predictions are
 softmax(z).
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (..., K)
+    Floating point, z.
+target : Tensor (...)
+    Integer class indices.
+class_counts : Tensor or sequence of K numbers
+    Training samples n_c of each class, all above 0.
+
+Returns
+-------
+Tensor (...)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If there are not K counts or a class has no sample.
+
 """
 
 import math
@@ -9,11 +31,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lossbench.links import softmax
+from lossbench.losses.class_weights import ClassCounts, positive_counts
 from lossbench.losses.classification import cross_entropy, log_probability, one_hot
 from lossbench.losses.declaration import loss
 from lossbench.losses.imbalance import float64, logit_adjustment, per_class
-from lossbench.weighting import ClassCounts, positive_counts
+from lossbench.losses.links import softmax
 
 __all__ = ["cdt", "seesaw", "vs"]
 
@@ -21,7 +43,10 @@ __all__ = ["cdt", "seesaw", "vs"]
 @loss(
     task="multiclass",
     link=softmax,
-    source="Kini et al. 2021, arXiv:2103.01550",
+    source=(
+        'Kini et al. 2021, "Label-Imbalanced and Group-Sensitive Classification under Overparameterization", '
+        "arXiv:2103.01550"
+    ),
     problem="imbalance",
     ranges={"gamma": "[0, inf)", "tau": "[0, inf)"},
 )
@@ -36,30 +61,10 @@ def vs(logits: Tensor, target: Tensor, *, class_counts: ClassCounts, gamma: floa
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point, z.
-    target : Tensor (...)
-        Integer class indices.
-    class_counts : Tensor or sequence of K numbers
-        Training samples n_c of each class, all above 0.
     gamma : float from 0
         Strength of the scale.
     tau : float from 0
         Strength of the shift.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If there are not K counts or a class has no sample.
-
-    References
-    ----------
-    Kini et al. 2021, "Label-Imbalanced and Group-Sensitive Classification under Overparameterization".
 
     Examples
     --------
@@ -73,7 +78,10 @@ def vs(logits: Tensor, target: Tensor, *, class_counts: ClassCounts, gamma: floa
 @loss(
     task="multiclass",
     link=softmax,
-    source="Ye et al. 2020, arXiv:2001.01385",
+    source=(
+        'Ye et al. 2020, "Identifying and Compensating for Feature Deviation in Imbalanced Deep Learning", '
+        "arXiv:2001.01385"
+    ),
     problem="imbalance",
     ranges={"gamma": "[0, inf)"},
 )
@@ -87,28 +95,8 @@ def cdt(logits: Tensor, target: Tensor, *, class_counts: ClassCounts, gamma: flo
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point, z.
-    target : Tensor (...)
-        Integer class indices.
-    class_counts : Tensor or sequence of K numbers
-        Training samples n_c of each class, all above 0.
     gamma : float from 0
         Strength of the scale.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If there are not K counts or a class has no sample.
-
-    References
-    ----------
-    Ye et al. 2020, "Identifying and Compensating for Feature Deviation in Imbalanced Deep Learning".
 
     Examples
     --------
@@ -122,7 +110,7 @@ def cdt(logits: Tensor, target: Tensor, *, class_counts: ClassCounts, gamma: flo
 @loss(
     task="multiclass",
     link=softmax,
-    source="Wang et al. 2021, arXiv:2008.10032",
+    source='Wang et al. 2021, "Seesaw Loss for Long-Tailed Instance Segmentation", arXiv:2008.10032',
     problem="imbalance",
     ranges={"p": "[0, inf)", "q": "[0, inf)", "eps": "(0, 1]"},
     detached="the compensation factor",
@@ -141,6 +129,10 @@ class seesaw(nn.Module):  # noqa: N801  (called as the functions are: loss=seesa
 
     Parameters
     ----------
+    logits : Tensor (N, K)
+        Argument of the call: floating point.
+    target : Tensor (N,)
+        Argument of the call: integer class indices.
     num_classes : int
         Number of classes K.
     p : float from 0
@@ -153,16 +145,12 @@ class seesaw(nn.Module):  # noqa: N801  (called as the functions are: loss=seesa
     Returns
     -------
     Tensor (N,)
-        For logits (N, K) and integer class indices (N,): values from 0.
+        Values from 0.
 
     Raises
     ------
     ValueError
         If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Wang et al. 2021, "Seesaw Loss for Long-Tailed Instance Segmentation".
 
     Examples
     --------

@@ -4,6 +4,28 @@ f is the score of class 1 and y the label -1 or +1; with several classes z are t
 is minimised by scores that tell the classes apart and not by probabilities: its link, sigmoid or softmax of the scores,
 is a convention. It keeps their order, so that accuracy and AUROC are those of the scores; NLL, Brier score and
 calibration error are those of the convention. The margin is 1: another one only changes the scale of the scores.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+scores : Tensor (...)
+    Floating point, f.
+cosines : Tensor (..., K)
+    Floating point, in [-1, 1].
+target : Tensor (...)
+    Integer class indices.
+
+Returns
+-------
+Tensor (...)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If the target does not hold class indices of the right shape.
+
 """
 
 import math
@@ -11,14 +33,14 @@ import math
 import torch
 from torch import Tensor
 
-from lossbench.links import scaled_softmax, sigmoid, softmax
 from lossbench.losses.classification import cross_entropy, of_true_class, signed_margin, with_true_class
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import scaled_softmax, sigmoid, softmax
 
 __all__ = ["arcface", "cosface", "hinge", "multiclass_hinge", "norm_softmax", "squared_hinge", "weston_watkins"]
 
 
-@loss(task="binary", link=sigmoid, source="Cortes and Vapnik 1995, doi:10.1007/BF00994018")
+@loss(task="binary", link=sigmoid, source='Cortes and Vapnik 1995, "Support-Vector Networks", doi:10.1007/BF00994018')
 def hinge(scores: Tensor, target: Tensor) -> Tensor:
     """Hinge loss: linear until the score of the true side exceeds 1, zero beyond (support vector machine).
 
@@ -29,24 +51,13 @@ def hinge(scores: Tensor, target: Tensor) -> Tensor:
 
     Parameters
     ----------
-    scores : Tensor (...)
-        Floating point, f.
     target : Tensor (...)
         Class 0 or 1, integer or floating point.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
 
     Raises
     ------
     ValueError
         If the shapes differ.
-
-    References
-    ----------
-    Cortes and Vapnik 1995, "Support-Vector Networks".
 
     Examples
     --------
@@ -57,7 +68,15 @@ def hinge(scores: Tensor, target: Tensor) -> Tensor:
     return (1 - signed_margin(scores, target)).relu()
 
 
-@loss(task="binary", link=sigmoid, source="Lee and Mangasarian 2001, doi:10.1023/A:1011215321374")
+@loss(
+    task="binary",
+    link=sigmoid,
+    source=(
+        'Lee and Mangasarian 2001, "SSVM: A Smooth Support Vector Machine for Classification", '
+        'doi:10.1023/A:1011215321374; Zhang 2004, "Statistical Behavior and Consistency of Classification '
+        'Methods Based on Convex Risk Minimization" (the minimiser)'
+    ),
+)
 def squared_hinge(scores: Tensor, target: Tensor) -> Tensor:
     """Squared hinge loss: quadratic until the score of the true side exceeds 1, zero beyond (L2-SVM).
 
@@ -68,25 +87,13 @@ def squared_hinge(scores: Tensor, target: Tensor) -> Tensor:
 
     Parameters
     ----------
-    scores : Tensor (...)
-        Floating point, f.
     target : Tensor (...)
         Class 0 or 1, integer or floating point.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
 
     Raises
     ------
     ValueError
         If the shapes differ.
-
-    References
-    ----------
-    Lee and Mangasarian 2001, "SSVM: A Smooth Support Vector Machine for Classification"; Zhang 2004, "Statistical
-    Behavior and Consistency of Classification Methods Based on Convex Risk Minimization" (the minimiser).
 
     Examples
     --------
@@ -97,7 +104,14 @@ def squared_hinge(scores: Tensor, target: Tensor) -> Tensor:
     return (1 - signed_margin(scores, target)).relu().square()
 
 
-@loss(task="multiclass", link=softmax, source="Crammer and Singer 2001, JMLR 2")
+@loss(
+    task="multiclass",
+    link=softmax,
+    source=(
+        'Crammer and Singer 2001, "On the Algorithmic Implementation of Multiclass Kernel-based Vector '
+        'Machines", JMLR 2'
+    ),
+)
 def multiclass_hinge(scores: Tensor, target: Tensor) -> Tensor:
     """Hinge loss on the lead of the true class over the best of the others (Crammer-Singer).
 
@@ -111,22 +125,6 @@ def multiclass_hinge(scores: Tensor, target: Tensor) -> Tensor:
     ----------
     scores : Tensor (..., K)
         Floating point, z.
-    target : Tensor (...)
-        Integer class indices.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Crammer and Singer 2001, "On the Algorithmic Implementation of Multiclass Kernel-based Vector Machines".
 
     Examples
     --------
@@ -141,7 +139,7 @@ def multiclass_hinge(scores: Tensor, target: Tensor) -> Tensor:
 @loss(
     task="multiclass",
     link=softmax,
-    source="Weston and Watkins 1999, ESANN",
+    source='Weston and Watkins 1999, "Support Vector Machines for Multi-Class Pattern Recognition", ESANN',
     ranges={"p": "[1, 2]"},
 )
 def weston_watkins(scores: Tensor, target: Tensor, *, p: float = 1.0) -> Tensor:
@@ -156,24 +154,8 @@ def weston_watkins(scores: Tensor, target: Tensor, *, p: float = 1.0) -> Tensor:
     ----------
     scores : Tensor (..., K)
         Floating point, z.
-    target : Tensor (...)
-        Integer class indices.
     p : float in [1, 2]
         Exponent: 1 for the hinge, 2 for its square.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Weston and Watkins 1999, "Support Vector Machines for Multi-Class Pattern Recognition".
 
     Examples
     --------
@@ -188,7 +170,10 @@ def weston_watkins(scores: Tensor, target: Tensor, *, p: float = 1.0) -> Tensor:
 @loss(
     task="multiclass",
     link=scaled_softmax,
-    source="Wang et al. 2017, arXiv:1704.06369",
+    source=(
+        'Wang et al. 2017, "NormFace: L2 Hypersphere Embedding for Face Verification", arXiv:1704.06369; Zhai '
+        'and Wu 2019, "Classification is a Strong Baseline for Deep Metric Learning"'
+    ),
     head="cosine",
     ranges={"s": "(0, inf)"},
 )
@@ -203,27 +188,8 @@ def norm_softmax(cosines: Tensor, target: Tensor, *, s: float = 20.0) -> Tensor:
 
     Parameters
     ----------
-    cosines : Tensor (..., K)
-        Floating point, in [-1, 1].
-    target : Tensor (...)
-        Integer class indices.
     s : float above 0
         Scale of the cosines.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Wang et al. 2017, "NormFace: L2 Hypersphere Embedding for Face Verification"; Zhai and Wu 2019, "Classification is a
-    Strong Baseline for Deep Metric Learning".
 
     Examples
     --------
@@ -237,7 +203,7 @@ def norm_softmax(cosines: Tensor, target: Tensor, *, s: float = 20.0) -> Tensor:
 @loss(
     task="multiclass",
     link=scaled_softmax,
-    source="Wang et al. 2018, arXiv:1801.09414",
+    source='Wang et al. 2018, "CosFace: Large Margin Cosine Loss for Deep Face Recognition", arXiv:1801.09414',
     head="cosine",
     ranges={"m": "[0, inf)", "s": "(0, inf)"},
 )
@@ -251,28 +217,10 @@ def cosface(cosines: Tensor, target: Tensor, *, m: float = 0.35, s: float = 64.0
 
     Parameters
     ----------
-    cosines : Tensor (..., K)
-        Floating point, in [-1, 1].
-    target : Tensor (...)
-        Integer class indices.
     m : float from 0
         Margin, in units of the cosine.
     s : float above 0
         Scale of the cosines.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Wang et al. 2018, "CosFace: Large Margin Cosine Loss for Deep Face Recognition".
 
     Examples
     --------
@@ -286,7 +234,7 @@ def cosface(cosines: Tensor, target: Tensor, *, m: float = 0.35, s: float = 64.0
 @loss(
     task="multiclass",
     link=scaled_softmax,
-    source="Deng et al. 2019, arXiv:1801.07698",
+    source='Deng et al. 2019, "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", arXiv:1801.07698',
     head="cosine",
     ranges={"m": "[0, 1.5]", "s": "(0, inf)"},
 )
@@ -304,26 +252,10 @@ def arcface(cosines: Tensor, target: Tensor, *, m: float = 0.5, s: float = 64.0)
     ----------
     cosines : Tensor (..., K)
         Floating point, in [-1, 1]; outside, t_y goes on as a straight line.
-    target : Tensor (...)
-        Integer class indices.
     m : float in [0, 1.5]
         Margin, in radians.
     s : float above 0
         Scale of the cosines.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Deng et al. 2019, "ArcFace: Additive Angular Margin Loss for Deep Face Recognition".
 
     Examples
     --------

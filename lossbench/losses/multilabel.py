@@ -3,15 +3,35 @@
 p = sigmoid(z), t the target, L the number of labels. The loss of a sample is the mean over the labels, unless the paper
 defines it as a sum or in another way: each docstring says which. A label that is not known, NaN or -1, contributes
 nothing: the mean is that over the known labels, and the sum that of their terms.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (..., L)
+    Floating point.
+target : Tensor (..., L)
+    0 or 1 for each label, NaN or -1 where it is not known, integer or floating point.
+
+Returns
+-------
+Tensor (...)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If the shapes differ.
+
 """
 
 from torch import Tensor
 
-from lossbench.links import sigmoids
 from lossbench.losses.classification import bce, positives
 from lossbench.losses.declaration import loss
 from lossbench.losses.focusing import binary_asymmetric
 from lossbench.losses.known_labels import mean_over_known, split_known, sum_over_known
+from lossbench.losses.links import sigmoids
 from lossbench.losses.ranking import around_zero, two_way_shares
 from lossbench.losses.sigmoid import binary_focal, label_smoothing_bce
 
@@ -21,35 +41,20 @@ __all__ = [
 ]  # fmt: skip
 
 
-@loss(task="multilabel", link=sigmoids, source="Nam et al. 2014, arXiv:1312.5419")
+@loss(
+    task="multilabel",
+    link=sigmoids,
+    source=(
+        'Nam et al. 2014, "Large-Scale Multi-Label Text Classification: Revisiting Neural Networks" (which '
+        "prefers it to a ranking of pairs), arXiv:1312.5419"
+    ),
+)
 def multilabel_bce(logits: Tensor, target: Tensor) -> Tensor:
     """Binary cross-entropy of each label, the mean over the labels.
 
     Formula: (1/L) sum_k -(t_k log p_k + (1 - t_k) log(1 - p_k))
 
     Each label is a problem of two classes by itself (binary relevance). torch's `multilabel_soft_margin_loss`.
-
-    Parameters
-    ----------
-    logits : Tensor (..., L)
-        Floating point.
-    target : Tensor (..., L)
-        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Nam et al. 2014, "Large-Scale Multi-Label Text Classification: Revisiting Neural Networks" (which prefers it to a
-    ranking of pairs).
 
     Examples
     --------
@@ -65,7 +70,7 @@ def multilabel_bce(logits: Tensor, target: Tensor) -> Tensor:
 @loss(
     task="multilabel",
     link=sigmoids,
-    source="Szegedy et al. 2016, arXiv:1512.00567",
+    source='Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", arXiv:1512.00567',
     problem="calibration",
     ranges={"smoothing": "[0, 1)"},
 )
@@ -79,10 +84,6 @@ def multilabel_label_smoothing(logits: Tensor, target: Tensor, *, smoothing: flo
 
     Parameters
     ----------
-    logits : Tensor (..., L)
-        Floating point.
-    target : Tensor (..., L)
-        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point.
     smoothing : float in [0, 1)
         Share of the uniform distribution.
 
@@ -90,15 +91,6 @@ def multilabel_label_smoothing(logits: Tensor, target: Tensor, *, smoothing: flo
     -------
     Tensor (...)
         Values from the entropy of the mixture.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision".
 
     Examples
     --------
@@ -114,7 +106,7 @@ def multilabel_label_smoothing(logits: Tensor, target: Tensor, *, smoothing: flo
 @loss(
     task="multilabel",
     link=sigmoids,
-    source="Lin et al. 2017, arXiv:1708.02002",
+    source='Lin et al. 2017, "Focal Loss for Dense Object Detection", arXiv:1708.02002',
     problem="imbalance",
     ranges={"alpha": "[0, 1]", "gamma": "[0, inf)"},
 )
@@ -128,28 +120,10 @@ def multilabel_focal(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gam
 
     Parameters
     ----------
-    logits : Tensor (..., L)
-        Floating point.
-    target : Tensor (..., L)
-        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point.
     alpha : float in [0, 1]
         Weight of the labels that a sample has; the others have 1 - alpha.
     gamma : float from 0
         Strength of the down-weighting of easy labels.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Lin et al. 2017, "Focal Loss for Dense Object Detection".
 
     Examples
     --------
@@ -165,7 +139,7 @@ def multilabel_focal(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gam
 @loss(
     task="multilabel",
     link=sigmoids,
-    source="Ridnik et al. 2021, arXiv:2009.14119",
+    source='Ridnik et al. 2021, "Asymmetric Loss For Multi-Label Classification", arXiv:2009.14119',
     problem="imbalance",
     ranges={"gamma_pos": "[0, inf)", "gamma_neg": "[0, inf)", "margin": "[0, 1)"},
 )
@@ -188,30 +162,12 @@ def multilabel_asymmetric(
 
     Parameters
     ----------
-    logits : Tensor (..., L)
-        Floating point.
-    target : Tensor (..., L)
-        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point.
     gamma_pos, gamma_neg : float from 0
         Strength of the down-weighting of easy positives and negatives.
     margin : float in [0, 1)
         What is taken off the probability of a negative.
     detach_focusing : bool
         Hold the factors (1 - p)^gamma_pos and q^gamma_neg constant in the gradient, as the authors' training does.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Ridnik et al. 2021, "Asymmetric Loss For Multi-Label Classification".
 
     Examples
     --------
@@ -225,7 +181,11 @@ def multilabel_asymmetric(
     return sum_over_known(binary_asymmetric(logits, target, **powers, detach_focusing=detach_focusing), known)
 
 
-@loss(task="multilabel", link=sigmoids, source="Su et al. 2022, arXiv:2208.02955")
+@loss(
+    task="multilabel",
+    link=sigmoids,
+    source='Su et al. 2022, "ZLPR: A Novel Loss for Multi-label Classification", arXiv:2208.02955',
+)
 def multilabel_zlpr(logits: Tensor, target: Tensor) -> Tensor:
     """Rank the labels of a sample above zero and the others below it, by two log-sum-exp.
 
@@ -242,20 +202,6 @@ def multilabel_zlpr(logits: Tensor, target: Tensor) -> Tensor:
     target : Tensor (..., L)
         0 or 1 for each label, NaN or -1 where it is not known, integer or floating point, t.
 
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Su et al. 2022, "ZLPR: A Novel Loss for Multi-label Classification".
-
     Examples
     --------
     >>> import torch
@@ -270,7 +216,7 @@ def multilabel_zlpr(logits: Tensor, target: Tensor) -> Tensor:
 @loss(
     task="multilabel",
     link=sigmoids,
-    source="Kobayashi 2023, CVPR",
+    source='Kobayashi 2023, "Two-Way Multi-Label Loss", CVPR',
     ranges={"temperature_pos": "(0, inf)", "temperature_neg": "(0, inf)"},
     coupled=True,
 )
@@ -300,15 +246,6 @@ def multilabel_two_way(
     -------
     Tensor (N,)
         Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Kobayashi 2023, "Two-Way Multi-Label Loss".
 
     Examples
     --------

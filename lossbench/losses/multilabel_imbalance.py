@@ -3,6 +3,30 @@
 p = sigmoid(z), t the target, L the number of labels, n_k the number of training samples with label k, N that of all
 training samples. The loss of a sample is the mean over the labels, unless a docstring says that it is the sum. A label
 that is not known, NaN or -1, contributes nothing: the mean is that over the known labels.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (..., L)
+    Floating point.
+target : Tensor (..., L)
+    0 or 1 for each label, NaN or -1 where it is not known, integer or floating point.
+class_counts : Tensor or sequence of L numbers
+    Training samples n_k with each label, all above 0.
+train_size : int
+    All training samples, N.
+
+Returns
+-------
+Tensor (...)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If the shapes differ, there are not L counts, or a label has no sample.
+
 """
 
 from collections.abc import Sequence
@@ -10,14 +34,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lossbench.links import sigmoids
+from lossbench.losses.class_weights import ClassCounts, effective_number, positive_counts
 from lossbench.losses.classification import bce, positives, signed_margin
 from lossbench.losses.declaration import loss
 from lossbench.losses.equalization import rare_classes
 from lossbench.losses.imbalance import float64, per_class
 from lossbench.losses.known_labels import mean_over_known, split_known, sum_over_known
+from lossbench.losses.links import sigmoids
 from lossbench.losses.sigmoid import focal_of_margin
-from lossbench.weighting import ClassCounts, effective_number, positive_counts
 
 __all__ = ["distribution_balanced", "multilabel_class_balanced", "multilabel_eql", "multilabel_weighted_bce"]
 
@@ -25,7 +49,7 @@ __all__ = ["distribution_balanced", "multilabel_class_balanced", "multilabel_eql
 @loss(
     task="multilabel",
     link=sigmoids,
-    source="Elkan 2001, IJCAI",
+    source='Elkan 2001, "The Foundations of Cost-Sensitive Learning", IJCAI',
     problem="imbalance",
     ranges={"pos_weight": "[0, inf)"},
 )
@@ -46,30 +70,13 @@ def multilabel_weighted_bce(
 
     Parameters
     ----------
-    logits : Tensor (..., L)
-        Floating point.
-    target : Tensor (..., L)
-        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point.
-    class_counts : Tensor or sequence of L numbers
-        Training samples n_k with each label, all above 0.
-    train_size : int
-        All training samples, N.
     pos_weight : sequence of L floats, optional
         The weights a_k.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
 
     Raises
     ------
     ValueError
         If the shapes differ, there are not L counts or weights, or a label has no sample and `pos_weight` is not given.
-
-    References
-    ----------
-    Elkan 2001, "The Foundations of Cost-Sensitive Learning".
 
     Examples
     --------
@@ -90,7 +97,11 @@ def multilabel_weighted_bce(
 @loss(
     task="multilabel",
     link=sigmoids,
-    source="Cui et al. 2019, arXiv:1901.05555",
+    source=(
+        'Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples", arXiv:1901.05555; Wu et '
+        'al. 2020, "Distribution-Balanced Loss for Multi-Label Classification in Long-Tailed Datasets" (whose '
+        "code has this form by label), arXiv:2007.09654"
+    ),
     problem="imbalance",
     ranges={"beta": "[0, 1)"},
 )
@@ -106,29 +117,8 @@ def multilabel_class_balanced(
 
     Parameters
     ----------
-    logits : Tensor (..., L)
-        Floating point.
-    target : Tensor (..., L)
-        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point.
-    class_counts : Tensor or sequence of L numbers
-        Training samples n_k with each label, all above 0.
     beta : float in [0, 1)
         About 1 - 1/N, N the number of distinguishable samples that a label could have.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, there are not L counts, or a label has no sample.
-
-    References
-    ----------
-    Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples"; Wu et al. 2020, "Distribution-Balanced
-    Loss for Multi-Label Classification in Long-Tailed Datasets" (whose code has this form by label).
 
     Examples
     --------
@@ -144,7 +134,7 @@ def multilabel_class_balanced(
 @loss(
     task="multilabel",
     link=sigmoids,
-    source="Tan et al. 2020, arXiv:2003.05176",
+    source='Tan et al. 2020, "Equalization Loss for Long-Tailed Object Recognition", arXiv:2003.05176',
     problem="imbalance",
     ranges={"lam": "[0, 1]"},
 )
@@ -162,30 +152,8 @@ def multilabel_eql(
 
     Parameters
     ----------
-    logits : Tensor (..., L)
-        Floating point.
-    target : Tensor (..., L)
-        0 or 1 for each label, NaN or -1 where it is not known, integer or floating point.
-    class_counts : Tensor or sequence of L numbers
-        Training samples n_k with each label, all above 0.
-    train_size : int
-        All training samples, N.
     lam : float in [0, 1]
         Frequency below which a label is rare.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, there are not L counts, or a label has no sample.
-
-    References
-    ----------
-    Tan et al. 2020, "Equalization Loss for Long-Tailed Object Recognition".
 
     Examples
     --------
@@ -203,7 +171,10 @@ def multilabel_eql(
 @loss(
     task="multilabel",
     link=sigmoids,
-    source="Wu et al. 2020, arXiv:2007.09654",
+    source=(
+        'Wu et al. 2020, "Distribution-Balanced Loss for Multi-Label Classification in Long-Tailed Datasets", '
+        "arXiv:2007.09654"
+    ),
     problem="imbalance",
     ranges={
         "alpha": "[0, inf)", "beta": "[0, inf)", "mu": "[0, inf)", "lam": "(0, inf)", "kappa": "[0, inf)",
@@ -241,10 +212,6 @@ def distribution_balanced(
         Floating point, z.
     target : Tensor (..., L)
         0 or 1 for each label, NaN or -1 where it is not known, integer or floating point, t.
-    class_counts : Tensor or sequence of L numbers
-        Training samples n_k with each label, all above 0.
-    train_size : int
-        All training samples, N.
     alpha, beta, mu : float from 0
         Floor, steepness and middle of the map from r to the weights.
     lam : float above 0
@@ -253,20 +220,6 @@ def distribution_balanced(
         Size of the shift of the logits.
     gamma : float from 0
         Strength of the down-weighting of easy labels.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, there are not L counts, or a label has no sample.
-
-    References
-    ----------
-    Wu et al. 2020, "Distribution-Balanced Loss for Multi-Label Classification in Long-Tailed Datasets".
 
     Examples
     --------

@@ -1,6 +1,21 @@
 """Losses that resist wrong labels. Outputs are logits; a value for each sample.
 
 p = softmax(logits), y the given class, p_y its probability, K the number of classes.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (..., K)
+    Floating point.
+target : Tensor (...)
+    Integer class indices.
+
+Raises
+------
+ValueError
+    If the target does not hold class indices of the right shape.
+
 """
 
 import math
@@ -8,9 +23,9 @@ import math
 import torch
 from torch import Tensor
 
-from lossbench.links import softmax
 from lossbench.losses.classification import log_probability
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import softmax
 
 __all__ = ["amse", "gce", "js", "mae_prob", "phuber_ce", "taylor_ce", "truncated_gce"]
 
@@ -18,7 +33,10 @@ __all__ = ["amse", "gce", "js", "mae_prob", "phuber_ce", "taylor_ce", "truncated
 @loss(
     task="multiclass",
     link=softmax,
-    source="Zhang and Sabuncu 2018, arXiv:1805.07836",
+    source=(
+        'Zhang and Sabuncu 2018, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy '
+        'Labels", arXiv:1805.07836'
+    ),
     problem="noise",
     ranges={"q": "(0, 1]"},
 )
@@ -32,10 +50,6 @@ def gce(logits: Tensor, target: Tensor, *, q: float = 0.7) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     q : float in (0, 1]
         From fast (0) to resistant (1).
 
@@ -43,15 +57,6 @@ def gce(logits: Tensor, target: Tensor, *, q: float = 0.7) -> Tensor:
     -------
     Tensor (...)
         Values in [0, 1 / q].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Zhang and Sabuncu 2018, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels".
 
     Examples
     --------
@@ -66,7 +71,10 @@ def gce(logits: Tensor, target: Tensor, *, q: float = 0.7) -> Tensor:
 @loss(
     task="multiclass",
     link=softmax,
-    source="Zhang and Sabuncu 2018, arXiv:1805.07836",
+    source=(
+        'Zhang and Sabuncu 2018, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy '
+        'Labels", arXiv:1805.07836'
+    ),
     problem="noise",
     ranges={"q": "(0, 1]", "k": "[0, 1)", "start": "[0, 1]"},
 )
@@ -91,10 +99,6 @@ def truncated_gce(
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     epoch : int
         Number of the current epoch, from 0.
     max_epochs : int
@@ -111,15 +115,6 @@ def truncated_gce(
     Tensor (...)
         Values in [0, 1 / q]; at most (1 - k^q) / q once truncated.
 
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Zhang and Sabuncu 2018, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels".
-
     Examples
     --------
     >>> truncated_gce(torch.tensor([[2.0, 0.0]]), torch.tensor([1]), epoch=9, max_epochs=10, q=1.0)
@@ -130,7 +125,12 @@ def truncated_gce(
     return value if epoch < start * max_epochs else value.clamp(max=(1 - k**q) / q)
 
 
-@loss(task="multiclass", link=softmax, source="Ghosh et al. 2017, arXiv:1712.09482", problem="noise")
+@loss(
+    task="multiclass",
+    link=softmax,
+    source='Ghosh et al. 2017, "Robust Loss Functions under Label Noise for Deep Neural Networks", arXiv:1712.09482',
+    problem="noise",
+)
 def mae_prob(logits: Tensor, target: Tensor) -> Tensor:
     """Absolute error between probabilities and the one-hot label, summed over the classes.
 
@@ -139,26 +139,10 @@ def mae_prob(logits: Tensor, target: Tensor) -> Tensor:
     Summed over the K possible labels, the loss is the constant 2 (K - 1), which makes it tolerant to uniform label
     noise. It learns slowly with many classes, as its gradient vanishes for small p_y. Some codes return half of it.
 
-    Parameters
-    ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
-
     Returns
     -------
     Tensor (...)
         Values in [0, 2].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Ghosh et al. 2017, "Robust Loss Functions under Label Noise for Deep Neural Networks".
 
     Examples
     --------
@@ -169,7 +153,13 @@ def mae_prob(logits: Tensor, target: Tensor) -> Tensor:
     return -2 * torch.expm1(log_probability(logits, target))
 
 
-@loss(task="multiclass", link=softmax, source="Feng et al. 2020, IJCAI", problem="noise", ranges={"t": "[1, inf)"})
+@loss(
+    task="multiclass",
+    link=softmax,
+    source='Feng et al. 2020, "Can Cross Entropy Loss Be Robust to Label Noise?", IJCAI',
+    problem="noise",
+    ranges={"t": "[1, inf)"},
+)
 def taylor_ce(logits: Tensor, target: Tensor, *, t: int = 2) -> Tensor:
     """Cross-entropy whose Taylor series in 1 - p_y ends after t terms.
 
@@ -179,10 +169,6 @@ def taylor_ce(logits: Tensor, target: Tensor, *, t: int = 2) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     t : int from 1
         Number of terms: the fewer, the more resistant.
 
@@ -195,10 +181,6 @@ def taylor_ce(logits: Tensor, target: Tensor, *, t: int = 2) -> Tensor:
     ------
     ValueError
         If t is no whole number, or the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Feng et al. 2020, "Can Cross Entropy Loss Be Robust to Label Noise?".
 
     Examples
     --------
@@ -216,7 +198,7 @@ def taylor_ce(logits: Tensor, target: Tensor, *, t: int = 2) -> Tensor:
 @loss(
     task="multiclass",
     link=softmax,
-    source="Menon et al. 2020, ICLR",
+    source='Menon et al. 2020, "Can Gradient Clipping Mitigate Label Noise?", ICLR',
     problem="noise",
     ranges={"tau": "(1, inf)"},
 )
@@ -230,10 +212,6 @@ def phuber_ce(logits: Tensor, target: Tensor, *, tau: float = 2.0) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     tau : float above 1
         Steepest slope in p_y; 2 for CIFAR-10 and 10 for CIFAR-100 in the paper.
 
@@ -241,15 +219,6 @@ def phuber_ce(logits: Tensor, target: Tensor, *, tau: float = 2.0) -> Tensor:
     -------
     Tensor (...)
         Values in [0, 1 + log(tau)].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Menon et al. 2020, "Can Gradient Clipping Mitigate Label Noise?".
 
     Examples
     --------
@@ -265,7 +234,10 @@ def phuber_ce(logits: Tensor, target: Tensor, *, tau: float = 2.0) -> Tensor:
 @loss(
     task="multiclass",
     link=softmax,
-    source="Englesson and Azizpour 2021, arXiv:2105.04522",
+    source=(
+        'Englesson and Azizpour 2021, "Generalized Jensen-Shannon Divergence Loss for Learning with Noisy '
+        'Labels", arXiv:2105.04522'
+    ),
     problem="noise",
     ranges={"w": "(0, 1)"},
 )
@@ -279,10 +251,6 @@ def js(logits: Tensor, target: Tensor, *, w: float = 0.5) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     w : float in (0, 1)
         Weight of the label.
 
@@ -290,15 +258,6 @@ def js(logits: Tensor, target: Tensor, *, w: float = 0.5) -> Tensor:
     -------
     Tensor (...)
         Values from 0 to 1 + w log(w) / ((1 - w) log(1 - w)).
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Englesson and Azizpour 2021, "Generalized Jensen-Shannon Divergence Loss for Learning with Noisy Labels".
 
     Examples
     --------
@@ -317,7 +276,7 @@ def js(logits: Tensor, target: Tensor, *, w: float = 0.5) -> Tensor:
 @loss(
     task="multiclass",
     link=softmax,
-    source="Wang et al. 2025, arXiv:2507.17692",
+    source='Wang et al. 2025, "Joint Asymmetric Loss for Learning with Noisy Labels", arXiv:2507.17692',
     problem="noise",
     ranges={"a": "[1, inf)"},
 )
@@ -331,10 +290,6 @@ def amse(logits: Tensor, target: Tensor, *, a: float = 30.0) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     a : float from 1
         What the given class's label counts as, instead of 1.
 
@@ -342,15 +297,6 @@ def amse(logits: Tensor, target: Tensor, *, a: float = 30.0) -> Tensor:
     -------
     Tensor (...)
         Values in [(a - 1)^2 / K, (1 + a^2) / K].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Wang et al. 2025, the joint asymmetric loss for learning with noisy labels.
 
     Examples
     --------

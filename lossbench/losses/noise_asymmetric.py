@@ -3,15 +3,35 @@
 p = softmax(logits), y the given class, p_y its probability, K the number of classes. A loss is asymmetric when a
 mixture of labels is fitted best by betting on the most frequent one alone: wrong labels then cost nothing, as long as
 the right one is the most frequent.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (..., K)
+    Floating point.
+target : Tensor (...)
+    Integer class indices.
+
+Returns
+-------
+Tensor (...)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If the target does not hold class indices of the right shape.
+
 """
 
 import torch
 from torch import Tensor
 
-from lossbench.links import softmax
 from lossbench.losses.active_passive import nce
 from lossbench.losses.classification import log_probability
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import softmax
 from lossbench.losses.noise import amse
 
 __all__ = ["ael", "agce", "aul", "jal", "nce_ael", "nce_agce", "nce_aul"]
@@ -20,7 +40,7 @@ __all__ = ["ael", "agce", "aul", "jal", "nce_ael", "nce_agce", "nce_aul"]
 @loss(
     task="multiclass",
     link=softmax,
-    source="Zhou et al. 2021, arXiv:2106.03110",
+    source='Zhou et al. 2021, "Asymmetric Loss Functions for Learning with Noisy Labels", arXiv:2106.03110',
     problem="noise",
     ranges={"a": "(0, inf)", "q": "(0, inf)"},
 )
@@ -34,10 +54,6 @@ def agce(logits: Tensor, target: Tensor, *, a: float = 0.6, q: float = 0.6) -> T
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     a : float above 0
         Shift of the probability: the larger, the more even the pull.
     q : float above 0
@@ -47,15 +63,6 @@ def agce(logits: Tensor, target: Tensor, *, a: float = 0.6, q: float = 0.6) -> T
     -------
     Tensor (...)
         Values in [0, ((a + 1)^q - a^q) / q].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Zhou et al. 2021, "Asymmetric Loss Functions for Learning with Noisy Labels".
 
     Examples
     --------
@@ -70,7 +77,7 @@ def agce(logits: Tensor, target: Tensor, *, a: float = 0.6, q: float = 0.6) -> T
 @loss(
     task="multiclass",
     link=softmax,
-    source="Zhou et al. 2021, arXiv:2106.03110",
+    source='Zhou et al. 2021, "Asymmetric Loss Functions for Learning with Noisy Labels", arXiv:2106.03110',
     problem="noise",
     ranges={"a": "(1, inf)", "q": "(0, inf)"},
 )
@@ -83,10 +90,6 @@ def aul(logits: Tensor, target: Tensor, *, a: float = 5.5, q: float = 3.0) -> Te
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     a : float above 1
         Where the power starts: the larger, the more even the pull.
     q : float above 0
@@ -96,15 +99,6 @@ def aul(logits: Tensor, target: Tensor, *, a: float = 5.5, q: float = 3.0) -> Te
     -------
     Tensor (...)
         Values in [0, (a^q - (a - 1)^q) / q].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Zhou et al. 2021, "Asymmetric Loss Functions for Learning with Noisy Labels".
 
     Examples
     --------
@@ -119,7 +113,7 @@ def aul(logits: Tensor, target: Tensor, *, a: float = 5.5, q: float = 3.0) -> Te
 @loss(
     task="multiclass",
     link=softmax,
-    source="Zhou et al. 2021, arXiv:2106.03110",
+    source='Zhou et al. 2021, "Asymmetric Loss Functions for Learning with Noisy Labels", arXiv:2106.03110',
     problem="noise",
     ranges={"a": "(0, inf)"},
 )
@@ -132,10 +126,6 @@ def ael(logits: Tensor, target: Tensor, *, a: float = 2.5) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     a : float above 0
         Width: the larger, the more even the pull.
 
@@ -143,15 +133,6 @@ def ael(logits: Tensor, target: Tensor, *, a: float = 2.5) -> Tensor:
     -------
     Tensor (...)
         Values in [exp(-1 / a), 1].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Zhou et al. 2021, "Asymmetric Loss Functions for Learning with Noisy Labels".
 
     Examples
     --------
@@ -165,7 +146,7 @@ def ael(logits: Tensor, target: Tensor, *, a: float = 2.5) -> Tensor:
 @loss(
     task="multiclass",
     link=softmax,
-    source="Zhou et al. 2021, arXiv:2106.03110",
+    source='Zhou et al. 2021, "Asymmetric Loss Functions for Learning with Noisy Labels", arXiv:2106.03110',
     problem="noise",
     ranges={"alpha": "[0, inf)", "beta": "[0, inf)", "a": "(0, inf)", "q": "(0, inf)"},
 )
@@ -180,10 +161,6 @@ def nce_agce(
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     alpha : float from 0
         Weight of the normalised cross-entropy.
     beta : float from 0
@@ -192,20 +169,6 @@ def nce_agce(
         Shift of the probability.
     q : float above 0
         Exponent.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Zhou et al. 2021, "Asymmetric Loss Functions for Learning with Noisy Labels".
 
     Examples
     --------
@@ -219,7 +182,7 @@ def nce_agce(
 @loss(
     task="multiclass",
     link=softmax,
-    source="Zhou et al. 2021, arXiv:2106.03110",
+    source='Zhou et al. 2021, "Asymmetric Loss Functions for Learning with Noisy Labels", arXiv:2106.03110',
     problem="noise",
     ranges={"alpha": "[0, inf)", "beta": "[0, inf)", "a": "(1, inf)", "q": "(0, inf)"},
 )
@@ -234,10 +197,6 @@ def nce_aul(
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     alpha : float from 0
         Weight of the normalised cross-entropy.
     beta : float from 0
@@ -246,20 +205,6 @@ def nce_aul(
         Where the power starts.
     q : float above 0
         Exponent.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Zhou et al. 2021, "Asymmetric Loss Functions for Learning with Noisy Labels".
 
     Examples
     --------
@@ -273,7 +218,7 @@ def nce_aul(
 @loss(
     task="multiclass",
     link=softmax,
-    source="Zhou et al. 2021, arXiv:2106.03110",
+    source='Zhou et al. 2021, "Asymmetric Loss Functions for Learning with Noisy Labels", arXiv:2106.03110',
     problem="noise",
     ranges={"alpha": "[0, inf)", "beta": "[0, inf)", "a": "(0, inf)"},
 )
@@ -286,10 +231,6 @@ def nce_ael(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     alpha : float from 0
         Weight of the normalised cross-entropy.
     beta : float from 0
@@ -301,15 +242,6 @@ def nce_ael(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
     -------
     Tensor (...)
         Values in [beta exp(-1 / a), alpha + beta].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Zhou et al. 2021, "Asymmetric Loss Functions for Learning with Noisy Labels".
 
     Examples
     --------
@@ -323,7 +255,7 @@ def nce_ael(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
 @loss(
     task="multiclass",
     link=softmax,
-    source="Wang et al. 2025, arXiv:2507.17692",
+    source='Wang et al. 2025, "Joint Asymmetric Loss for Learning with Noisy Labels", arXiv:2507.17692',
     problem="noise",
     ranges={"alpha": "[0, inf)", "beta": "[0, inf)", "a": "[1, inf)"},
 )
@@ -337,10 +269,6 @@ def jal(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float = 1.0
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     alpha : float from 0
         Weight of the normalised cross-entropy.
     beta : float from 0
@@ -352,15 +280,6 @@ def jal(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float = 1.0
     -------
     Tensor (...)
         Values in [beta (a - 1)^2 / K, alpha + beta (1 + a^2) / K].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Wang et al. 2025, the joint asymmetric loss for learning with noisy labels.
 
     Examples
     --------

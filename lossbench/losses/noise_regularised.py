@@ -2,6 +2,26 @@
 
 p = softmax(logits), y the given class, p_y its probability, K the number of classes. The term trusts the prediction
 itself, what was predicted before, or what other labels would cost.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (..., K)
+    Floating point.
+target : Tensor (...)
+    Integer class indices.
+
+Returns
+-------
+Tensor (...)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If the target does not hold class indices of the right shape.
+
 """
 
 import math
@@ -10,9 +30,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lossbench.links import softmax
 from lossbench.losses.classification import log_probability
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import softmax
 
 __all__ = ["bootstrap_hard", "bootstrap_soft", "cores2", "elr", "peer_loss"]
 
@@ -23,7 +43,7 @@ _LOG_FLOOR = math.log(1e-8)
 @loss(
     task="multiclass",
     link=softmax,
-    source="Reed et al. 2015, arXiv:1412.6596",
+    source='Reed et al. 2015, "Training Deep Neural Networks on Noisy Labels with Bootstrapping", arXiv:1412.6596',
     problem="noise",
     ranges={"beta": "[0, 1]"},
 )
@@ -37,26 +57,8 @@ def bootstrap_soft(logits: Tensor, target: Tensor, *, beta: float = 0.95) -> Ten
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     beta : float in [0, 1]
         Trust in the labels.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Reed et al. 2015, "Training Deep Neural Networks on Noisy Labels with Bootstrapping".
 
     Examples
     --------
@@ -72,7 +74,7 @@ def bootstrap_soft(logits: Tensor, target: Tensor, *, beta: float = 0.95) -> Ten
 @loss(
     task="multiclass",
     link=softmax,
-    source="Reed et al. 2015, arXiv:1412.6596",
+    source='Reed et al. 2015, "Training Deep Neural Networks on Noisy Labels with Bootstrapping", arXiv:1412.6596',
     problem="noise",
     ranges={"beta": "[0, 1]"},
 )
@@ -85,26 +87,8 @@ def bootstrap_hard(logits: Tensor, target: Tensor, *, beta: float = 0.8) -> Tens
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     beta : float in [0, 1]
         Trust in the labels.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Reed et al. 2015, "Training Deep Neural Networks on Noisy Labels with Bootstrapping".
 
     Examples
     --------
@@ -118,7 +102,10 @@ def bootstrap_hard(logits: Tensor, target: Tensor, *, beta: float = 0.8) -> Tens
 @loss(
     task="multiclass",
     link=softmax,
-    source="Liu and Guo 2020, arXiv:1910.03231",
+    source=(
+        'Liu and Guo 2020, "Peer Loss Functions: Learning from Noisy Labels without Knowing Noise Rates", '
+        "arXiv:1910.03231"
+    ),
     problem="noise",
     ranges={"alpha": "[0, inf)"},
     coupled=True,
@@ -135,10 +122,6 @@ def peer_loss(logits: Tensor, target: Tensor, *, alpha: float = 1.0) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     alpha : float from 0
         Weight of the second term; 1 for balanced classes.
 
@@ -146,15 +129,6 @@ def peer_loss(logits: Tensor, target: Tensor, *, alpha: float = 1.0) -> Tensor:
     -------
     Tensor (...)
         Values from -18.4 alpha to 18.4.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Liu and Guo 2020, "Peer Loss Functions: Learning from Noisy Labels without Knowing Noise Rates".
 
     Examples
     --------
@@ -170,7 +144,9 @@ def peer_loss(logits: Tensor, target: Tensor, *, alpha: float = 1.0) -> Tensor:
 @loss(
     task="multiclass",
     link=softmax,
-    source="Cheng et al. 2021, arXiv:2010.02347",
+    source=(
+        'Cheng et al. 2021, "Learning with Instance-Dependent Label Noise: A Sample Sieve Approach", arXiv:2010.02347'
+    ),
     problem="noise",
     ranges={"beta": "[0, inf)", "start": "[0, 1]", "ramp": "[0, 1]"},
 )
@@ -195,10 +171,6 @@ def cores2(
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     epoch : int
         Number of the current epoch, from 0.
     max_epochs : int
@@ -215,15 +187,6 @@ def cores2(
     Tensor (...)
         Values from -18.4 beta.
 
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Cheng et al. 2021, "Learning with Instance-Dependent Label Noise: A Sample Sieve Approach".
-
     Examples
     --------
     >>> cores2(torch.tensor([[2.0, 0.0]]), torch.tensor([1]), epoch=9, max_epochs=10)
@@ -238,7 +201,7 @@ def cores2(
 @loss(
     task="multiclass",
     link=softmax,
-    source="Liu et al. 2020, arXiv:2007.00151",
+    source='Liu et al. 2020, "Early-Learning Regularization Prevents Memorization of Noisy Labels", arXiv:2007.00151',
     problem="noise",
     ranges={"beta": "[0, 1)", "lam": "[0, inf)"},
     detached="the moving mean of the predictions for each sample",
@@ -255,6 +218,12 @@ class elr(nn.Module):  # noqa: N801  it is called by this name, as are the losse
 
     Parameters
     ----------
+    logits : Tensor (N, K)
+        Argument of the call: floating point.
+    target : Tensor (N,)
+        Argument of the call: integer class indices.
+    index : Tensor (N,)
+        Argument of the call: the numbers of the training samples.
     num_samples : int
         Training samples: one row of memory for each.
     num_classes : int
@@ -267,17 +236,7 @@ class elr(nn.Module):  # noqa: N801  it is called by this name, as are the losse
     Returns
     -------
     Tensor (N,)
-        Of a call with logits (N, K), integer class indices (N,) and index (N,), the numbers of the training samples.
         Values from -9.21 lam.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Liu et al. 2020, "Early-Learning Regularization Prevents Memorization of Noisy Labels".
 
     Examples
     --------

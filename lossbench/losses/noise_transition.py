@@ -2,6 +2,16 @@
 
 p = softmax(logits), y the given class, K the number of classes, T_ij the probability that a sample whose class is i has
 the label j.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (..., K)
+    Floating point.
+target : Tensor (...)
+    Integer class indices.
+
 """
 
 from collections.abc import Sequence
@@ -10,15 +20,13 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from lossbench.links import softmax
 from lossbench.losses.classification import cross_entropy, of_true_class
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import softmax
 
 __all__ = ["backward_correction", "forward_correction"]
 
 Matrix = Sequence[Sequence[float]]
-
-
 _SINGULAR = (
     "the transition matrix can't be inverted: two classes get nearly the same labels. Lower the rate, or use "
     "forward_correction."
@@ -28,7 +36,10 @@ _SINGULAR = (
 @loss(
     task="multiclass",
     link=softmax,
-    source="Patrini et al. 2017, arXiv:1609.03683",
+    source=(
+        'Patrini et al. 2017, "Making Deep Neural Networks Robust to Label Noise: A Loss Correction Approach", '
+        "arXiv:1609.03683"
+    ),
     problem="noise",
     ranges={"rate": "[0, 1)", "matrix": "[0, 1]"},
 )
@@ -42,10 +53,6 @@ def forward_correction(logits: Tensor, target: Tensor, *, rate: float = 0.2, mat
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     rate : float in [0, 1)
         For T by default: a label is wrong at this rate, and then any of the other K - 1 with equal probability.
     matrix : sequence of K sequences of K floats, optional
@@ -61,10 +68,6 @@ def forward_correction(logits: Tensor, target: Tensor, *, rate: float = 0.2, mat
     ValueError
         If the matrix is not K x K, a row does not sum to 1, a label can never occur, or the target does not hold class
         indices of the right shape.
-
-    References
-    ----------
-    Patrini et al. 2017, "Making Deep Neural Networks Robust to Label Noise: A Loss Correction Approach".
 
     Examples
     --------
@@ -84,7 +87,10 @@ def forward_correction(logits: Tensor, target: Tensor, *, rate: float = 0.2, mat
 @loss(
     task="multiclass",
     link=softmax,
-    source="Patrini et al. 2017, arXiv:1609.03683",
+    source=(
+        'Patrini et al. 2017, "Making Deep Neural Networks Robust to Label Noise: A Loss Correction Approach", '
+        "arXiv:1609.03683"
+    ),
     problem="noise",
     ranges={"rate": "[0, 1)", "matrix": "[0, 1]"},
 )
@@ -98,10 +104,6 @@ def backward_correction(logits: Tensor, target: Tensor, *, rate: float = 0.2, ma
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     rate : float in [0, 1)
         For T by default: a label is wrong at this rate, and then any of the other K - 1 with equal probability.
     matrix : sequence of K sequences of K floats, optional
@@ -117,10 +119,6 @@ def backward_correction(logits: Tensor, target: Tensor, *, rate: float = 0.2, ma
     ValueError
         If the matrix is not K x K, a row does not sum to 1, it can't be inverted, or the target does not hold class
         indices of the right shape.
-
-    References
-    ----------
-    Patrini et al. 2017, "Making Deep Neural Networks Robust to Label Noise: A Loss Correction Approach".
 
     Examples
     --------

@@ -1,6 +1,24 @@
 """Losses of a point prediction joined from two forms of the residual, below and above a bound. A value for each sample.
 
 They come from the regression of boxes, landmarks and depth; r is the residual, target - prediction.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+prediction, target : Tensor (...)
+    Floating point, of the same shape.
+
+Returns
+-------
+Tensor (...)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If the shapes differ.
+
 """
 
 import math
@@ -9,8 +27,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lossbench.links import identity
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import identity
 from lossbench.losses.regression import residual_of
 
 __all__ = ["balanced_l1", "berhu", "smooth_l1", "wing"]
@@ -19,7 +37,7 @@ __all__ = ["balanced_l1", "berhu", "smooth_l1", "wing"]
 @loss(
     task="regression",
     link=identity,
-    source="Girshick 2015, arXiv:1504.08083",
+    source='Girshick 2015, "Fast R-CNN", arXiv:1504.08083',
     problem="outliers",
     ranges={"beta": "(0, inf)"},
 )
@@ -33,25 +51,9 @@ def smooth_l1(prediction: Tensor, target: Tensor, *, beta: float = 1.0) -> Tenso
 
     Parameters
     ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
     beta : float above 0
         Residual where the loss becomes linear, in units of the target that the loss gets: in a run robust standard
         deviations, unless `data.standardize=none`; detectors use 1/9 for some box offsets.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Girshick 2015, "Fast R-CNN".
 
     Examples
     --------
@@ -66,7 +68,7 @@ def smooth_l1(prediction: Tensor, target: Tensor, *, beta: float = 1.0) -> Tenso
 @loss(
     task="regression",
     link=identity,
-    source="Pang et al. 2019, arXiv:1904.02701",
+    source='Pang et al. 2019, "Libra R-CNN: Towards Balanced Learning for Object Detection", arXiv:1904.02701',
     problem="outliers",
     ranges={"alpha": "(0, inf)", "gamma": "(0, inf)"},
 )
@@ -81,27 +83,16 @@ def balanced_l1(prediction: Tensor, target: Tensor, *, alpha: float = 0.5, gamma
 
     Parameters
     ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
     alpha : float above 0
         The smaller, the more the gradient of small residuals is raised.
     gamma : float above 0
         Slope beyond a residual of 1: in a run one robust standard deviation of the target, unless
         `data.standardize=none`.
 
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
     Raises
     ------
     ValueError
         If the shapes differ, or gamma / alpha is above 80.
-
-    References
-    ----------
-    Pang et al. 2019, "Libra R-CNN: Towards Balanced Learning for Object Detection".
 
     Examples
     --------
@@ -122,7 +113,10 @@ def balanced_l1(prediction: Tensor, target: Tensor, *, alpha: float = 0.5, gamma
 @loss(
     task="regression",
     link=identity,
-    source="Feng et al. 2018, arXiv:1711.06753",
+    source=(
+        'Feng et al. 2018, "Wing Loss for Robust Facial Landmark Localisation with Convolutional Neural '
+        'Networks", arXiv:1711.06753'
+    ),
     ranges={"w": "(0, inf)", "epsilon": "(0, inf)"},
 )
 def wing(prediction: Tensor, target: Tensor, *, w: float = 10.0, epsilon: float = 2.0) -> Tensor:
@@ -136,27 +130,11 @@ def wing(prediction: Tensor, target: Tensor, *, w: float = 10.0, epsilon: float 
 
     Parameters
     ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
     w : float above 0
         Residual where the loss becomes linear, in units of the target that the loss gets: in a run robust standard
         deviations, unless `data.standardize=none`.
     epsilon : float above 0
         Residual from which the logarithm bends, in the units of w; the gradient near 0 is w / epsilon.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Feng et al. 2018, "Wing Loss for Robust Facial Landmark Localisation with Convolutional Neural Networks".
 
     Examples
     --------
@@ -171,7 +149,10 @@ def wing(prediction: Tensor, target: Tensor, *, w: float = 10.0, epsilon: float 
 @loss(
     task="regression",
     link=identity,
-    source="Owen 2007; Laina et al. 2016, arXiv:1606.00373",
+    source=(
+        'Owen 2007, "A Robust Hybrid of Lasso and Ridge Regression"; Laina et al. 2016, "Deeper Depth Prediction '
+        'with Fully Convolutional Residual Networks" (the threshold), arXiv:1606.00373'
+    ),
     ranges={"fraction": "(0, 1]"},
     coupled=True,
     detached="the threshold c",
@@ -190,21 +171,6 @@ def berhu(prediction: Tensor, target: Tensor, *, fraction: float = 0.2) -> Tenso
         Floating point, of the same shape; the threshold is taken over all elements.
     fraction : float in (0, 1]
         Threshold, as a share of the largest residual of the batch.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Owen 2007, "A Robust Hybrid of Lasso and Ridge Regression"; Laina et al. 2016, "Deeper Depth Prediction with Fully
-    Convolutional Residual Networks" (the threshold).
 
     Examples
     --------

@@ -2,17 +2,30 @@
 
 Ranking samples leaves their scores free to move together, so that a probability of one half is no natural threshold:
 judge `auc_squared_hinge` and `aucm` by AUROC or average precision, and expect little of accuracy and calibration.
+
+Where a loss says nothing else:
+
+Returns
+-------
+Tensor (N,)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If the target does not hold class indices of the right shape.
+
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lossbench.links import normalised_sigmoid, sigmoid, softmax
+from lossbench.losses.class_weights import ClassCounts, positive_counts
 from lossbench.losses.classification import of_true_class, one_hot, signed_margin, with_true_class
 from lossbench.losses.declaration import loss
 from lossbench.losses.imbalance import float64
-from lossbench.weighting import ClassCounts, positive_counts
+from lossbench.losses.links import normalised_sigmoid, sigmoid, softmax
 
 __all__ = ["auc_squared_hinge", "aucm", "two_way", "zlpr"]
 
@@ -20,7 +33,7 @@ __all__ = ["auc_squared_hinge", "aucm", "two_way", "zlpr"]
 @loss(
     task="binary",
     link=sigmoid,
-    source="Gao and Zhou 2015, arXiv:1208.0645",
+    source='Gao and Zhou 2015, "On the Consistency of AUC Pairwise Optimization", arXiv:1208.0645',
     problem="imbalance",
     ranges={"margin": "(0, inf)"},
     coupled=True,
@@ -43,19 +56,10 @@ def auc_squared_hinge(scores: Tensor, target: Tensor, *, margin: float = 1.0) ->
     margin : float above 0
         Difference from which a pair counts as well ranked.
 
-    Returns
-    -------
-    Tensor (N,)
-        Values from 0.
-
     Raises
     ------
     ValueError
         If the shapes differ.
-
-    References
-    ----------
-    Gao and Zhou 2015, "On the Consistency of AUC Pairwise Optimization".
 
     Examples
     --------
@@ -73,7 +77,11 @@ def auc_squared_hinge(scores: Tensor, target: Tensor, *, margin: float = 1.0) ->
 @loss(
     task="binary",
     link=sigmoid,
-    source="Yuan et al. 2021, arXiv:2012.03173",
+    source=(
+        'Yuan et al. 2021, "Large-scale Robust Deep AUC Maximization: A New Surrogate Loss and Empirical Studies '
+        'on Medical Image Classification", arXiv:2012.03173; Ying et al. 2016, "Stochastic Online AUC '
+        'Maximization" (the minimum-maximum form)'
+    ),
     problem="imbalance",
     ranges={"margin": "(0, inf)"},
 )
@@ -106,11 +114,6 @@ class aucm(nn.Module):  # noqa: N801  (called as the functions are: loss=aucm)
     ------
     ValueError
         If there are not 2 counts, a class has no sample, or the shapes differ.
-
-    References
-    ----------
-    Yuan et al. 2021, "Large-scale Robust Deep AUC Maximization: A New Surrogate Loss and Empirical Studies on Medical
-    Image Classification"; Ying et al. 2016, "Stochastic Online AUC Maximization" (the minimum-maximum form).
 
     Examples
     --------
@@ -148,7 +151,7 @@ class aucm(nn.Module):  # noqa: N801  (called as the functions are: loss=aucm)
 @loss(
     task="multiclass",
     link=softmax,
-    source="Kobayashi 2023, CVPR",
+    source='Kobayashi 2023, "Two-Way Multi-Label Loss", CVPR',
     ranges={"temperature_pos": "(0, inf)", "temperature_neg": "(0, inf)"},
     coupled=True,
 )
@@ -172,20 +175,6 @@ def two_way(logits: Tensor, target: Tensor, *, temperature_pos: float = 4.0, tem
     temperature_pos, temperature_neg : float above 0
         Softness T_p of the minimum over positives, T_n of the maximum over negatives.
 
-    Returns
-    -------
-    Tensor (N,)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Kobayashi 2023, "Two-Way Multi-Label Loss".
-
     Examples
     --------
     >>> two_way(torch.zeros(2, 2), torch.tensor([0, 1]))
@@ -195,7 +184,11 @@ def two_way(logits: Tensor, target: Tensor, *, temperature_pos: float = 4.0, tem
     return two_way_shares(logits, one_hot(logits, target), temperature_pos, temperature_neg)
 
 
-@loss(task="multiclass", link=normalised_sigmoid, source="Su et al. 2022, arXiv:2208.02955")
+@loss(
+    task="multiclass",
+    link=normalised_sigmoid,
+    source='Su et al. 2022, "ZLPR: A Novel Loss for Multi-label Classification", arXiv:2208.02955',
+)
 def zlpr(logits: Tensor, target: Tensor) -> Tensor:
     """Rank the true class above zero and the others below it, by two log-sum-exp.
 
@@ -217,15 +210,6 @@ def zlpr(logits: Tensor, target: Tensor) -> Tensor:
     -------
     Tensor (...)
         Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Su et al. 2022, "ZLPR: A Novel Loss for Multi-label Classification".
 
     Examples
     --------

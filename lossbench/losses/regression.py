@@ -1,42 +1,48 @@
 """Losses of a point prediction. They are elementwise: a value for each prediction, in the same shape.
 
 r is the residual, target - prediction.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+prediction, target : Tensor (...)
+    Floating point, of the same shape.
+
+Returns
+-------
+Tensor (...)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If the shapes differ.
+
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lossbench.links import identity
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import identity
 
 __all__ = ["cauchy", "huber", "l1", "l2", "log_cosh", "mae", "mse", "quantile", "tukey"]
 
 
-@loss(task="regression", link=identity, source="Legendre 1805, Gauss 1809")
+@loss(
+    task="regression",
+    link=identity,
+    source=(
+        'Legendre 1805, "Nouvelles méthodes pour la détermination des orbites des comètes"; Gauss 1809, "Theoria '
+        'motus corporum coelestium" (least squares)'
+    ),
+)
 def mse(prediction: Tensor, target: Tensor) -> Tensor:
     """Squared error; its minimiser is the mean of the target.
 
     Formula: r^2
-
-    Parameters
-    ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Legendre 1805; Gauss 1809 (least squares).
 
     Examples
     --------
@@ -47,32 +53,21 @@ def mse(prediction: Tensor, target: Tensor) -> Tensor:
     return residual_of(prediction, target).square()
 
 
-@loss(task="regression", link=identity, source="Boscovich 1757, Laplace 1774", problem="outliers")
+@loss(
+    task="regression",
+    link=identity,
+    source=(
+        'Boscovich 1757, "De litteraria expeditione per pontificiam ditionem"; Laplace 1774, "Mémoire sur la '
+        'probabilité des causes par les événements" (least absolute deviations)'
+    ),
+    problem="outliers",
+)
 def mae(prediction: Tensor, target: Tensor) -> Tensor:
     """Absolute error; its minimiser is the median of the target.
 
     Formula: |r|
 
     The gradient at r = 0 is taken as 0.
-
-    Parameters
-    ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Laplace (least absolute deviations).
 
     Examples
     --------
@@ -83,7 +78,15 @@ def mae(prediction: Tensor, target: Tensor) -> Tensor:
     return residual_of(prediction, target).abs()
 
 
-@loss(task="regression", link=identity, source="Legendre 1805, Gauss 1809", reduction="sum")
+@loss(
+    task="regression",
+    link=identity,
+    source=(
+        'Legendre 1805, "Nouvelles méthodes pour la détermination des orbites des comètes"; Gauss 1809, "Theoria '
+        'motus corporum coelestium" (least squares)'
+    ),
+    reduction="sum",
+)
 def l2(prediction: Tensor, target: Tensor) -> Tensor:
     """Squared error, summed over the batch (the squared L2 norm of the residuals).
 
@@ -92,24 +95,10 @@ def l2(prediction: Tensor, target: Tensor) -> Tensor:
     The function is that of `mse`; only the reduction differs. The gradient is batch-size times larger, so that the
     learning rate that suits it depends on the batch size.
 
-    Parameters
-    ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
-
     Returns
     -------
     Tensor (...)
         Values from 0, not yet summed.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Legendre 1805; Gauss 1809 (least squares).
 
     Examples
     --------
@@ -120,7 +109,15 @@ def l2(prediction: Tensor, target: Tensor) -> Tensor:
     return residual_of(prediction, target).square()
 
 
-@loss(task="regression", link=identity, source="Boscovich 1757, Laplace 1774", reduction="sum")
+@loss(
+    task="regression",
+    link=identity,
+    source=(
+        'Boscovich 1757, "De litteraria expeditione per pontificiam ditionem"; Laplace 1774, "Mémoire sur la '
+        'probabilité des causes par les événements" (least absolute deviations)'
+    ),
+    reduction="sum",
+)
 def l1(prediction: Tensor, target: Tensor) -> Tensor:
     """Absolute error, summed over the batch (the L1 norm of the residuals).
 
@@ -129,24 +126,10 @@ def l1(prediction: Tensor, target: Tensor) -> Tensor:
     The function is that of `mae`; only the reduction differs. The gradient is batch-size times larger, so that the
     learning rate that suits it depends on the batch size.
 
-    Parameters
-    ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
-
     Returns
     -------
     Tensor (...)
         Values from 0, not yet summed.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Laplace (least absolute deviations).
 
     Examples
     --------
@@ -160,7 +143,7 @@ def l1(prediction: Tensor, target: Tensor) -> Tensor:
 @loss(
     task="regression",
     link=identity,
-    source="Huber 1964, doi:10.1214/aoms/1177703732",
+    source='Huber 1964, "Robust Estimation of a Location Parameter", doi:10.1214/aoms/1177703732',
     problem="outliers",
     ranges={"delta": "(0, inf)"},
 )
@@ -173,26 +156,10 @@ def huber(prediction: Tensor, target: Tensor, *, delta: float = 1.0) -> Tensor:
 
     Parameters
     ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
     delta : float above 0
         Residual where the loss becomes linear, in units of the target that the loss gets: in a run robust standard
         deviations, unless `data.standardize=none`; 1.345 standard deviations of the noise lose 5 % efficiency if the
         noise is Gaussian.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Huber 1964, "Robust Estimation of a Location Parameter".
 
     Examples
     --------
@@ -204,7 +171,15 @@ def huber(prediction: Tensor, target: Tensor, *, delta: float = 1.0) -> Tensor:
     return F.huber_loss(residual, torch.zeros_like(residual), reduction="none", delta=delta)
 
 
-@loss(task="regression", link=identity, source="Saleh and Saleh 2022, arXiv:2208.04564", problem="outliers")
+@loss(
+    task="regression",
+    link=identity,
+    source=(
+        'Saleh and Saleh 2022, "Statistical Properties of the log-cosh Loss Function Used in Machine Learning", '
+        "arXiv:2208.04564"
+    ),
+    problem="outliers",
+)
 def log_cosh(prediction: Tensor, target: Tensor) -> Tensor:
     """Logarithm of the hyperbolic cosine: half the squared error near zero, |r| - log 2 far away.
 
@@ -216,20 +191,6 @@ def log_cosh(prediction: Tensor, target: Tensor) -> Tensor:
     ----------
     prediction, target : Tensor (...)
         Floating point, of the same shape. The loss has no scale: standardise the target.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Saleh and Saleh 2022, "Statistical Properties of the log-cosh Loss Function Used in Machine Learning".
 
     Examples
     --------
@@ -245,7 +206,7 @@ def log_cosh(prediction: Tensor, target: Tensor) -> Tensor:
 @loss(
     task="regression",
     link=identity,
-    source="Koenker and Bassett 1978, doi:10.2307/1913643",
+    source='Koenker and Bassett 1978, "Regression Quantiles", doi:10.2307/1913643',
     ranges={"q": "(0, 1)"},
 )
 def quantile(prediction: Tensor, target: Tensor, *, q: float = 0.5) -> Tensor:
@@ -258,24 +219,8 @@ def quantile(prediction: Tensor, target: Tensor, *, q: float = 0.5) -> Tensor:
 
     Parameters
     ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
     q : float in (0, 1)
         Level of the quantile.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Koenker and Bassett 1978, "Regression Quantiles".
 
     Examples
     --------
@@ -290,7 +235,10 @@ def quantile(prediction: Tensor, target: Tensor, *, q: float = 0.5) -> Tensor:
 @loss(
     task="regression",
     link=identity,
-    source="Black and Anandan 1996, doi:10.1006/cviu.1996.0006",
+    source=(
+        'Black and Anandan 1996, "The Robust Estimation of Multiple Motions", doi:10.1006/cviu.1996.0006; Barron '
+        '2019, "A General and Adaptive Robust Loss Function", arXiv:1701.03077'
+    ),
     problem="outliers",
     ranges={"c": "(0, inf)"},
 )
@@ -304,26 +252,9 @@ def cauchy(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tensor:
 
     Parameters
     ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
     c : float above 0
         Scale of the residuals that count as ordinary, in units of the target that the loss gets: in a run robust
         standard deviations, unless `data.standardize=none`.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Black and Anandan 1996, "The Robust Estimation of Multiple Motions"; Barron 2019, "A General and Adaptive Robust
-    Loss Function".
 
     Examples
     --------
@@ -337,7 +268,11 @@ def cauchy(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tensor:
 @loss(
     task="regression",
     link=identity,
-    source="Beaton and Tukey 1974, doi:10.1080/00401706.1974.10489171",
+    source=(
+        'Beaton and Tukey 1974, "The Fitting of Power Series, Meaning Polynomials, Illustrated on '
+        'Band-Spectroscopic Data", doi:10.1080/00401706.1974.10489171; Belagiannis et al. 2015, "Robust '
+        'Optimization for Deep Regression"'
+    ),
     problem="outliers",
     ranges={"c": "(0, inf)"},
 )
@@ -350,8 +285,6 @@ def tukey(prediction: Tensor, target: Tensor, *, c: float = 4.685) -> Tensor:
 
     Parameters
     ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
     c : float above 0
         Residual from which a sample is ignored, in units of the target that the loss gets: in a run robust standard
         deviations, unless `data.standardize=none`; 4.685 standard deviations of the noise lose 5 % efficiency if the
@@ -361,16 +294,6 @@ def tukey(prediction: Tensor, target: Tensor, *, c: float = 4.685) -> Tensor:
     -------
     Tensor (...)
         Values in [0, c^2 / 6].
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Beaton and Tukey 1974, "The Fitting of Power Series, Meaning Polynomials, Illustrated on Band-Spectroscopic Data";
-    Belagiannis et al. 2015, "Robust Optimization for Deep Regression".
 
     Examples
     --------

@@ -1,17 +1,39 @@
 """Losses that weigh samples: by the count of their class, their influence, or the loss of their class.
 
 The outputs are logits z; K the number of classes, y the true class.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (..., K)
+    Floating point.
+target : Tensor (...)
+    Integer class indices.
+class_counts : Tensor or sequence of K numbers
+    Training samples n_c of each class, all above 0.
+
+Returns
+-------
+Tensor (...)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If there are not K counts or a class has no sample.
+
 """
 
 import torch
 from torch import Tensor, nn
 
-from lossbench.links import normalised_sigmoid, softmax
+from lossbench.losses.class_weights import ClassCounts, effective_number
 from lossbench.losses.classification import cross_entropy, log_probability, one_hot
 from lossbench.losses.declaration import loss
 from lossbench.losses.imbalance import float64, per_class
+from lossbench.losses.links import normalised_sigmoid, softmax
 from lossbench.losses.sigmoid import ovr_bce, ovr_focal
-from lossbench.weighting import ClassCounts, effective_number
 
 __all__ = ["class_balanced_bce", "class_balanced_focal", "group_dro", "influence_balanced"]
 
@@ -19,7 +41,7 @@ __all__ = ["class_balanced_bce", "class_balanced_focal", "group_dro", "influence
 @loss(
     task="multiclass",
     link=normalised_sigmoid,
-    source="Cui et al. 2019, arXiv:1901.05555",
+    source='Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples", arXiv:1901.05555',
     problem="imbalance",
     ranges={"beta": "[0, 1)"},
 )
@@ -33,28 +55,8 @@ def class_balanced_bce(logits: Tensor, target: Tensor, *, class_counts: ClassCou
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
-    class_counts : Tensor or sequence of K numbers
-        Training samples n_c of each class, all above 0.
     beta : float in [0, 1)
         About 1 - 1/N, N the number of distinguishable samples that a class could have.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If there are not K counts or a class has no sample.
-
-    References
-    ----------
-    Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples".
 
     Examples
     --------
@@ -68,7 +70,10 @@ def class_balanced_bce(logits: Tensor, target: Tensor, *, class_counts: ClassCou
 @loss(
     task="multiclass",
     link=normalised_sigmoid,
-    source="Cui et al. 2019, arXiv:1901.05555",
+    source=(
+        'Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples", arXiv:1901.05555; Lin et '
+        'al. 2017, "Focal Loss for Dense Object Detection", arXiv:1708.02002'
+    ),
     problem="imbalance",
     ranges={"beta": "[0, 1)", "gamma": "[0, inf)"},
 )
@@ -84,31 +89,10 @@ def class_balanced_focal(
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
-    class_counts : Tensor or sequence of K numbers
-        Training samples n_c of each class, all above 0.
     beta : float in [0, 1)
         About 1 - 1/N, N the number of distinguishable samples that a class could have.
     gamma : float from 0
         Strength of the down-weighting of easy terms.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If there are not K counts or a class has no sample.
-
-    References
-    ----------
-    Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples"; Lin et al. 2017, "Focal Loss for Dense
-    Object Detection".
 
     Examples
     --------
@@ -122,7 +106,7 @@ def class_balanced_focal(
 @loss(
     task="multiclass",
     link=softmax,
-    source="Park et al. 2021, arXiv:2110.02444",
+    source='Park et al. 2021, "Influence-Balanced Loss for Imbalanced Visual Classification", arXiv:2110.02444',
     problem="imbalance",
     ranges={"alpha": "(0, inf)", "epsilon": "(0, inf)", "start_epoch": "[0, inf)"},
 )
@@ -176,10 +160,6 @@ def influence_balanced(
     ValueError
         If the target does not hold class indices of the right shape.
 
-    References
-    ----------
-    Park et al. 2021, "Influence-Balanced Loss for Imbalanced Visual Classification".
-
     Examples
     --------
     >>> batch = {"features": torch.tensor([[2.0, -2.0]]), "max_epochs": 10, "alpha": 4.0}
@@ -199,7 +179,7 @@ def influence_balanced(
 @loss(
     task="multiclass",
     link=softmax,
-    source="Sagawa et al. 2020, arXiv:1911.08731",
+    source='Sagawa et al. 2020, "Distributionally Robust Neural Networks for Group Shifts", arXiv:1911.08731',
     problem="imbalance",
     ranges={"eta": "[0, inf)"},
     coupled=True,
@@ -218,6 +198,10 @@ class group_dro(nn.Module):  # noqa: N801  (called as the functions are: loss=gr
 
     Parameters
     ----------
+    logits : Tensor (N, K)
+        Argument of the call: floating point.
+    target : Tensor (N,)
+        Argument of the call: integer class indices.
     num_classes : int
         Number of classes K.
     eta : float from 0
@@ -226,16 +210,12 @@ class group_dro(nn.Module):  # noqa: N801  (called as the functions are: loss=gr
     Returns
     -------
     Tensor (N,)
-        For logits (N, K) and integer class indices (N,): values from 0.
+        Values from 0.
 
     Raises
     ------
     ValueError
         If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Sagawa et al. 2020, "Distributionally Robust Neural Networks for Group Shifts".
 
     Examples
     --------

@@ -3,6 +3,24 @@
 r is the residual, target - prediction; c is the scale of residuals that count as ordinary, in units of the target that
 the loss gets: in a run its robust standard deviation (`data.standardize`).
 `cauchy`, `tukey`, `huber` and `log_cosh` are in `regression`, forms joined from two pieces in `piecewise`.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+prediction, target : Tensor (...)
+    Floating point, of the same shape.
+
+Returns
+-------
+Tensor (...)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If the shapes differ.
+
 """
 
 import math
@@ -10,8 +28,8 @@ import math
 import torch
 from torch import Tensor
 
-from lossbench.links import identity
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import identity
 from lossbench.losses.regression import residual_of
 
 __all__ = ["charbonnier", "geman_mcclure", "general_robust", "pseudo_huber", "student_t", "trimmed", "welsch"]
@@ -20,7 +38,7 @@ __all__ = ["charbonnier", "geman_mcclure", "general_robust", "pseudo_huber", "st
 @loss(
     task="regression",
     link=identity,
-    source="Barron 2019, arXiv:1701.03077",
+    source='Barron 2019, "A General and Adaptive Robust Loss Function", arXiv:1701.03077',
     problem="outliers",
     ranges={"alpha": "[-inf, 2]", "c": "(0, inf)"},
 )
@@ -34,8 +52,6 @@ def general_robust(prediction: Tensor, target: Tensor, *, alpha: float = 1.0, c:
 
     Parameters
     ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
     alpha : float up to 2
         Shape: the smaller, the less outliers pull. Convex from 1; below 1 far outliers lose their pull; below 0 the
         loss is bounded. Above 2, which is refused, outliers would pull more than in the squared error.
@@ -47,15 +63,6 @@ def general_robust(prediction: Tensor, target: Tensor, *, alpha: float = 1.0, c:
     -------
     Tensor (...)
         Values from 0; below (alpha - 2) / alpha if alpha < 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Barron 2019, "A General and Adaptive Robust Loss Function".
 
     Examples
     --------
@@ -83,7 +90,10 @@ def barron(square: Tensor, alpha: float | Tensor, distance: float | Tensor) -> T
 @loss(
     task="regression",
     link=identity,
-    source="Charbonnier et al. 1997, doi:10.1109/83.551699",
+    source=(
+        'Charbonnier et al. 1997, "Deterministic Edge-Preserving Regularization in Computed Imaging", '
+        "doi:10.1109/83.551699"
+    ),
     problem="outliers",
     ranges={"c": "(0, inf)"},
 )
@@ -97,25 +107,9 @@ def charbonnier(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tensor
 
     Parameters
     ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
     c : float above 0
         Scale of the residuals that count as ordinary, in units of the target that the loss gets: in a run robust
         standard deviations, unless `data.standardize=none`.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Charbonnier et al. 1997, "Deterministic Edge-Preserving Regularization in Computed Imaging".
 
     Examples
     --------
@@ -130,7 +124,10 @@ def charbonnier(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tensor
 @loss(
     task="regression",
     link=identity,
-    source="Charbonnier et al. 1997, doi:10.1109/83.551699",
+    source=(
+        'Charbonnier et al. 1997, "Deterministic Edge-Preserving Regularization in Computed Imaging", '
+        "doi:10.1109/83.551699"
+    ),
     problem="outliers",
     ranges={"c": "(0, inf)"},
 )
@@ -143,25 +140,9 @@ def pseudo_huber(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tenso
 
     Parameters
     ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
     c : float above 0
         Residual around which the loss becomes linear, in units of the target that the loss gets: in a run robust
         standard deviations, unless `data.standardize=none`.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Charbonnier et al. 1997, "Deterministic Edge-Preserving Regularization in Computed Imaging".
 
     Examples
     --------
@@ -176,7 +157,7 @@ def pseudo_huber(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tenso
 @loss(
     task="regression",
     link=identity,
-    source="Geman and McClure 1985",
+    source='Geman and McClure 1985, "Bayesian Image Analysis: An Application to Single Photon Emission Tomography"',
     problem="outliers",
     ranges={"c": "(0, inf)"},
 )
@@ -190,8 +171,6 @@ def geman_mcclure(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tens
 
     Parameters
     ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
     c : float above 0
         Scale of the residuals that count as ordinary, in units of the target that the loss gets: in a run robust
         standard deviations, unless `data.standardize=none`.
@@ -200,15 +179,6 @@ def geman_mcclure(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tens
     -------
     Tensor (...)
         Values in [0, 2].
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Geman and McClure 1985, "Bayesian Image Analysis: An Application to Single Photon Emission Tomography".
 
     Examples
     --------
@@ -222,7 +192,10 @@ def geman_mcclure(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tens
 @loss(
     task="regression",
     link=identity,
-    source="Dennis and Welsch 1978, doi:10.1080/03610917808812083",
+    source=(
+        'Dennis and Welsch 1978, "Techniques for Nonlinear Least Squares and Robust Regression", '
+        "doi:10.1080/03610917808812083"
+    ),
     problem="outliers",
     ranges={"c": "(0, inf)"},
 )
@@ -237,8 +210,6 @@ def welsch(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tensor:
 
     Parameters
     ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
     c : float above 0
         Scale of the residuals that count as ordinary, in units of the target that the loss gets: in a run robust
         standard deviations, unless `data.standardize=none`.
@@ -247,15 +218,6 @@ def welsch(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tensor:
     -------
     Tensor (...)
         Values in [0, 1].
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Dennis and Welsch 1978, "Techniques for Nonlinear Least Squares and Robust Regression".
 
     Examples
     --------
@@ -269,7 +231,9 @@ def welsch(prediction: Tensor, target: Tensor, *, c: float = 1.0) -> Tensor:
 @loss(
     task="regression",
     link=identity,
-    source="Lange et al. 1989, doi:10.1080/01621459.1989.10478852",
+    source=(
+        'Lange et al. 1989, "Robust Statistical Modeling Using the t Distribution", doi:10.1080/01621459.1989.10478852'
+    ),
     problem="outliers",
     ranges={"nu": "(0, 1e6]", "scale": "(0, inf)"},
 )
@@ -283,8 +247,6 @@ def student_t(prediction: Tensor, target: Tensor, *, nu: float = 4.0, scale: flo
 
     Parameters
     ----------
-    prediction, target : Tensor (...)
-        Floating point, of the same shape.
     nu : float in (0, 1e6]
         Degrees of freedom: the smaller, the heavier the tails. 3 to 5 is usual.
     scale : float above 0
@@ -295,15 +257,6 @@ def student_t(prediction: Tensor, target: Tensor, *, nu: float = 4.0, scale: flo
     -------
     Tensor (...)
         Values from -log of the density at 0, which is below 0 for a scale below about 0.4.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Lange, Little and Taylor 1989, "Robust Statistical Modeling Using the t Distribution".
 
     Examples
     --------
@@ -318,7 +271,7 @@ def student_t(prediction: Tensor, target: Tensor, *, nu: float = 4.0, scale: flo
 @loss(
     task="regression",
     link=identity,
-    source="Rousseeuw 1984, doi:10.1080/01621459.1984.10477105",
+    source='Rousseeuw 1984, "Least Median of Squares Regression", doi:10.1080/01621459.1984.10477105',
     problem="outliers",
     ranges={"keep": "(0, 1]"},
     coupled=True,
@@ -337,20 +290,6 @@ def trimmed(prediction: Tensor, target: Tensor, *, keep: float = 0.9) -> Tensor:
         Floating point, of the same shape; all elements are one batch.
     keep : float in (0, 1]
         Share of the samples that is kept.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Rousseeuw 1984, "Least Median of Squares Regression".
 
     Examples
     --------

@@ -2,6 +2,21 @@
 
 z the logits, p = softmax(z), y the given class, p_y its probability. `bi_tempered` and `logit_clip` train probabilities
 other than p, and have the links that give those.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (..., K)
+    Floating point.
+target : Tensor (...)
+    Integer class indices.
+
+Raises
+------
+ValueError
+    If the target does not hold class indices of the right shape.
+
 """
 
 import math
@@ -10,9 +25,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossbench.links import one_against_rest, softmax, with_log_odds
 from lossbench.losses.classification import cross_entropy, log_probability, of_true_class
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import one_against_rest, softmax, with_log_odds
 
 __all__ = ["bi_tempered", "eps_softmax", "logit_clip"]
 
@@ -35,7 +50,7 @@ def clipped_softmax(outputs: Tensor, *, tau: float) -> Tensor:
 @loss(
     task="multiclass",
     link=tempered_softmax,
-    source="Amid et al. 2019, arXiv:1906.03361",
+    source='Amid et al. 2019, "Robust Bi-Tempered Logistic Loss Based on Bregman Divergences", arXiv:1906.03361',
     problem="noise",
     ranges={"t1": "[0, 1]", "t2": "[1, 4]"},
 )
@@ -51,8 +66,6 @@ def bi_tempered(logits: Tensor, target: Tensor, *, t1: float = 0.8, t2: float = 
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
     target : Tensor (...) or (..., K)
         Integer class indices (...), or floating-point class probabilities (..., K).
     t1 : float in [0, 1]
@@ -69,10 +82,6 @@ def bi_tempered(logits: Tensor, target: Tensor, *, t1: float = 0.8, t2: float = 
     ------
     ValueError
         If the shapes don't fit.
-
-    References
-    ----------
-    Amid et al. 2019, "Robust Bi-Tempered Logistic Loss Based on Bregman Divergences".
 
     Examples
     --------
@@ -93,7 +102,7 @@ def bi_tempered(logits: Tensor, target: Tensor, *, t1: float = 0.8, t2: float = 
 @loss(
     task="multiclass",
     link=softmax,
-    source="Wang et al. 2024, NeurIPS",
+    source='Wang et al. 2024, "epsilon-Softmax: Approximating One-Hot Vectors for Mitigating Label Noise", NeurIPS',
     problem="noise",
     ranges={"m": "[0, inf)", "alpha": "[0, inf)", "beta": "[0, inf)", "eps": "(0, 1)"},
 )
@@ -118,10 +127,6 @@ def eps_softmax(
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     m : float from 0
         What is added; 1e5 for uniform noise on CIFAR-10, 1e3 for asymmetric noise, 1e4 for CIFAR-100.
     alpha : float from 0
@@ -135,15 +140,6 @@ def eps_softmax(
     -------
     Tensor (...)
         Values in [0, -alpha log(eps) + 2 beta].
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Wang et al. 2024, "epsilon-Softmax: Approximating One-Hot Vectors for Mitigating Label Noise".
 
     Examples
     --------
@@ -163,7 +159,9 @@ def eps_softmax(
 @loss(
     task="multiclass",
     link=clipped_softmax,
-    source="Wei et al. 2023, arXiv:2212.04055",
+    source=(
+        'Wei et al. 2023, "Mitigating Memorization of Noisy Labels by Clipping the Model Prediction", arXiv:2212.04055'
+    ),
     problem="noise",
     ranges={"tau": "(0, inf)"},
 )
@@ -179,10 +177,6 @@ def logit_clip(logits: Tensor, target: Tensor, *, tau: float = 1.0) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor (..., K)
-        Floating point.
-    target : Tensor (...)
-        Integer class indices.
     tau : float above 0
         Largest norm.
 
@@ -190,15 +184,6 @@ def logit_clip(logits: Tensor, target: Tensor, *, tau: float = 1.0) -> Tensor:
     -------
     Tensor (...)
         Values in [log(1 + (K - 1) exp(-c)), log(1 + (K - 1) exp(c))], with c = tau sqrt(K / (K - 1)).
-
-    Raises
-    ------
-    ValueError
-        If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Wei et al. 2023, "Mitigating Memorization of Noisy Labels by Clipping the Model Prediction".
 
     Examples
     --------

@@ -3,6 +3,25 @@
 Outputs are logits (N, T, K + 1) of T frames; the last class is the blank (in `F.ctc_loss` it is class 0 by default).
 p_t(k) is the softmax of a frame. A path is a class for each frame; it collapses to what is left of it when repeats are
 merged and then blanks are dropped. A loss returns one value for each line: the sum over its frames.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (N, T, K + 1)
+    Floating point, the blank last.
+target : Tensor (N, S)
+    Classes 0 to K - 1 in their order, int64; what stands after the end is not read.
+input_lengths : Tensor (N,)
+    Frames of each line.
+target_lengths : Tensor (N,)
+    Classes of each line.
+
+Returns
+-------
+Tensor (N,)
+    Values from 0.
+
 """
 
 import math
@@ -11,8 +30,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lossbench.links import softmax
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import softmax
 
 __all__ = ["ctc", "ctc_confidence_penalty", "ctc_entropy", "focal_ctc", "framewise_cross_entropy"]
 
@@ -20,7 +39,14 @@ _NEVER = -1e30
 """The log-probability of what is impossible: finite, so that no gradient becomes infinity minus infinity."""
 
 
-@loss(task="sequence", link=softmax, source="Graves et al. 2006, doi:10.1145/1143844.1143891", learner="ctc")
+@loss(
+    task="sequence",
+    link=softmax,
+    source=(
+        'Graves et al. 2006, "Connectionist Temporal Classification: Labelling Unsegmented Sequence Data with '
+        'Recurrent Neural Networks", doi:10.1145/1143844.1143891'
+    ),
+)
 def ctc(
     logits: Tensor,
     target: Tensor,
@@ -41,28 +67,10 @@ def ctc(
 
     Parameters
     ----------
-    logits : Tensor (N, T, K + 1)
-        Floating point, the blank last.
-    target : Tensor (N, S)
-        Classes 0 to K - 1 in their order, int64; what stands after the end is not read.
-    input_lengths : Tensor (N,)
-        Frames of each line.
-    target_lengths : Tensor (N,)
-        Classes of each line.
     divide_by_length : bool
         Divide by the length of the target (by 1 for an empty one).
     zero_infinity : bool
         Count impossible lines as 0.
-
-    Returns
-    -------
-    Tensor (N,)
-        Values from 0.
-
-    References
-    ----------
-    Graves, Fernández, Gomez, Schmidhuber 2006, "Connectionist Temporal Classification: Labelling Unsegmented Sequence
-    Data with Recurrent Neural Networks".
 
     Examples
     --------
@@ -80,9 +88,11 @@ def ctc(
 @loss(
     task="sequence",
     link=softmax,
-    source="Feng et al. 2019, doi:10.1155/2019/9345861",
+    source=(
+        'Feng et al. 2019, "Focal CTC Loss for Chinese Optical Character Recognition on Unbalanced Datasets", '
+        "doi:10.1155/2019/9345861"
+    ),
     problem="imbalance",
-    learner="ctc",
     ranges={"alpha": "(0, inf)", "gamma": "[0, inf)"},
 )
 def focal_ctc(
@@ -104,29 +114,12 @@ def focal_ctc(
 
     Parameters
     ----------
-    logits : Tensor (N, T, K + 1)
-        Floating point, the blank last.
-    target : Tensor (N, S)
-        Classes 0 to K - 1 in their order, int64; what stands after the end is not read.
-    input_lengths : Tensor (N,)
-        Frames of each line.
-    target_lengths : Tensor (N,)
-        Classes of each line.
     alpha : float above 0
         Scale.
     gamma : float from 0
         Strength of the down-weighting.
     zero_infinity : bool
         Count impossible lines as 0.
-
-    Returns
-    -------
-    Tensor (N,)
-        Values from 0.
-
-    References
-    ----------
-    Feng, Yao, Zhang 2019, "Focal CTC Loss for Chinese Optical Character Recognition on Unbalanced Datasets".
 
     Examples
     --------
@@ -143,9 +136,8 @@ def focal_ctc(
 @loss(
     task="sequence",
     link=softmax,
-    source="Liu et al. 2018, NeurIPS 31",
+    source='Liu et al. 2018, "Connectionist Temporal Classification with Maximum Entropy Regularization", NeurIPS 31',
     problem="calibration",
-    learner="ctc",
     ranges={"beta": "[0, inf)"},
 )
 def ctc_entropy(
@@ -169,14 +161,6 @@ def ctc_entropy(
 
     Parameters
     ----------
-    logits : Tensor (N, T, K + 1)
-        Floating point, the blank last.
-    target : Tensor (N, S)
-        Classes 0 to K - 1 in their order, int64; what stands after the end is not read.
-    input_lengths : Tensor (N,)
-        Frames of each line.
-    target_lengths : Tensor (N,)
-        Classes of each line.
     beta : float from 0
         Weight of the entropy.
     zero_infinity : bool
@@ -185,10 +169,6 @@ def ctc_entropy(
     Returns
     -------
     Tensor (N,)
-
-    References
-    ----------
-    Liu, Jin, Zhang 2018, "Connectionist Temporal Classification with Maximum Entropy Regularization".
 
     Examples
     --------
@@ -208,9 +188,11 @@ def ctc_entropy(
 @loss(
     task="sequence",
     link=softmax,
-    source="Pereyra et al. 2017, arXiv:1701.06548",
+    source=(
+        'Pereyra et al. 2017, "Regularizing Neural Networks by Penalizing Confident Output Distributions", '
+        "arXiv:1701.06548"
+    ),
     problem="calibration",
-    learner="ctc",
     ranges={"beta": "[0, inf)"},
 )
 def ctc_confidence_penalty(
@@ -231,14 +213,6 @@ def ctc_confidence_penalty(
 
     Parameters
     ----------
-    logits : Tensor (N, T, K + 1)
-        Floating point, the blank last.
-    target : Tensor (N, S)
-        Classes 0 to K - 1 in their order, int64; what stands after the end is not read.
-    input_lengths : Tensor (N,)
-        Frames of each line.
-    target_lengths : Tensor (N,)
-        Classes of each line.
     beta : float from 0
         Weight of the entropy.
     zero_infinity : bool
@@ -247,11 +221,6 @@ def ctc_confidence_penalty(
     Returns
     -------
     Tensor (N,)
-
-    References
-    ----------
-    Pereyra, Tucker, Chorowski, Kaiser, Hinton 2017, "Regularizing Neural Networks by Penalizing Confident Output
-    Distributions".
 
     Examples
     --------
@@ -270,34 +239,23 @@ def ctc_confidence_penalty(
 @loss(
     task="sequence",
     link=softmax,
-    source="Graves and Schmidhuber 2005, doi:10.1016/j.neunet.2005.06.042",
-    learner="ctc",
+    source=(
+        'Graves and Schmidhuber 2005, "Framewise Phoneme Classification with Bidirectional LSTM and Other Neural '
+        'Network Architectures", doi:10.1016/j.neunet.2005.06.042'
+    ),
 )
 def framewise_cross_entropy(logits: Tensor, target: Tensor, *, alignment: Tensor) -> Tensor:
     """Cross-entropy of each frame against a known alignment: the baseline that CTC does without.
 
     Formula: -sum_t log p_t(a_t), over the frames of the line
-
     It is the negative log-likelihood of one path that collapses to the target, so it is never below `ctc`.
 
     Parameters
     ----------
-    logits : Tensor (N, T, K + 1)
-        Floating point, the blank last.
     target : Tensor (N, S)
         Not read.
     alignment : Tensor (N, T)
         The class of each frame, int64: 0 to K - 1, K for a blank, -1 after the end.
-
-    Returns
-    -------
-    Tensor (N,)
-        Values from 0.
-
-    References
-    ----------
-    Graves, Schmidhuber 2005, "Framewise Phoneme Classification with Bidirectional LSTM and Other Neural Network
-    Architectures".
 
     Examples
     --------

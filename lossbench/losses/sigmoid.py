@@ -2,6 +2,26 @@
 
 p = sigmoid(logit), the probability of class 1; m is the logit with the sign of the label, so that p_t = sigmoid(m) is
 the probability of the true label. The plain binary cross-entropy is `bce`.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+logits : Tensor (...)
+    Floating point.
+target : Tensor (...)
+    Class 0 or 1, integer or floating point.
+
+Returns
+-------
+Tensor (...)
+    Values from 0.
+
+Raises
+------
+ValueError
+    If the shapes differ.
+
 """
 
 from collections.abc import Sequence
@@ -10,10 +30,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lossbench.links import normalised_sigmoid, sigmoid
+from lossbench.losses.class_weights import ClassCounts, inverse
 from lossbench.losses.classification import bce, one_hot, signed_margin
 from lossbench.losses.declaration import loss
-from lossbench.weighting import ClassCounts, inverse
+from lossbench.losses.links import normalised_sigmoid, sigmoid
 
 __all__ = ["binary_focal", "label_smoothing_bce", "ovr_bce", "ovr_focal", "weighted_bce"]
 
@@ -21,7 +41,7 @@ __all__ = ["binary_focal", "label_smoothing_bce", "ovr_bce", "ovr_focal", "weigh
 @loss(
     task="binary",
     link=sigmoid,
-    source="Elkan 2001, IJCAI",
+    source='Elkan 2001, "The Foundations of Cost-Sensitive Learning", IJCAI',
     problem="imbalance",
     ranges={"weight": "[0, inf)"},
 )
@@ -37,28 +57,15 @@ def weighted_bce(
 
     Parameters
     ----------
-    logits : Tensor (...)
-        Floating point.
-    target : Tensor (...)
-        Class 0 or 1, integer or floating point.
     class_counts : Tensor or sequence of 2 numbers
         Training samples of class 0 and class 1, both above 0.
     weight : sequence of 2 floats, optional
         The weights a_0 and a_1, used as they are; by default the inverse frequencies, normalised to sum 2.
 
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
     Raises
     ------
     ValueError
         If the shapes differ, there are not 2 counts or weights, or a class has no sample and `weight` is not given.
-
-    References
-    ----------
-    Elkan 2001, "The Foundations of Cost-Sensitive Learning".
 
     Examples
     --------
@@ -78,7 +85,7 @@ def weighted_bce(
 @loss(
     task="binary",
     link=sigmoid,
-    source="Szegedy et al. 2016, arXiv:1512.00567",
+    source='Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", arXiv:1512.00567',
     problem="calibration",
     ranges={"smoothing": "[0, 1)"},
 )
@@ -91,10 +98,6 @@ def label_smoothing_bce(logits: Tensor, target: Tensor, *, smoothing: float = 0.
 
     Parameters
     ----------
-    logits : Tensor (...)
-        Floating point.
-    target : Tensor (...)
-        Class 0 or 1, integer or floating point.
     smoothing : float in [0, 1)
         Share of the uniform distribution.
 
@@ -102,15 +105,6 @@ def label_smoothing_bce(logits: Tensor, target: Tensor, *, smoothing: float = 0.
     -------
     Tensor (...)
         Values from the entropy of the mixture, above 0 unless smoothing is 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision".
 
     Examples
     --------
@@ -124,7 +118,7 @@ def label_smoothing_bce(logits: Tensor, target: Tensor, *, smoothing: float = 0.
 @loss(
     task="binary",
     link=sigmoid,
-    source="Lin et al. 2017, arXiv:1708.02002",
+    source='Lin et al. 2017, "Focal Loss for Dense Object Detection", arXiv:1708.02002',
     problem="imbalance",
     ranges={"alpha": "[0, 1]", "gamma": "[0, inf)"},
 )
@@ -139,28 +133,10 @@ def binary_focal(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gamma: 
 
     Parameters
     ----------
-    logits : Tensor (...)
-        Floating point.
-    target : Tensor (...)
-        Class 0 or 1, integer or floating point.
     alpha : float in [0, 1]
         Weight of class 1.
     gamma : float from 0
         Strength of the down-weighting.
-
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    References
-    ----------
-    Lin et al. 2017, "Focal Loss for Dense Object Detection".
 
     Examples
     --------
@@ -173,7 +149,11 @@ def binary_focal(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gamma: 
     return (alpha * positive + (1 - alpha) * (1 - positive)) * focal_of_margin(margin, gamma)
 
 
-@loss(task="multiclass", link=normalised_sigmoid, source="Rifkin and Klautau 2004, JMLR 5")
+@loss(
+    task="multiclass",
+    link=normalised_sigmoid,
+    source='Rifkin and Klautau 2004, "In Defense of One-Vs-All Classification", JMLR 5',
+)
 def ovr_bce(logits: Tensor, target: Tensor) -> Tensor:
     """Binary cross-entropy of each class against the rest, summed over the classes.
 
@@ -191,19 +171,10 @@ def ovr_bce(logits: Tensor, target: Tensor) -> Tensor:
     target : Tensor (...)
         Integer class indices.
 
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
     Raises
     ------
     ValueError
         If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Rifkin and Klautau 2004, "In Defense of One-Vs-All Classification".
 
     Examples
     --------
@@ -217,7 +188,10 @@ def ovr_bce(logits: Tensor, target: Tensor) -> Tensor:
 @loss(
     task="multiclass",
     link=normalised_sigmoid,
-    source="Lin et al. 2017, arXiv:1708.02002",
+    source=(
+        'Lin et al. 2017, "Focal Loss for Dense Object Detection", arXiv:1708.02002; Cui et al. 2019, '
+        '"Class-Balanced Loss Based on Effective Number of Samples" (for classification), arXiv:1901.05555'
+    ),
     problem="imbalance",
     ranges={"gamma": "[0, inf)"},
 )
@@ -239,20 +213,10 @@ def ovr_focal(logits: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
     gamma : float from 0
         Strength of the down-weighting.
 
-    Returns
-    -------
-    Tensor (...)
-        Values from 0.
-
     Raises
     ------
     ValueError
         If the target does not hold class indices of the right shape.
-
-    References
-    ----------
-    Lin et al. 2017, "Focal Loss for Dense Object Detection"; Cui et al. 2019, "Class-Balanced Loss Based on Effective
-    Number of Samples" (for classification).
 
     Examples
     --------

@@ -3,6 +3,23 @@
 All are in nats for each image: sums over pixels and over latents, constants included, so that with beta 1 the mean is
 the negative evidence lower bound under the distribution of a pixel that the loss assumes. Errata: where p is 0, p
 log(p/q) is 0 in a divergence; the closed form for Gaussians below has no such case.
+
+Where a loss says nothing else:
+
+Parameters
+----------
+images : Tensor
+    The encoded images in [0, 1], shape (N, ...).
+mean, log_variance : Tensor
+    Of the Gaussian code of each image, shape (N, D).
+epoch : int
+    From 0.
+
+Returns
+-------
+Tensor
+    Shape (N,), nats for each image; below 0 where the density is above 1.
+
 """
 
 import math
@@ -10,8 +27,8 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from lossbench.links import pixel_means
 from lossbench.losses.declaration import loss
+from lossbench.losses.links import pixel_means
 
 SMALLEST_VARIANCE = 1 / (12 * 255**2)
 """Of a pixel: that of rounding to one of 256 values, so that an image that is met exactly costs no infinite gain."""
@@ -67,10 +84,13 @@ def weighted_divergence(
 
 
 @loss(
-    task="generation",
+    task="vae",
     link=pixel_means,
-    source="Kingma and Welling 2014, arXiv:1312.6114",
-    learner="vae",
+    source=(
+        'Kingma and Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114; Higgins et al. 2017, '
+        '"beta-VAE", ICLR; Kingma et al. 2016 (free bits), arXiv:1606.04934; Sønderby et al. 2016 (warm-up), '
+        "arXiv:1602.02282"
+    ),
     ranges={"beta": "[0, inf)", "free_bits": "[0, inf)", "warmup_epochs": "[0, inf)"},
 )
 def vae_bernoulli(
@@ -97,12 +117,6 @@ def vae_bernoulli(
     ----------
     logits : Tensor
         Decoded pixels, floating, shape (N, ...); p = sigmoid(logits).
-    images : Tensor
-        The encoded images in [0, 1], shape (N, ...).
-    mean, log_variance : Tensor
-        Of the Gaussian code of each image, shape (N, D).
-    epoch : int
-        From 0.
     beta : float
         Weight of the divergence, in [0, inf): 1 for the bound itself, more for codes that are easier to tell apart.
     free_bits : float
@@ -114,11 +128,6 @@ def vae_bernoulli(
     -------
     Tensor
         Shape (N,), nats for each image.
-
-    References
-    ----------
-    Kingma and Welling 2014, "Auto-Encoding Variational Bayes", ICLR, arXiv:1312.6114; Higgins et al. 2017, "beta-VAE",
-    ICLR; Kingma et al. 2016, arXiv:1606.04934 (free bits); Sønderby et al. 2016, arXiv:1602.02282 (warm-up).
 
     Examples
     --------
@@ -136,10 +145,12 @@ def vae_bernoulli(
 
 
 @loss(
-    task="generation",
+    task="vae",
     link=pixel_means,
-    source="Kingma and Welling 2014, arXiv:1312.6114; variance null: Rybkin et al. 2021, arXiv:2006.13202",
-    learner="vae",
+    source=(
+        'Kingma and Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114; variance null: Rybkin, '
+        'Daniilidis, Levine 2021, "Simple and Effective VAE Training with Calibrated Decoders", arXiv:2006.13202'
+    ),
     ranges={"variance": "(0, inf)", "beta": "[0, inf)", "free_bits": "[0, inf)", "warmup_epochs": "[0, inf)"},
 )
 def vae_gaussian(
@@ -168,12 +179,6 @@ def vae_gaussian(
     ----------
     logits : Tensor
         Decoded pixels, floating, shape (N, ...); p = sigmoid(logits) is the mean of a pixel.
-    images : Tensor
-        The encoded images in [0, 1], shape (N, ...).
-    mean, log_variance : Tensor
-        Of the Gaussian code of each image, shape (N, D).
-    epoch : int
-        From 0.
     variance : float or None
         Of a pixel around its mean, in (0, inf); None for the best one of each image.
     beta : float
@@ -182,16 +187,6 @@ def vae_gaussian(
         Nats of each latent that cost nothing more, in [0, inf).
     warmup_epochs : int
         Epochs in which the weight of the divergence grows from 0, in [0, inf).
-
-    Returns
-    -------
-    Tensor
-        Shape (N,), nats for each image; below 0 where the density is above 1.
-
-    References
-    ----------
-    Kingma and Welling 2014, "Auto-Encoding Variational Bayes", ICLR, arXiv:1312.6114; Rybkin, Daniilidis, Levine 2021,
-    "Simple and Effective VAE Training with Calibrated Decoders", ICML, arXiv:2006.13202.
 
     Examples
     --------
@@ -212,10 +207,9 @@ def vae_gaussian(
 
 
 @loss(
-    task="generation",
+    task="vae",
     link=pixel_means,
-    source="Kingma and Welling 2014, arXiv:1312.6114, with Laplace pixels",
-    learner="vae",
+    source='Kingma and Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114, with Laplace pixels',
     ranges={"b": "(0, inf)", "beta": "[0, inf)", "free_bits": "[0, inf)", "warmup_epochs": "[0, inf)"},
 )
 def vae_l1(
@@ -240,12 +234,6 @@ def vae_l1(
     ----------
     logits : Tensor
         Decoded pixels, floating, shape (N, ...); p = sigmoid(logits) is the median of a pixel.
-    images : Tensor
-        The encoded images in [0, 1], shape (N, ...).
-    mean, log_variance : Tensor
-        Of the Gaussian code of each image, shape (N, D).
-    epoch : int
-        From 0.
     b : float
         Scale of a pixel, in (0, inf).
     beta : float
@@ -254,15 +242,6 @@ def vae_l1(
         Nats of each latent that cost nothing more, in [0, inf).
     warmup_epochs : int
         Epochs in which the weight of the divergence grows from 0, in [0, inf).
-
-    Returns
-    -------
-    Tensor
-        Shape (N,), nats for each image; below 0 where the density is above 1.
-
-    References
-    ----------
-    Kingma and Welling 2014, "Auto-Encoding Variational Bayes", ICLR, arXiv:1312.6114.
 
     Examples
     --------

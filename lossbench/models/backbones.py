@@ -7,8 +7,8 @@ from math import prod
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lossbench.intervals import takes
-from lossbench.shapes import require_fit
+from lossbench.data.shapes import require_fit
+from lossbench.ranges import takes
 
 
 @takes(hidden="list of int [1, inf)")
@@ -23,6 +23,9 @@ class MLP(nn.Sequential):
         Width of each hidden layer; the last one is the number of features.
 
     """
+
+    stacks_as = "MLP"
+    one_thread = True
 
     def __init__(self, input_shape: Sequence[int], hidden: Sequence[int] = (128, 128)) -> None:
         widths = [prod(input_shape), *hidden]
@@ -41,6 +44,9 @@ class LeNet(nn.Module):
     LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document recognition".
 
     """
+
+    stacks_as = "LeNet"
+    one_thread = True
 
     def __init__(self, input_shape: Sequence[int]) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lossbench.intervals import takes
+from lossbench.ranges import takes
 
 FREQUENCIES = 32
 """A time is seen as so many sines and cosines, of wavelengths from 2 pi / 1000 to 20 pi (Ho et al. 2020)."""

@@ -7,7 +7,7 @@ from math import prod
 from torch import Tensor, nn
 
 from lossbench.errors import ConfigError
-from lossbench.intervals import takes
+from lossbench.ranges import takes
 
 SLOPE = 0.2
 """Of the leaky ReLUs of a critic (Radford et al. 2016)."""

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lossbench.intervals import takes
+from lossbench.ranges import takes
 
 HEIGHT = 7
 """Maps are halved while they are higher than this."""

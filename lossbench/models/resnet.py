@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lossbench.shapes import require_fit
+from lossbench.data.shapes import require_fit
 
 
 class ResNet32(nn.Module):
@@ -22,6 +22,8 @@ class ResNet32(nn.Module):
     """
 
     num_features = 64
+
+    stacks_as = "ResNet32"
 
     def __init__(self, input_shape: Sequence[int]) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ the channels-last layout, and BatchNorm sees the channels of all runs side by si
 holds each function against its model. A model of the user's own has no such function, so its runs train alone.
 """
 
+import copy
 from collections.abc import Callable, Mapping
 
 import torch
@@ -66,6 +67,21 @@ FORWARD: dict[type[nn.Module], Forward] = {
     nn.Linear: linear_head,
     CosineHead: cosine_head,
 }
+
+
+def form_of(model: nn.Module) -> Forward:
+    """Return the stacked form of a module: that of its class, or of the one of ours that it is derived from."""
+    return next(FORWARD[kind] for kind in type(model).__mro__ if kind in FORWARD)
+
+
+def agrees_with_its_form(model: nn.Module, inputs: Tensor) -> bool:
+    """Tell whether a module computes what its stacked form does, as one derived from ours may not; shape (N, ...)."""
+    if type(model) in FORWARD:
+        return True
+    state = {name: tensor.unsqueeze(0).clone() for name, tensor in model.state_dict().items()}
+    own = copy.deepcopy(model)
+    with torch.no_grad():
+        return torch.allclose(form_of(model)(own, state, inputs.unsqueeze(0))[0], own(inputs), rtol=1e-4, atol=1e-5)
 
 
 def _basic_block(block: nn.Module, state: State, prefix: str, maps: Tensor, runs: int, training: bool) -> Tensor:

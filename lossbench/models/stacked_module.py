@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lossbench.models.stacked import FORWARD
+from lossbench.models.stacked import form_of
 
 SLOTS = 8
 """The least size of a stack: from it on the numbers of a run do not depend on how many others there are."""
@@ -19,7 +19,7 @@ class StackedModule(nn.Module):
     Parameters
     ----------
     members : sequence of nn.Module
-        The modules, of a class that `stacked.FORWARD` knows.
+        The modules, of a class that `stacked.FORWARD` knows, or derived from one.
     runs : sequence of int
         The runs that they belong to. Up to `SLOTS` the last one is repeated.
 
@@ -64,4 +64,4 @@ class StackedModule(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Map inputs (slots, N, ...) to what the members map theirs to, stacked."""
         state = {name: getattr(self, own) for own, name in self._names.items()}
-        return FORWARD[type(self._members[0])](self._members[0], state, inputs)
+        return form_of(self._members[0])(self._members[0], state, inputs)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lossbench.errors import ConfigError
-from lossbench.intervals import takes
+from lossbench.ranges import takes
 
 
 @takes(latents="int [1, inf)", hidden="list of int [1, inf)")

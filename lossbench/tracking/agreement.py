@@ -14,9 +14,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lossbench import record
-from lossbench.method import AXES
-from lossbench.record import Record, this_process, write_text
+from lossbench.config.axes import axes_of
+from lossbench.records import record
+from lossbench.records.claims import this_process
+from lossbench.records.files import write_text
+from lossbench.records.schema import Record
 from lossbench.tracking.store import STATUS, create_run, database_of
 from lossbench.tracking.views import color_of
 
@@ -104,7 +106,7 @@ def tags_of(entry: Record) -> dict[str, str]:
         "loss": entry["loss"],
         "model": entry["choices"]["model"],
         "seed": str(entry["seed"]),
-        **{axis: entry[axis] for axis in AXES},
+        **axes_of(entry),
         "mlflow.runColor": color_of(entry["loss"]),
     }
     parent = json.loads(os.environ.get(PARENTS, "{}")).get(experiment_of(entry))

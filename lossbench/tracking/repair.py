@@ -6,14 +6,13 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from lossbench import record
-from lossbench.cells import Cell
+from lossbench.config.cell import Cell
 from lossbench.errors import first_line
-from lossbench.metric_names import measured_as
-from lossbench.record import Record
+from lossbench.records import claims, record
+from lossbench.records.schema import Record, task_of
 from lossbench.tracking.agreement import agree, confirm, experiment_of, is_confirmed
 from lossbench.tracking.store import connect, ensure_experiment, make_database
-from lossbench.tracking.sweep import close_parents, is_open, notes_for, notes_of, reopen
+from lossbench.tracking.sweep import Note, close_parents, is_open, notes_for, notes_of, reopen
 
 log = logging.getLogger(__name__)
 
@@ -63,14 +62,13 @@ def mend(output_dir: Path, folders: Iterable[Path], tracking: DictConfig) -> Ite
     make_database(tracking, output_dir)
     client, seen = connect(tracking), set[str]()
     for folder in folders:
-        with record.claimed(folder) as free:
+        with claims.claimed(folder) as free:
             entry = record.read(folder)
             if not free or entry is None or entry["status"] == "running":
                 continue  # whoever runs it sends it
             experiment = experiment_of(entry)
             if experiment not in seen:
-                measured = measured_as(entry["task"], entry.get("learner", "supervised"))
-                ensure_experiment(client, experiment, measured, tracking.uri, output_dir)
+                ensure_experiment(client, experiment, task_of(entry), tracking.uri, output_dir)
                 seen.add(experiment)
             told = agree(client, entry, folder)
             confirm(folder, entry, tracking.uri)
@@ -78,7 +76,7 @@ def mend(output_dir: Path, folders: Iterable[Path], tracking: DictConfig) -> Ite
 
 
 def mend_sweeps(
-    output_dir: Path, notes: Iterable[Record], tracking: DictConfig, folders: Mapping[str, list[Path]]
+    output_dir: Path, notes: Iterable[Note], tracking: DictConfig, folders: Mapping[str, list[Path]]
 ) -> None:
     """End the sweeps that were not ended in the store: parent, sums over seeds, comparison."""
     for note in notes:

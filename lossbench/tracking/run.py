@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from lossbench.errors import first_line
-from lossbench.record import Record
+from lossbench.records.schema import Record
 from lossbench.tracking.agreement import (
     BATCH_METRICS,
     Known,

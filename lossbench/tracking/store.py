@@ -6,10 +6,10 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
 from urllib.request import urlopen
@@ -17,12 +17,13 @@ from urllib.request import urlopen
 from filelock import FileLock
 from omegaconf import DictConfig
 
-from lossbench.cells import Cell, escaped
-from lossbench.checks import check_writable
+from lossbench.config.cell import Cell, escaped
 from lossbench.errors import ConfigError, first_line
-from lossbench.intervals import takes
-from lossbench.metric_names import measured_as
-from lossbench.record import git_state, is_alive, replace
+from lossbench.ranges import takes
+from lossbench.records.claims import is_alive
+from lossbench.records.files import check_writable, replace
+from lossbench.records.provenance import git_state
+from lossbench.tasks.task import Task
 from lossbench.tracking.views import view_tags
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ HIDDEN = "***"
 CREDENTIALS = "LOSSBENCH_DATABASE_CREDENTIALS"
 STATUS = {"finished": "FINISHED", "diverged": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 """MLflow's word for how a run ended; a diverged one is told by its tag `lossbench.status`."""
-
-
 _CLIENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
@@ -132,7 +131,7 @@ def prepare(cells: Iterable[Cell]) -> None:
     """
     wanted = {(cell.config.tracking.uri, experiment_name(cell)): cell for cell in cells}
     for (uri, name), cell in wanted.items():
-        config, measured = cell.config, measured_as(cell.config.data.task, cell.choices["learner"])
+        config = cell.config
         if uri is None:
             continue
         check_uri(uri)
@@ -140,7 +139,7 @@ def prepare(cells: Iterable[Cell]) -> None:
         output_dir.mkdir(parents=True, exist_ok=True)
         try:
             make_database(config.tracking, output_dir)
-            ensure_experiment(connect(config.tracking), name, measured, uri, output_dir)
+            ensure_experiment(connect(config.tracking), name, cell.task, uri, output_dir)
         except ConfigError:
             raise
         except Exception as error:
@@ -195,7 +194,7 @@ def sqlite_uri(path: Path) -> str:
     return "sqlite:///" + escaped(str(path))
 
 
-def ensure_experiment(client: "MlflowClient", name: str, measured: str, uri: str, output_dir: Path) -> None:
+def ensure_experiment(client: "MlflowClient", name: str, task: Task, uri: str, output_dir: Path) -> None:
     """Make an experiment with its views, or close those of its runs whose process has died.
 
     Raises
@@ -207,7 +206,7 @@ def ensure_experiment(client: "MlflowClient", name: str, measured: str, uri: str
     with FileLock(output_dir / LOCK):
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
-            _create_experiment(client, name, uri, output_dir, view_tags(measured))
+            _create_experiment(client, name, uri, output_dir, view_tags(task))
             return
     if experiment.lifecycle_stage == "deleted":
         raise ConfigError(
@@ -216,7 +215,7 @@ def ensure_experiment(client: "MlflowClient", name: str, measured: str, uri: str
             f"tracking.experiment={name}-2."
         )
     else:
-        _close_dead_runs(client, experiment.experiment_id)
+        _close_dead_runs(client, experiment.experiment_id, output_dir)
 
 
 def experiment_name(cell: Cell) -> str:
@@ -257,13 +256,37 @@ def _create_experiment(client: "MlflowClient", name: str, uri: str, output_dir: 
     client.create_experiment(name, artifact_location=artifacts, tags=tags)
 
 
-def _close_dead_runs(client: "MlflowClient", experiment_id: str) -> None:
+def _close_dead_runs(client: "MlflowClient", experiment_id: str, output_dir: Path) -> None:
+    for run, process in _open_runs(client, experiment_id):
+        tags = run.data.tags
+        folder = output_dir / tags.get("data", "") / f"{run.info.run_name}-{tags.get('lossbench.key', '')[:8]}"
+        if not is_alive(process, folder):
+            _close(client, run)
+
+
+def close_runs_of(host: str, tracking: DictConfig) -> int:
+    """Close the runs that the processes of a machine left open, in all experiments; return how many."""
+    client, closed = connect(tracking), 0
+    for experiment in client.search_experiments():
+        for run, process in _open_runs(client, experiment.experiment_id):
+            if process["host"] == host:
+                _close(client, run)
+                closed += 1
+    return closed
+
+
+def _open_runs(client: "MlflowClient", experiment_id: str) -> Iterator[tuple["Run", dict[str, Any]]]:
+    """Yield the runs of ours that have not been ended, and the process that each says it is of."""
     for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
         process = json.loads(run.data.tags.get("lossbench.process", "null"))
-        if process is not None and not is_alive(process):
-            client.set_tag(run.info.run_id, "lossbench.status", "killed")
-            client.set_terminated(run.info.run_id, "KILLED")
-            log.info("MLflow run %s was left by a process that died: closed as KILLED.", run.info.run_name)
+        if process is not None:
+            yield run, process
+
+
+def _close(client: "MlflowClient", run: "Run") -> None:
+    client.set_tag(run.info.run_id, "lossbench.status", "killed")
+    client.set_terminated(run.info.run_id, "KILLED")
+    log.info("MLflow run %s was left by a process that died: closed as KILLED.", run.info.run_name)
 
 
 def find_or_create(

@@ -10,15 +10,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from filelock import FileLock
 from omegaconf import DictConfig
 
-from lossbench import record
-from lossbench.cells import Cell, digest
+from lossbench.config.cell import Cell
 from lossbench.errors import first_line
-from lossbench.record import Record, this_process, write_text
+from lossbench.records import record
+from lossbench.records.claims import this_process
+from lossbench.records.files import write_text
+from lossbench.records.provenance import digest
 from lossbench.tracking.agreement import BATCH_METRICS, PARENTS, set_tags, store_of
 from lossbench.tracking.store import LOCK, STATUS, connect, create_run, experiment_name, find_or_create
 from lossbench.tracking.views import color_of, view_links
@@ -26,13 +28,28 @@ from lossbench.tracking.views import color_of, view_links
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from lossbench.compare.records import Comparison
+    from lossbench.compare.numbers.comparisons import Comparison
 
 log = logging.getLogger(__name__)
 NOTES = ".sweeps"
 """The folder inside `output_dir` where it is noted which sweeps were begun, and which of them MLflow has whole."""
 SERVED = "http://127.0.0.1:5000"
 """Where `mlflow ui` serves its pages by default."""
+
+
+class Note(TypedDict, total=False):
+    """What is noted of a sweep, in each experiment that it is in."""
+
+    experiment: str
+    identity: str
+    """Made of the keys of its cells."""
+    name: str
+    folders: list[str]
+    """Of its runs, inside the output folder."""
+    store: str | None
+    """The store in which it was ended last; None if in none."""
+    made_from: str | None
+    """A hash of how its runs had ended then."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +59,7 @@ class Parent:
     Parameters
     ----------
     note : dict
-        What is noted of the sweep: `experiment`, `identity` (made of the keys of its cells), `name` and the `folders`
-        of its runs inside the output folder.
+        What is noted of the sweep.
     output_dir : Path
         The output folder.
     client : MlflowClient
@@ -53,7 +69,7 @@ class Parent:
 
     """
 
-    note: Record
+    note: Note
     output_dir: Path
     client: "MlflowClient"
     experiment_id: str
@@ -78,7 +94,7 @@ def open_parents(cells: list[Cell]) -> dict[str, Parent]:
     return parents
 
 
-def notes_for(cells: list[Cell]) -> Iterator[Record]:
+def notes_for(cells: list[Cell]) -> Iterator[Note]:
     """Return what is noted of the sweep of some cells, for each experiment of it."""
     for experiment in {experiment_name(cell) for cell in cells}:
         own = [cell for cell in cells if experiment_name(cell) == experiment]
@@ -96,7 +112,7 @@ def _name(cells: list[Cell]) -> str:
     return f"{shown} x {len({cell.config.seed for cell in cells})} seeds"
 
 
-def reopen(note: Record, output_dir: Path, tracking: DictConfig) -> Parent:
+def reopen(note: Note, output_dir: Path, tracking: DictConfig) -> Parent:
     """Find the parent run of a sweep, or start it."""
     client, experiment = connect(tracking), note["experiment"]
     experiment_id = client.get_experiment_by_name(experiment).experiment_id
@@ -120,29 +136,29 @@ def reopen(note: Record, output_dir: Path, tracking: DictConfig) -> Parent:
     return Parent(note, output_dir, client, experiment_id, run_id)
 
 
-def notes_of(output_dir: Path) -> Iterator[Record]:
+def notes_of(output_dir: Path) -> Iterator[Note]:
     """Read what is noted of the sweeps whose runs are in a folder."""
     for path in sorted((output_dir / NOTES).glob("*.json")):
         with suppress(OSError, ValueError):
             yield json.loads(path.read_text(encoding="utf-8"))
 
 
-def is_open(note: Record, output_dir: Path, uri: str) -> bool:
+def is_open(note: Note, output_dir: Path, uri: str) -> bool:
     """Tell whether a sweep was not ended in a store, or its runs have ended in another way since."""
     return bool(note.get("store") != store_of(uri) or note.get("made_from") != _made_from(note, output_dir))
 
 
-def _write_note(output_dir: Path, note: Record, store: str | None = None) -> None:
+def _write_note(output_dir: Path, note: Note, store: str | None = None) -> None:
     made_from = None if store is None else _made_from(note, output_dir)
     text = json.dumps({**note, "store": store, "made_from": made_from})
     write_text(_note_file(output_dir, note), text)
 
 
-def _note_file(output_dir: Path, note: Record) -> Path:
+def _note_file(output_dir: Path, note: Note) -> Path:
     return output_dir / NOTES / f"{note['identity'][:16]}-{digest({'of': note['experiment']})[:8]}.json"
 
 
-def _made_from(note: Record, output_dir: Path) -> str:
+def _made_from(note: Note, output_dir: Path) -> str:
     entries = [record.read(output_dir / folder) or {} for folder in note["folders"]]
     return digest({"runs": [[entry.get("key"), entry.get("status"), entry.get("ended")] for entry in entries]})
 
@@ -172,7 +188,7 @@ def close_parents(parents: Mapping[str, Parent], status: str, folders: Mapping[s
 
 
 def _close(parent: Parent, status: str, folders: Mapping[str, list[Path]]) -> None:
-    from lossbench.compare.records import comparisons
+    from lossbench.compare.numbers.comparisons import comparisons
 
     folders_of_runs = [parent.output_dir / folder for folder in parent.note["folders"]]
     records = [entry for folder in folders_of_runs if (entry := record.read(folder)) is not None]
@@ -226,11 +242,11 @@ def _sum_up(parent: Parent, comparison: "Comparison") -> None:
 
 
 def _intervals(comparison: "Comparison") -> dict[str, dict[str, float]]:
-    from lossbench.compare.statistics import mean_interval
+    from lossbench.compare.numbers.statistics import mean_interval
 
     sums: dict[str, dict[str, float]] = {}
     for label, entries in comparison.entries.items():
-        finished = [entry["metrics"]["last"] for entry in entries.values() if entry["status"] == "finished"]
+        finished = [entry["metrics"]["last"] or {} for entry in entries.values() if entry["status"] == "finished"]
         for name in finished[0] if finished else ():
             if name.startswith("test/") and all(metrics.get(name) is not None for metrics in finished):
                 interval = mean_interval([metrics[name] for metrics in finished])

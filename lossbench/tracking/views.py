@@ -10,9 +10,9 @@ import hashlib
 import json
 from typing import Any
 
-from lossbench.catalogue import loss_names
-from lossbench.method import AXES
-from lossbench.metric_names import COLUMNS, higher_is_better
+from lossbench.catalogue.facts import loss_names
+from lossbench.config.axes import AXES
+from lossbench.tasks.task import Task
 
 RUNS = "tags.`lossbench.kind` = 'run' and tags.`lossbench.status` = 'finished'"
 GOLDEN = (5**0.5 - 1) / 2
@@ -34,23 +34,22 @@ def color_of(loss: str) -> str:
     return "#" + "".join(f"{round(255 * part):02x}" for part in parts)
 
 
-def view_tags(task: str) -> dict[str, str]:
+def view_tags(task: Task) -> dict[str, str]:
     """Return the experiment tags that hold the views of a task.
 
     Parameters
     ----------
-    task : str
-        A key of `lossbench.metric_names.COLUMNS`.
+    task : Task
+        Whose metrics they show.
 
     """
-    metric = COLUMNS[task][0]
-    shown = ["balanced_accuracy", "accuracy", "nll", "ece"] if task in ("binary", "multiclass") else COLUMNS[task][:4]
+    metric = task.columns[0]
     methods = [f"params.`{axis}`" for axis in AXES]
-    columns = [f"metrics.`final/{name}`" for name in shown]
+    columns = [f"metrics.`final/{name}`" for name in task.viewed]
     state: dict[str, Any] = {
         "searchFilter": RUNS,
         "orderByKey": f"metrics.`final/{metric}`",
-        "orderByAsc": not higher_is_better(metric),
+        "orderByAsc": not task.higher_is_better(metric),
         "selectedColumns": ["params.`loss`", *methods, "params.`seed`", *columns],
         "runsHiddenMode": "SHOW_ALL",
         "runsExpanded": {},

@@ -5,10 +5,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from lossbench.catalogue import facts_of, hyperparameters
-from lossbench.cells import Cell, digest, without
+from lossbench.catalogue.facts import facts_of, hyperparameters
+from lossbench.config.cell import Cell, without
 from lossbench.errors import ConfigError, nearest
-from lossbench.intervals import contains, takes
+from lossbench.ranges import contains, takes
+from lossbench.records.provenance import digest
 
 Search = dict[str, Any]
 """A range {"low", "high"} with an optional "log", or {"choices"}."""

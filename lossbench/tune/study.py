@@ -25,16 +25,18 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from lossbench import progress, record
-from lossbench.build import build_data, build_trainer
-from lossbench.calibration import calibrate
-from lossbench.cells import Cell
+from lossbench.config.cell import Cell
 from lossbench.errors import ConfigError, Diverged, first_line
-from lossbench.intervals import takes
 from lossbench.learners import Learner
-from lossbench.metric_names import higher_is_better
-from lossbench.run import TORCH_THREADS, build_learner, quiet, threads_of, train
-from lossbench.streams import derive_seed
+from lossbench.ranges import takes
+from lossbench.records import claims
+from lossbench.running import progress
+from lossbench.running.assemble import build_learner
+from lossbench.running.build import build_data, build_trainer
+from lossbench.running.feature_network import frechet_of
+from lossbench.running.loss_scale import calibrate
+from lossbench.running.trainer import TORCH_THREADS, quiet, threads_of, train
+from lossbench.seeding import derive_seed
 from lossbench.tune.space import Search, given_values, search_space, short_name, study_name, with_values
 
 log = logging.getLogger(__name__)
@@ -74,7 +76,7 @@ def tune(cell: Cell) -> dict[str, Any] | None:
     quiet()
     torch.set_num_threads(threads_of(cell, TORCH_THREADS))
     name = study_name(cell)
-    with record.claimed(Path(cell.config.output_dir) / "tuning" / name) as claimed:
+    with claims.claimed(Path(cell.config.output_dir) / "tuning" / name) as claimed:
         if not claimed:
             raise ConfigError(f"another process is at the study {name}. Wait for it, then give the same command again.")
         study = open_study(cell)
@@ -99,7 +101,7 @@ def open_study(cell: Cell) -> optuna.Study:
         logging.getLogger(logger).setLevel(logging.WARNING)
     path = Path(cell.config.output_dir) / "tuning.db"
     path.parent.mkdir(parents=True, exist_ok=True)
-    higher = higher_is_better(cell.monitor)
+    higher = cell.task.higher_is_better(cell.monitor)
     try:
         storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
         return optuna.create_study(
@@ -199,7 +201,7 @@ def _run_trial(study: optuna.Study, trial: optuna.Trial, cell: Cell) -> str:
     except BaseException:
         study.tell(trial, state=TrialState.FAIL)
         raise
-    worst = -math.inf if higher_is_better(cell.monitor) else math.inf
+    worst = -math.inf if cell.task.higher_is_better(cell.monitor) else math.inf
     study.tell(trial, worst if score is None else score)
     return "diverged" if score is None else f"val/{cell.monitor} {score:.4f}"
 
@@ -227,7 +229,7 @@ def _validation_score(cell: Cell, report: "_Report") -> float | None:
     if "val" not in data.evaluation_loaders:
         raise ConfigError(f"data={cell.data} has no validation part, but tuning chooses by it.")
     data.evaluation_loaders = {"val": data.evaluation_loaders["val"]}
-    learner = build_learner(cell, data)
+    learner = build_learner(cell, data, frechet_of(data))
     if cell.config.optimizer.get("calibrate") == "gradient":
         calibrate(learner, data)
     callbacks = [report, ModelCheckpoint(save_top_k=0)]

@@ -1,0 +1,1 @@
+"""Commands: one file for each, and what all of them share."""

@@ -1,0 +1,1 @@
+"""The numbers of a comparison: selection, statistics, ranks. No figure is drawn here."""

@@ -1,0 +1,198 @@
+"""Many losses at once: letters for those that can't be told apart, and mean ranks over several data sets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import nan
+from string import ascii_letters
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from lossbench.compare.numbers.statistics import check_fraction, finite, holm, paired_difference
+
+
+@dataclass(frozen=True, eq=False)
+class RankSummary:
+    """The losses ranked on several data sets.
+
+    Parameters
+    ----------
+    n : int
+        Number of data sets.
+    ranks : ndarray, shape (losses,)
+        Mean rank over the data sets; 1 is best, ties share their mean rank.
+    friedman_p : float
+        That of the Friedman test: could all losses be equal?
+    critical_difference : float
+        Two mean ranks further apart than this differ at level `alpha` (Nemenyi).
+    nemenyi_p : ndarray, shape (losses, losses)
+        Two-sided p-value of each pair, already corrected for the number of pairs; 1 on the diagonal.
+    alpha : float
+        Level of the critical difference.
+
+    """
+
+    n: int
+    ranks: NDArray[np.float64]
+    friedman_p: float
+    critical_difference: float
+    nemenyi_p: NDArray[np.float64]
+    alpha: float
+
+
+def group_letters(scores: Mapping[str, ArrayLike], *, higher_is_better: bool, alpha: float = 0.05) -> dict[str, str]:
+    """Give the same letter to losses that can't be told apart, over the seeds of one data set.
+
+    All pairs of losses are compared by paired t tests over the seeds, with Holm's correction over all pairs; two losses
+    share a letter exactly if their adjusted p is above `alpha`. So with one seed all losses share "a". A shared letter
+    means "not shown to differ", never "shown to be equal".
+
+    Parameters
+    ----------
+    scores : mapping of str to array_like, shape (n,)
+        One number per seed for each loss; position i is the same seed in all.
+    higher_is_better : bool
+        Direction of the metric.
+    alpha : float
+        Chance of any false difference among all pairs, in (0, 1).
+
+    Returns
+    -------
+    dict of str to str
+        Letters of each loss, best mean first; "a" belongs to the best loss and to all that can't be told from it.
+
+    Raises
+    ------
+    ValueError
+        If there are no scores, one isn't finite, their lengths differ, or alpha is outside (0, 1).
+
+    References
+    ----------
+    Piepho, "An algorithm for a letter-based representation of all-pairwise comparisons", 2004.
+
+    Examples
+    --------
+    >>> scores = {"mse": [0.9, 1.1, 1.0, 1.2], "huber": [0.2, 0.5, 0.3, 0.4], "mae": [0.3, 0.3, 0.4, 0.4]}
+    >>> group_letters(scores, higher_is_better=False)
+    {'huber': 'a', 'mae': 'a', 'mse': 'b'}
+
+    """
+    check_fraction(alpha, "alpha")
+    samples = {name: finite(values, name) for name, values in scores.items()}
+    if not samples or len({len(sample) for sample in samples.values()}) > 1:
+        lengths = {name: len(sample) for name, sample in samples.items()}
+        raise ValueError(f"each loss needs the same seeds, got numbers of runs {lengths}; give the seeds that all have")
+    names = sorted(samples, key=lambda name: samples[name].mean(), reverse=higher_is_better)
+    pairs = list(combinations(range(len(names)), 2))
+    p_values = [
+        paired_difference(samples[names[i]], samples[names[j]], higher_is_better=higher_is_better).p_t for i, j in pairs
+    ]
+    different = [pair for pair, p in zip(pairs, holm(p_values), strict=True) if p <= alpha]
+    return dict(zip(names, letter_display(len(names), different), strict=True))
+
+
+def letter_display(count: int, different: Sequence[tuple[int, int]]) -> list[str]:
+    """Turn pairs that differ into letters: two items share a letter exactly if their pair isn't listed.
+
+    Insert and absorb: start with one group of all; each pair that differs splits every group that holds both into one
+    without the first and one without the second; a group inside another one is dropped. The pairs need not be
+    transitive: b may be like a and like c while a and c differ.
+
+    Parameters
+    ----------
+    count : int
+        Number of items, best first.
+    different : sequence of (int, int)
+        Positions of the items of each pair that differs.
+
+    Returns
+    -------
+    list of str
+        The letters of each item; groups are lettered in the order of their best items.
+
+    References
+    ----------
+    Piepho, "An algorithm for a letter-based representation of all-pairwise comparisons", 2004.
+
+    Examples
+    --------
+    >>> letter_display(3, [(0, 2)])
+    ['a', 'ab', 'b']
+
+    """
+    groups = {frozenset(range(count))}
+    for first, second in different:
+        split = {group for group in groups if {first, second} <= group}
+        groups = (groups - split) | {group - {one} for group in split for one in (first, second)}
+        groups = {group for group in groups if not any(group < other for other in groups)}
+    ordered = sorted(groups, key=sorted)
+    return ["".join(_letter(k) for k, group in enumerate(ordered) if item in group) for item in range(count)]
+
+
+def average_ranks(scores: ArrayLike, *, higher_is_better: bool, alpha: float = 0.05) -> RankSummary:
+    r"""Rank the losses on each data set and test whether their mean ranks differ, over data sets.
+
+    The seeds of a data set are averaged before: the data sets, not the seeds, are the sample here. Friedman's test
+    (chi-square approximation, corrected for ties, rough below some 10 data sets) asks whether any loss differs;
+    Nemenyi's test says which pairs do: if their mean ranks are further apart than
+
+    .. math:: CD = \frac{q_\alpha}{\sqrt 2} \sqrt{\frac{k (k + 1)}{6 N}}
+
+    with k losses, N data sets and :math:`q_\alpha` of the studentized range. A rank doesn't see how large a difference
+    is, and Nemenyi's verdict on a pair depends on which other losses take part.
+
+    Parameters
+    ----------
+    scores : array_like, shape (datasets, losses)
+        One number per data set and loss, usually a mean over seeds.
+    higher_is_better : bool
+        Direction of the metric.
+    alpha : float
+        Level of the critical difference, in (0, 1).
+
+    Returns
+    -------
+    RankSummary
+        With one data set, or fewer than three losses, there are ranks but everything of the tests is NaN.
+
+    Raises
+    ------
+    ValueError
+        If the scores are not a filled table of finite numbers, or alpha is outside (0, 1).
+
+    References
+    ----------
+    Demšar, "Statistical comparisons of classifiers over multiple data sets", 2006.
+
+    Examples
+    --------
+    >>> summary = average_ranks([[0.9, 0.8, 0.7], [0.8, 0.7, 0.6], [0.6, 0.7, 0.5]], higher_is_better=True)
+    >>> summary.ranks.round(2).tolist(), round(summary.friedman_p, 3), round(summary.critical_difference, 2)
+    ([1.33, 1.67, 3.0], 0.097, 1.91)
+
+    """
+    check_fraction(alpha, "alpha")
+    table = np.asarray(scores, dtype=float)
+    if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
+        raise ValueError(
+            f"scores must be a table (datasets, losses) of finite numbers; got shape {table.shape} with "
+            f"{np.count_nonzero(~np.isfinite(table))} not finite. Leave out data sets or losses with missing results"
+        )
+    n, k = table.shape
+    each = stats.rankdata(-table if higher_is_better else table, axis=1)
+    ranks = each.mean(axis=0)
+    if n < 2 or k < 3:
+        return RankSummary(n, ranks, nan, nan, np.full((k, k), nan), alpha)
+    # where all tie on every data set the statistic is 0/0, and nothing speaks against equal losses
+    friedman_p = 1.0 if np.ptp(each) == 0 else float(stats.friedmanchisquare(*each.T).pvalue)
+    scale = np.sqrt(k * (k + 1) / (12 * n))
+    critical_difference = float(stats.studentized_range.isf(alpha, k, np.inf) * scale)
+    nemenyi_p = stats.studentized_range.sf(np.abs(ranks[:, None] - ranks) / scale, k, np.inf)
+    return RankSummary(n, ranks, friedman_p, critical_difference, nemenyi_p, alpha)
+
+
+def _letter(position: int) -> str:
+    """Name a group: a ... z, A ... Z, then with primes, so that a name never looks like two."""
+    return ascii_letters[position % 52] + "'" * (position // 52)

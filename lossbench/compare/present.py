@@ -1,0 +1,117 @@
+"""Present comparisons: on the terminal, and as a folder of report, tables and pictures for each problem."""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from lossbench import __version__
+from lossbench.compare.numbers.analysis import Analysis, Options, analyse
+from lossbench.compare.numbers.comparisons import Comparison, comparisons, read_cells
+from lossbench.compare.report.across import DatasetRanking, rank_across, told
+from lossbench.compare.report.fairness import cautions
+from lossbench.compare.report.formatting import missing_lines
+from lossbench.compare.report.selection_table import gap_lines
+from lossbench.compare.report.verdict import verdict
+from lossbench.compare.report.writers import to_csv, to_latex, to_markdown, to_rich
+from lossbench.config.cell import Cell, bring_own_task
+from lossbench.errors import ConfigError
+from lossbench.locate import targets_in
+from lossbench.records import files
+from lossbench.records.provenance import digest
+
+
+def compare_cells(cells: list[Cell]) -> dict[str, list[Path]]:
+    """Print and write the comparisons of the cells of a sweep; return their folders by the name of the data."""
+    config = cells[0].config
+    for cell in cells:
+        bring_own_task(cell.config)
+    found = comparisons(read_cells(cells))
+    trust = set(config.trust).union(*(targets_in(cell.resolved["loss"]) for cell in cells))
+    options = Options(**config.compare, trust=tuple(sorted(trust)))
+    folders, errors = compare_records(found, Path(config.output_dir), options)
+    for error in errors:
+        print(f"error: {error}", file=sys.stderr)
+    return folders
+
+
+def compare_records(
+    found: Iterable[Comparison], output_dir: Path, options: Options
+) -> tuple[dict[str, list[Path]], list[ConfigError]]:
+    """Print each comparison and write its folder.
+
+    Parameters
+    ----------
+    found : iterable of Comparison
+        The runs of each problem.
+    output_dir : Path
+        The folders are `comparisons/<data>-<problem>` in it.
+    options : Options
+        How to compare.
+
+    Returns
+    -------
+    dict of str to list of Path, list of ConfigError
+        The folders by the name of the data, and what could not be compared.
+
+    """
+    analyses, errors = [], []
+    for comparison in found:
+        try:
+            analyses.append(analyse(comparison, options))
+        except ConfigError as error:
+            errors.append(error)
+    ranked = rank_across(analyses)
+    console = Console()
+    folders: dict[str, list[Path]] = {}
+    for analysis in analyses:
+        folder = output_dir / "comparisons" / analysis.comparison.name
+        tell(analysis, console)
+        write_comparison(analysis, folder, [each for each in ranked if analysis in each.analyses])
+        console.print(f"Report: {folder / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
+        folders.setdefault(analysis.comparison.data, []).append(folder)
+    for each in ranked:
+        console.print(f"\n{told(each)}", highlight=False, markup=False)
+    return folders, errors
+
+
+def write_comparison(analysis: Analysis, folder: Path, across: list[DatasetRanking]) -> None:
+    """Write tables, pictures and report of a comparison, unless they are there for the same runs and options."""
+    runs = [[entry["key"], entry["status"], entry.get("ended")] for entry in analysis.comparison.all_entries]
+    told_across = [told(each) for each in across]
+    made_from = digest(
+        {
+            "title": analysis.comparison.title,
+            "runs": runs,
+            "options": asdict(analysis.options),
+            "across": told_across,
+            "by": __version__,
+        }
+    )
+    stamp = folder / ".made-from"
+    if (folder / "report.html").is_file() and stamp.is_file() and stamp.read_text() == made_from:
+        return
+    from lossbench.compare.report.html import write_report
+
+    files.sweep_up(folder)
+    files.write_text(folder / "table.md", to_markdown(analysis))
+    files.write_text(folder / "table.tex", to_latex(analysis))
+    files.write_text(folder / "table.csv", to_csv(analysis))
+    write_report(analysis, folder, across)
+    files.write_text(stamp, made_from)
+
+
+def tell(analysis: Analysis, console: Console) -> None:
+    """Print verdict, table and missing cells."""
+    console.print(Text(f"\n{analysis.comparison.heading}", style="bold"))
+    console.print(verdict(analysis), highlight=False, markup=False)
+    console.print(to_rich(analysis, console.width))
+    for line in gap_lines(analysis):
+        console.print(f"  {line}", highlight=False, markup=False)
+    for line in cautions(analysis.comparison):
+        console.print(f"  {line}", highlight=False, markup=False)
+    for line in missing_lines(analysis):
+        console.print(f"  not in the numbers: {line}", highlight=False, markup=False)

@@ -1,0 +1,131 @@
+"""Whether the runs of a comparison may be held against each other: protocol, pairing and versions."""
+
+from collections import defaultdict
+from typing import Any
+
+from lossbench.compare.numbers.comparisons import Comparison
+from lossbench.compare.report.formatting import counted, listed
+from lossbench.config.axes import axes_of
+from lossbench.records.schema import Record
+
+PAIRED = {
+    "targets": "training targets",
+    "split": "validation split",
+    "weights": "initial weights",
+    "order": "batch order",
+}
+"""What all losses share under one seed, by its hash in the record."""
+
+
+def protocol(comparison: Comparison) -> str:
+    """Say how the values of the runs were chosen, and whether the losses were put on one scale.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The runs.
+
+    """
+    told = dict.fromkeys(_protocol(entry) for entry in comparison.all_entries)
+    return " ".join(told)
+
+
+def cautions(comparison: Comparison) -> list[str]:
+    """Say what the runs of a comparison do not share although they should.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The runs.
+
+    Returns
+    -------
+    list of str
+        A sentence for each package in several versions, for metrics of several versions, for several engines, for each
+        thing that runs of one seed do not share, and for generators that have collapsed.
+
+    """
+    return [
+        *_mixed_versions(comparison),
+        *_mixed_metrics(comparison),
+        *_mixed_engines(comparison),
+        *_unshared(comparison),
+        *_collapsed(comparison),
+    ]
+
+
+def _protocol(entry: Record) -> str:
+    known: dict[str, Any] = entry.get("protocol") or {"name": "default"}
+    scaled = ""
+    if entry.get("calibration"):
+        scaled = " Each loss is scaled so that its first gradient has the norm of the baseline's."
+    if known["name"] != "tuned":
+        return f"Protocol: every loss with the values of its YAML and the same training settings.{scaled}"
+    seeds = ", ".join(map(str, known["seeds"]))
+    return (
+        f"Protocol: tuned. Learning rate and parameters of each loss were chosen in {known['trials']} trials "
+        f"by the validation part on seeds {seeds}, which are not among those reported.{scaled}"
+    )
+
+
+def _mixed_versions(comparison: Comparison) -> list[str]:
+    found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for entry in comparison.all_entries:
+        for name, version in (entry.get("versions") or {}).items():
+            found[name][version] += 1
+    return [
+        f"Runs were made with several versions of {name}: "
+        + listed(f"{version} ({counted(count, 'run')})" for version, count in versions.items())
+        + "."
+        for name, versions in found.items()
+        if len(versions) > 1
+    ]
+
+
+def _mixed_metrics(comparison: Comparison) -> list[str]:
+    """Say that some runs were measured before metrics were given another meaning; their records stay as they are."""
+    versions = [int(entry.get("metrics_version") or 1) for entry in comparison.all_entries if entry["metrics"]["last"]]
+    old = sum(version < max(versions) for version in versions) if versions else 0
+    if not old:
+        return []
+    were = "was" if old == 1 else "were"
+    return [
+        f"{counted(old, 'run')} of {len(versions)} {were} measured by an earlier version of "
+        "lossbench: calibration errors had other bins, and AUROC, average precision, AURC and NLL were taken from "
+        "probabilities, where those near 1 are alike. The old numbers stand as they are; rerun=true measures anew."
+    ]
+
+
+def _mixed_engines(comparison: Comparison) -> list[str]:
+    """Say that some runs trained in stacks and others alone: the last digits of their numbers differ."""
+    names = [entry["engine"]["name"] for entry in comparison.all_entries if entry.get("engine")]
+    stacked = names.count("stacked")
+    if not 0 < stacked < len(names):
+        return []
+    alone = len(names) - stacked
+    shown = f"{counted(stacked, 'run')} trained in stacks, {alone} alone"
+    return [f"{shown}: their numbers differ by rounding, far less than by seeds."]
+
+
+def _collapsed(comparison: Comparison) -> list[str]:
+    """Say which generators make too few different samples at their last epoch; their numbers count all the same."""
+    told = []
+    for label in comparison.entries:
+        last = {entry["seed"]: entry["metrics"]["last"] or {} for entry in comparison.finished(label)}
+        seeds = [str(seed) for seed, metrics in last.items() if metrics.get("test/collapsed")]
+        told += [f"{label} (seed{'s' if len(seeds) > 1 else ''} {listed(seeds)})"] if seeds else []
+    return [f"Collapsed at the last epoch, so that few different samples are drawn: {listed(told)}."] if told else []
+
+
+def _unshared(comparison: Comparison) -> list[str]:
+    sentences = []
+    for key, name in PAIRED.items():
+        hashes: dict[tuple[int, str], set[str]] = defaultdict(set)
+        for entry in comparison.all_entries:
+            if key in entry.get("hashes", {}):
+                sampler = axes_of(entry)["sampler"] if key == "order" else ""  # another sampler is another order
+                hashes[entry["seed"], sampler].add(entry["hashes"][key])
+        seeds = dict.fromkeys(str(seed) for (seed, _), values in sorted(hashes.items()) if len(values) > 1)
+        if seeds:
+            sentences.append(f"The runs of seed {listed(seeds)} do not share their {name}: they are not paired.")
+    return sentences

@@ -1,0 +1,159 @@
+"""Pictures of single classes: recall, accuracy by the number of training samples, and what label noise does."""
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lossbench.compare.numbers.analysis import Analysis
+from lossbench.compare.report.figures.drawing import (
+    OVERLAID,
+    Array,
+    Picture,
+    colors,
+    columns_of,
+    draw_band,
+    ink,
+    label_axes,
+    lines_legend,
+    mean_and_half_width,
+    one_panel,
+    over_epochs,
+    over_seeds,
+    panels,
+    title_panel,
+)
+
+MEMORY = {"memorised": "wrong labels reproduced", "clean_accuracy": "true labels predicted"}
+SHOT_SIZES = {"many": "more than 100", "medium": "20 to 100", "few": "fewer than 20"}
+
+Memory = dict[str, tuple[Array, Array]]
+"""Epochs and values (runs, epochs) of each of `MEMORY`."""
+
+
+def recall_by_class(analysis: Analysis) -> list[Picture]:
+    """Draw the recall of each class, the classes in the order of their training samples."""
+    counts = class_counts(analysis)
+    if counts is None:
+        return []
+    classes = [k for k in np.argsort(counts, kind="stable")[::-1] if f"recall/{k}" in analysis.columns]
+    if not classes:
+        return []
+    columns = [analysis.columns[f"recall/{k}"].intervals for k in classes]
+    means = np.array(
+        [[column[label].mean if label in column else np.nan for column in columns] for label in analysis.counted]
+    )
+    figure, axes = one_panel(1.5 + 0.3 * len(analysis.counted))
+    image = axes.imshow(means, aspect="auto", cmap="viridis", vmax=1, vmin=min(0.5, np.nanmin(means)))
+    axes.set_yticks(range(len(analysis.counted)), analysis.counted)
+    if len(classes) <= 20:
+        axes.set_xticks(range(len(classes)), [f"{k}\n{counts[k]}" for k in classes])
+        axes.set_xlabel("class, and its training samples below")
+    else:
+        axes.set_xticks([])
+        axes.set_xlabel(f"classes by their training samples, from {counts[classes[0]]} down to {counts[classes[-1]]}")
+    if len(classes) <= 12:
+        low, high = image.get_clim()
+        for row, column in np.ndindex(*means.shape):
+            shade = "black" if means[row, column] > low + 0.6 * (high - low) else "white"
+            text = f"{means[row, column]:.2f}"
+            axes.text(column, row, text, ha="center", va="center", color=shade, fontsize=8)
+    figure.colorbar(image, ax=axes, label="recall", pad=0.01)
+    caption = (
+        f"Recall of each class on the test set ({analysis.epoch}), mean over {over_seeds(analysis)}; the most frequent "
+        "class is on the left."
+    )
+    return [Picture("recall_by_class", "Recall by class", caption, figure)]
+
+
+def accuracy_by_shots(analysis: Analysis) -> list[Picture]:
+    """Draw the accuracy over classes with many, a medium number and few training samples."""
+    groups = [group for group in SHOT_SIZES if f"accuracy_{group}" in analysis.columns]
+    if class_counts(analysis) is None or len(groups) < 2:
+        return []
+    figure, grid = panels(len(groups), 1.2 + 0.27 * len(analysis.counted), columns=len(groups), share_y=True)
+    color = colors(analysis)
+    for axes, group in zip(grid, groups, strict=True):
+        intervals = analysis.columns[f"accuracy_{group}"].intervals
+        for row, label in enumerate(analysis.counted):
+            if label in intervals:
+                each = intervals[label]
+                half = (each.high - each.low) / 2 if math.isfinite(each.high) else None
+                axes.barh(row, each.mean, xerr=half, color=color[label], ecolor="black", error_kw={"lw": 0.9})
+                axes.text(0.02, row, f"{each.mean:.3f}", va="center", color=ink(color[label]), fontsize=8)
+        axes.set(xlim=(0, 1.02), xlabel="accuracy", title=f"{group}: {SHOT_SIZES[group]}\ntraining samples")
+        axes.grid(axis="x", alpha=0.3)
+    grid[0].set_yticks(range(len(analysis.counted)), analysis.counted)
+    grid[0].set_ylim(len(analysis.counted) - 0.4, -0.6)
+    caption = (
+        f"Accuracy on the test set ({analysis.epoch}) over classes with many, a medium number and few training "
+        f"samples: mean and {100 * analysis.options.confidence:g} % interval over {over_seeds(analysis)}."
+    )
+    return [Picture("accuracy_by_shots", "Many, medium and few", caption, figure)]
+
+
+def memorised(analysis: Analysis) -> list[Picture]:
+    """Draw the clean accuracy on the training samples against the share of wrong labels that is reproduced."""
+    found = {
+        label: {name: over_epochs(analysis.comparison.finished(label), f"train/{name}") for name in MEMORY}
+        for label in analysis.counted
+    }
+    found = {label: each for label, each in found.items() if each["memorised"][0].size}
+    if not found:
+        return []
+    band = f" and {100 * analysis.options.confidence:g} % Student-t band" if len(found) <= OVERLAID else ""
+    figure = _overlaid_memory(analysis, found) if len(found) <= OVERLAID else _memory_panels(analysis, found)
+    caption = (
+        f"Training samples under label noise, mean{band} over {over_seeds(analysis)}: share of the flipped labels that "
+        "the network reproduces, share of all samples whose true label it predicts, and the one against the other from "
+        "the first epoch (open) to the last (filled); best is the upper left."
+    )
+    if len(found) > OVERLAID:
+        caption = (
+            f"Training samples under label noise, mean over {over_seeds(analysis)}: share of all samples whose true "
+            "label the network predicts against the share of the flipped labels that it reproduces, from the first "
+            f"epoch (open) to the last (filled); grey: {analysis.baseline}; best is the upper left."
+        )
+    return [Picture("memorised", "Clean accuracy and memorised labels", caption, figure)]
+
+
+def _overlaid_memory(analysis: Analysis, found: dict[str, Memory]) -> Figure:
+    figure, grid = panels(3, 3.6, columns=3)
+    color = colors(analysis)
+    for label, each in found.items():
+        for axes, name in zip(grid, MEMORY, strict=False):
+            draw_band(axes, *each[name], analysis.options.confidence, color[label], label)
+            axes.set(xlabel="epoch", ylabel=MEMORY[name], ylim=(-0.02, 1.02))
+            axes.grid(alpha=0.3)
+        _draw_path(grid[2], analysis, each, color[label])
+    grid[2].set(xlabel=MEMORY["memorised"], ylabel=MEMORY["clean_accuracy"])
+    grid[2].grid(alpha=0.3)
+    lines_legend(figure, grid[0], found)
+    return figure
+
+
+def _memory_panels(analysis: Analysis, found: dict[str, Memory]) -> Figure:
+    figure, grid = panels(len(found), 1.75, share_x=True, share_y=True)
+    color = colors(analysis)
+    for axes, (label, each) in zip(grid, found.items(), strict=True):
+        if label != analysis.baseline and analysis.baseline in found:
+            _draw_path(axes, analysis, found[analysis.baseline], "#bbbbbb")
+        _draw_path(axes, analysis, each, color[label])
+        title_panel(axes, label, columns_of(grid))
+        axes.grid(alpha=0.3)
+    label_axes(grid, "wrong labels reproduced", "true predicted")
+    return figure
+
+
+def _draw_path(axes: Axes, analysis: Analysis, each: Memory, color: str) -> None:
+    x, y = (mean_and_half_width(each[name][1], analysis.options.confidence)[0] for name in MEMORY)
+    axes.plot(x, y, color=color, linewidth=1.2)
+    axes.plot(x[0], y[0], "o", color=color, markerfacecolor="white", markersize=4)
+    axes.plot(x[-1], y[-1], "o", color=color, markersize=5)
+
+
+def class_counts(analysis: Analysis) -> list[int] | None:
+    """Return the training samples of each class, if they are so unequal that it matters."""
+    counts = analysis.comparison.any_entry.get("data", {}).get("train_class_counts")
+    return counts if counts and analysis.counted and max(counts) >= 2 * max(1, min(counts)) else None

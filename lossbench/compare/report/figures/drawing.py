@@ -1,0 +1,163 @@
+"""What all pictures of a report share: colours, panels, bands over seeds, and files."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy import stats
+
+from lossbench.compare.numbers.analysis import Analysis
+from lossbench.records.schema import Record
+
+WIDTH = 8.0
+"""Inches, of every picture."""
+OVERLAID = 6
+"""So many losses share one panel; more get a panel each."""
+BASELINE = "#3d3d3d"
+PALETTE = (
+    "#d1495b", "#2f6db5", "#2a9d5c", "#e08a1e", "#7b4fa3", "#1aa6b7", "#a0522d", "#e377c2", "#8a9a1b", "#17387a",
+    "#8c1c2f", "#0f6b4f", "#f2b134", "#a993d6", "#6fbbe6", "#f4978e", "#7ccb92", "#5b3a29", "#c51b8a",
+)  # fmt: skip
+STYLE: dict[str, Any] = {
+    "font.size": 9.5, "axes.titlesize": 9.5, "axes.labelsize": 9.5, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.edgecolor": "#888888", "svg.hashsalt": "lossbench", "legend.frameon": False,
+    "text.parse_math": False,  # a name is no formula
+}  # fmt: skip
+"""Settings of matplotlib under which the pictures are drawn and saved."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a report.
+
+    Parameters
+    ----------
+    name : str
+        Of its files, without ending.
+    title, caption : str
+        The heading, and one sentence that says what is shown and over what.
+    figure : Figure or None
+        None if the files are there already.
+
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure | None
+
+
+def colors(analysis: Analysis) -> dict[str, str]:
+    """Return the colour of each loss, the same in all pictures; the baseline is dark grey."""
+    others = [label for label in analysis.comparison.entries if label != analysis.baseline]
+    return {
+        analysis.baseline: BASELINE,
+        **{label: PALETTE[position % len(PALETTE)] for position, label in enumerate(others)},
+    }
+
+
+def one_panel(height: float) -> tuple[Figure, Axes]:
+    """Make a figure with one panel."""
+    figure, axes = panels(1, height)
+    return figure, axes[0]
+
+
+def panels(
+    count: int, height: float, columns: int | None = None, share_x: bool = False, share_y: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure with a panel for each of `count` things, `height` inches a row; return only the used panels."""
+    columns = columns or (count if count <= 3 else 2 if count == 4 else 3 if count <= 9 else 4)
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(WIDTH, rows * height), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=share_x, sharey=share_y, squeeze=False)
+    unused = grid.flat[count:]
+    for axes in unused:
+        axes.remove()
+    for row, column in ((k // columns, k % columns) for k in range(count)):
+        grid[row, column].tick_params(labelbottom=not share_x or row * columns + column + columns >= count)
+    return figure, list(grid.flat[:count])
+
+
+def label_axes(grid: list[Axes], x_label: str, y_label: str) -> None:
+    """Name the axes of panels that share them: below the last row and before each row."""
+    columns = columns_of(grid)
+    last = (len(grid) - 1) // columns
+    for position, axes in enumerate(grid):
+        if position // columns == last:
+            axes.set_xlabel(x_label)
+        if position % columns == 0:
+            axes.set_ylabel(y_label)
+
+
+def title_panel(axes: Axes, label: str, columns: int, below: str = "") -> None:
+    """Write the name of a loss over its panel, on two lines where it is too long for one."""
+    fits = int(88 / columns)
+    cut = max(label.rfind(mark, 1, fits) for mark in "+(_ ") if len(label) > fits else -1
+    name = f"{label[:cut]}\n{label[cut:]}" if cut > 0 else label
+    axes.set_title(f"{name}\n{below}" if below else name, fontsize=8.5)
+
+
+def columns_of(grid: list[Axes]) -> int:
+    """Return the number of columns of panels."""
+    spec = grid[0].get_subplotspec()
+    return 1 if spec is None else int(spec.get_gridspec().ncols)
+
+
+def ink(color: str) -> str:
+    """Return the colour of text that can be read on a colour: black or white."""
+    red, green, blue = (int(color[k : k + 2], 16) for k in (1, 3, 5))
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "white"
+
+
+def lines_legend(figure: Figure, axes: Axes, labels: Iterable[str]) -> None:
+    """Put one legend below all panels, in as many columns as fit."""
+    longest = max(map(len, labels))
+    columns = max(1, min(6, int(WIDTH * 11 / (longest + 6))))
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns, fontsize=8.5)
+
+
+def over_epochs(entries: list[Record], name: str) -> tuple[Array, Array]:
+    """Return the epochs (E,), counted from 1, and a metric of the history of each run (n, E), NaN where it is not."""
+    rows = [{row["epoch"] + 1: row.get(name) for row in entry.get("history") or []} for entry in entries]
+    epochs = sorted({epoch for row in rows for epoch, value in row.items() if value is not None})
+    values = [[np.nan if row.get(epoch) is None else row[epoch] for epoch in epochs] for row in rows]
+    return np.array(epochs, dtype=float), np.array(values, dtype=float).reshape(len(rows), len(epochs))
+
+
+def mean_and_half_width(values: Array, confidence: float) -> tuple[Array, Array]:
+    """Return mean and half-width of the Student-t interval over the first axis; NaN is left out."""
+    n = np.isfinite(values).sum(axis=0)
+    known = np.where(np.isfinite(values), values, 0.0)
+    mean = known.sum(axis=0) / np.where(n > 0, n, np.nan)
+    squares = np.where(np.isfinite(values), (values - mean) ** 2, 0.0).sum(axis=0)
+    sd = np.sqrt(squares / np.where(n > 1, n - 1, np.nan))
+    return mean, stats.t.isf((1 - confidence) / 2, np.maximum(n - 1, 1)) * sd / np.sqrt(np.maximum(n, 1))
+
+
+def draw_band(axes: Axes, x: Array, values: Array, confidence: float, color: str, label: str | None = None) -> None:
+    """Draw the mean over the first axis as a line, and its interval as a band."""
+    mean, half = mean_and_half_width(values, confidence)
+    axes.plot(x, mean, color=color, linewidth=1.6, label=label, marker="." if len(x) < 3 else None)
+    if np.isfinite(half).any():
+        axes.fill_between(x, mean - half, mean + half, color=color, alpha=0.15, linewidth=0)
+
+
+def over_seeds(analysis: Analysis) -> str:
+    """Say over how many seeds, for captions."""
+    counts = {len(analysis.comparison.finished(label)) for label in analysis.counted}
+    return f"{counts.pop()} seeds" if len(counts) == 1 else f"{min(counts)} to {max(counts)} seeds"
+
+
+def save(picture: Picture, folder: Path) -> None:
+    """Write a picture as PNG and SVG."""
+    if picture.figure is not None:
+        picture.figure.savefig(folder / f"{picture.name}.png", dpi=140)
+        picture.figure.savefig(folder / f"{picture.name}.svg", metadata={"Date": None})

@@ -1,0 +1,130 @@
+"""Pictures of the main metric: paired differences to the baseline, learning curves."""
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lossbench.compare.numbers.analysis import Analysis
+from lossbench.compare.report.figures.drawing import (
+    BASELINE,
+    OVERLAID,
+    Array,
+    Picture,
+    colors,
+    columns_of,
+    draw_band,
+    label_axes,
+    lines_legend,
+    mean_and_half_width,
+    one_panel,
+    over_epochs,
+    over_seeds,
+    panels,
+    title_panel,
+)
+from lossbench.compare.report.formatting import equals, words
+
+_CUT = "The axes leave out the worst tenth of the points, mostly first epochs."
+
+
+def forest(analysis: Analysis) -> list[Picture]:
+    """Draw the difference of each loss to the baseline with its interval."""
+    against = {label: analysis.main.against[label] for label in analysis.order if label in analysis.main.against}
+    if not against:
+        return []
+    figure, axes = one_panel(1.3 + 0.32 * len(against))
+    color = colors(analysis)
+    for row, (label, each) in enumerate(against.items()):
+        difference = each.difference
+        if math.isfinite(difference.low):
+            axes.plot([difference.low, difference.high], [row, row], color=color[label], linewidth=2.2)
+        decided = each.p_t <= analysis.options.alpha
+        axes.plot(difference.mean, row, "o", color=color[label], markerfacecolor=color[label] if decided else "white")
+        told = f"{equals(each.p_t)}, n={difference.n}" if math.isfinite(each.p_t) else f"n={difference.n}"
+        axes.text(1.01, row, told, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5)
+    axes.axvline(0, color=BASELINE, linewidth=1)
+    axes.set_yticks(range(len(against)), list(against))
+    axes.set_ylim(len(against) - 0.5, -0.5)
+    axes.grid(axis="x", alpha=0.3)
+    arrow = "better →" if analysis.comparison.task.higher_is_better(analysis.metric) else "← better"
+    axes.set_xlabel(f"{words(analysis.metric)}: difference to {analysis.baseline}   ({arrow})")
+    kinds = {each.difference.kind.replace("%", " %") for each in against.values()}
+    count = analysis.comparisons_with_baseline
+    caption = (
+        f"Difference of each loss to {analysis.baseline} on {words(analysis.metric)} (test set, {analysis.epoch}) over "
+        f"n pairs of runs with the same seed: mean and {' or '.join(sorted(kinds))} interval; filled where p (t test, "
+        f"Holm over {count} loss{'es' if count > 1 else ''}) is at most {analysis.options.alpha:g}."
+    )
+    return [Picture("paired_differences", f"Differences to {analysis.baseline}", caption, figure)]
+
+
+def learning_curves(analysis: Analysis) -> list[Picture]:
+    """Draw the main metric over the epochs with bands over seeds; many losses get a panel each.
+
+    For a metric that is computed only at the end of a run it is the first one of the task.
+    """
+    rows = [row for entry in analysis.comparison.all_entries for row in entry.get("history") or []]
+    known = any(f"test/{analysis.metric}" in row for row in rows)
+    metric = analysis.metric if known else analysis.comparison.task.columns[0]
+    name = f"test/{metric}"
+    curves = {label: over_epochs(analysis.comparison.finished(label), name) for label in analysis.counted}
+    if not curves or max(len(epochs) for epochs, _ in curves.values()) < 2:
+        return []
+    band = f"{100 * analysis.options.confidence:g} % Student-t band over {over_seeds(analysis)}"
+    if len(curves) > OVERLAID:
+        figure = _small_multiples(analysis, curves, metric)
+        caption = f"Test {words(metric)} after each epoch, mean and {band}; grey: {analysis.baseline}. {_CUT}"
+        return [Picture("learning_curves", "Learning curves", caption, figure)]
+    monitor = analysis.comparison.any_entry["monitor"]
+    parts = {"test set": name, "validation part, as it came": f"val/{monitor}"}
+    shown = {
+        title: {label: over_epochs(analysis.comparison.finished(label), key) for label in analysis.counted}
+        for title, key in parts.items()
+    }
+    shown = {title: found for title, found in shown.items() if any(len(epochs) for epochs, _ in found.values())}
+    figure, grid = panels(len(shown), 3.6)
+    color = colors(analysis)
+    for axes, (title, found) in zip(grid, shown.items(), strict=True):
+        for label, (epochs, values) in found.items():
+            draw_band(axes, epochs, values, analysis.options.confidence, color[label], label)
+        axes.set(
+            xlabel="epoch",
+            ylabel=words(parts[title].partition("/")[2]),
+            title=title,
+        )
+        axes.grid(alpha=0.3)
+        _keep_in_view(
+            axes,
+            [values for _, values in found.values()],
+            analysis.comparison.task.higher_is_better(parts[title].partition("/")[2]),
+        )
+    lines_legend(figure, grid[0], curves)
+    caption = f"Test and validation {words(metric)} after each epoch, mean and {band}. {_CUT}"
+    return [Picture("learning_curves", "Learning curves", caption, figure)]
+
+
+def _small_multiples(analysis: Analysis, curves: dict[str, tuple[Array, Array]], metric: str) -> Figure:
+    figure, grid = panels(len(curves), 1.75, share_x=True, share_y=True)
+    color = colors(analysis)
+    for axes, (label, (epochs, values)) in zip(grid, curves.items(), strict=True):
+        if label != analysis.baseline and analysis.baseline in curves:
+            x, other = curves[analysis.baseline]
+            axes.plot(x, mean_and_half_width(other, analysis.options.confidence)[0], color="#aaaaaa", linewidth=1.2)
+        draw_band(axes, epochs, values, analysis.options.confidence, color[label])
+        title_panel(axes, label, columns_of(grid))
+        axes.grid(alpha=0.3)
+    _keep_in_view(grid[0], [values for _, values in curves.values()], analysis.comparison.task.higher_is_better(metric))
+    label_axes(grid, "epoch", words(metric))
+    return figure
+
+
+def _keep_in_view(axes: Axes, values: list[Array], higher: bool) -> None:
+    """Keep to the runs without their worst tenth, the first epochs, and cut wide bands of few seeds off."""
+    known = np.concatenate([each[np.isfinite(each)] for each in values])
+    worst = (0.1, 1.0) if higher else (0.0, 0.9)
+    low, high = np.quantile(known, worst)
+    room = 0.15 * (high - low) or 0.1
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(max(bottom, low - room), min(top, high + room))

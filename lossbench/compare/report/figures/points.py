@@ -1,0 +1,56 @@
+"""Pictures of points that were generated: samples of each loss side by side, and how its critic judges the plane."""
+
+import numpy as np
+
+from lossbench.compare.numbers.analysis import Analysis
+from lossbench.compare.numbers.comparisons import Arrays, load_arrays
+from lossbench.compare.report.figures.classes import predictions_file
+from lossbench.compare.report.figures.drawing import Picture, columns_of, panels, title_panel
+from lossbench.tasks.generation.point_figures import show_points
+
+
+def generated_points(analysis: Analysis) -> list[Picture]:
+    """Draw the points that each loss generates over held-out ones."""
+    name, epoch = predictions_file(analysis)
+    seed, runs = _of_one_seed(analysis, {name: ["samples", "real"]})
+    if not runs:
+        return []
+    figure, grid = panels(len(runs), 2.6)
+    for axes, (label, arrays) in zip(grid, runs.items(), strict=True):
+        show_points(axes, arrays["samples"], arrays["real"])
+        title_panel(axes, label, columns_of(grid))
+    caption = f"Points of each loss from the same noise (red; seed {seed}, {epoch}) over held-out ones (grey)."
+    return [Picture("points", "Generated points", caption, figure)]
+
+
+def critic_surfaces(analysis: Analysis) -> list[Picture]:
+    """Draw the critic's score over the plane at the last epoch, with real and generated points."""
+    files = {"snapshots.npz": ["side", "critic"], "predictions.npz": ["samples", "real"]}
+    seed, runs = _of_one_seed(analysis, files)
+    if not runs:
+        return []
+    figure, grid = panels(len(runs), 2.6)
+    for axes, (label, arrays) in zip(grid, runs.items(), strict=True):
+        show_points(axes, arrays["samples"], arrays["real"], arrays["side"][-1], arrays["critic"][-1])
+        title_panel(axes, label, columns_of(grid))
+    caption = (
+        f"Score of the critic at the last epoch (seed {seed}): green where it takes a point for real, brown for fake, "
+        "on a scale of its own for each loss, around the median; generated points in red, held-out ones in grey. A "
+        "critic that can no longer tell them apart is flat where the data are."
+    )
+    return [Picture("critic_surfaces", "How the critic judges", caption, figure)]
+
+
+def _of_one_seed(analysis: Analysis, files: dict[str, list[str]]) -> tuple[int, dict[str, Arrays]]:
+    """Return the first seed with runs that generate points, and the arrays of these files by label, best loss first."""
+    for seed in analysis.comparison.seeds:
+        runs = {}
+        for label in analysis.counted:
+            entry = analysis.comparison.entries[label].get(seed)
+            loaded = [load_arrays(entry, name, keys) for name, keys in files.items()] if entry else [None]
+            arrays = {key: array for found in loaded for key, array in (found or {}).items()}
+            if None not in loaded and arrays["samples"].dtype != np.uint8:
+                runs[label] = arrays
+        if runs:
+            return seed, runs
+    return 0, {}

@@ -1,0 +1,145 @@
+"""How numbers and names are written: digits that fit the interval, p-values, seeds, words for metrics."""
+
+import math
+from collections.abc import Iterable
+from typing import Protocol
+
+from lossbench.compare.numbers.analysis import Analysis, span
+from lossbench.tasks import own_tasks
+from lossbench.tasks.task import Task
+
+
+class Bounded(Protocol):
+    """An interval: of a mean or of a difference."""
+
+    @property
+    def mean(self) -> float:
+        """The middle."""
+
+    @property
+    def low(self) -> float:
+        """The lower bound."""
+
+    @property
+    def high(self) -> float:
+        """The upper bound."""
+
+    @property
+    def kind(self) -> str:
+        """What the bounds are."""
+
+
+def words(metric: str) -> str:
+    """Write the name of a metric as words.
+
+    Examples
+    --------
+    >>> words("balanced_accuracy"), words("nll"), words("recall/3")
+    ('balanced accuracy', 'NLL', 'recall, class 3')
+
+    """
+    name, of, number = metric.rpartition("/")
+    if of and number.isdigit():
+        per = "label" if name in _OF_LABELS else "fifth" if name in _OF_FIFTHS else "class"
+        return f"{words(name)}{'' if per == 'fifth' else f', {per}'} {number}"
+    return " ".join(_WORDS.get(word, word) for word in metric.replace("_", " ").split(" "))
+
+
+_NUMBERED = {(metric.name, metric.per) for task in own_tasks().values() for metric in task.metrics if metric.per}
+_OF_FIFTHS = {name for name, per in _NUMBERED if per == "fifth"}
+_OF_LABELS = {name for name, per in _NUMBERED if per == "label"} - {name for name, per in _NUMBERED if per == "class"}
+_UPPER = (
+    "nll", "ece", "auroc", "mae", "rmse", "r2", "ae", "f1", "f0.5", "f2", "fdr", "fnr", "fpr", "npv", "mcc", "mce",
+    "ap", "aurc", "auprc", "cer", "crps", "d2", "elbo", "kl", "mape", "mmd", "mse", "nrmse", "smape", "wer", "wmape",
+)  # fmt: skip
+_WORDS = {
+    **{word: word.upper() for word in _UPPER}, "brier": "Brier", "cohen": "Cohen", "g": "G", "kendall": "Kendall",
+    "map": "mAP", "neg": "negative", "ovo": "one-vs-one", "spearman": "Spearman", "top5": "top-5",
+    "frechet": "Fréchet distance", "wasserstein": "Wasserstein",
+}  # fmt: skip
+
+
+def decimals(intervals: Iterable[Bounded]) -> int:
+    """Give the digits behind the point that the width of the intervals deserves, the same for a whole column."""
+    known = list(intervals)
+    halves = sorted((each.high - each.low) / 2 for each in known if math.isfinite(each.high) and each.high > each.low)
+    largest = max((abs(each.mean) for each in known), default=0.0)
+    finest = 1 - math.floor(math.log10(halves[len(halves) // 2])) if halves else 3
+    most = 1 if largest >= 100 else 4
+    return min(max(finest, 3 if largest < 1 else 2), most) if most > 1 else max(0, min(finest, most))
+
+
+def with_interval(interval: Bounded, digits: int = 3, sign: str = "") -> str:
+    """Write a mean and its interval: the half-width where the bounds are symmetric, both bounds where they are not.
+
+    Examples
+    --------
+    >>> from lossbench.compare.numbers.statistics import Interval
+    >>> with_interval(Interval(3, 0.91234, 0.01, 0.9, 0.92468, "95% Student t"))
+    '0.912 ± 0.012'
+    >>> with_interval(Interval(3, 0.91234, 0.01, 0.9, 0.925, "95% BCa bootstrap"))
+    '0.912 [0.900, 0.925]'
+
+    """
+    mean = f"{interval.mean:{sign}.{digits}f}"
+    if not math.isfinite(interval.low):
+        return mean
+    if "BCa" in interval.kind:
+        return f"{mean} {bounds(interval, digits, sign)}"
+    return f"{mean} ± {(interval.high - interval.low) / 2:.{digits}f}"
+
+
+def bounds(interval: Bounded, digits: int = 3, sign: str = "") -> str:
+    """Write the bounds of an interval."""
+    return f"[{interval.low:{sign}.{digits}f}, {interval.high:{sign}.{digits}f}]"
+
+
+def p_value(p: float) -> str:
+    """Write a p-value.
+
+    Examples
+    --------
+    >>> p_value(0.04321), p_value(0.00001), p_value(float("nan"))
+    ('0.043', '<0.001', '–')
+
+    """
+    return "–" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def equals(p: float) -> str:
+    """Write "p = 0.043" or "p < 0.001"."""
+    return f"p {p_value(p).replace('<', '< ')}" if p < 0.001 else f"p = {p_value(p)}"
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Write a number and its noun: "1 seed", "5 seeds"."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(names: Iterable[str], conjunction: str = "and", most: int = 6) -> str:
+    """Write names as an enumeration, the rest of a long one as a number."""
+    known = list(names)
+    if len(known) > most:
+        known = [*known[: most - 1], f"{len(known) - most + 1} others"]
+    return known[0] if len(known) == 1 else ", ".join(known[:-1]) + f" {conjunction} {known[-1]}" if known else ""
+
+
+def better_is(metric: str, task: Task) -> str:
+    """Say which way is better."""
+    way = task.direction(metric)
+    return "neither way is better" if way == "neither" else f"{way} is better"
+
+
+def missing_lines(analysis: Analysis) -> list[str]:
+    """Say which cells are not in the numbers, and why: a line for each, or for all alike where there are many."""
+    lines = []
+    for label, reasons in analysis.missing.items():
+        whats: dict[str, list[int]] = {}
+        for seed, reason in reasons.items():
+            whats.setdefault(reason, []).append(seed)
+        for reason, seeds in whats.items():
+            if len(seeds) > 3:
+                lines.append(f"{label} seeds {span(seeds)}: {reason}")
+            else:
+                lines += [f"{label} seed {seed}: {reason}" for seed in seeds]
+    return lines + analysis.comparison.superseded

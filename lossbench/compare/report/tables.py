@@ -1,0 +1,162 @@
+"""The tables of a comparison: each loss's mean and interval, and its difference to the baseline."""
+
+from dataclasses import dataclass
+
+from lossbench.compare.numbers.analysis import Analysis, BaselineComparison, span
+from lossbench.compare.report.formatting import (
+    better_is,
+    bounds,
+    counted,
+    decimals,
+    missing_lines,
+    p_value,
+    with_interval,
+    words,
+)
+from lossbench.compare.report.verdict import power
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as text.
+
+    Parameters
+    ----------
+    caption : str
+        What the numbers are, and over what.
+    heading : list of str
+        One for each column; the first column names the loss.
+    rows : list of list of str
+        The cells.
+    bold : set of (int, int)
+        The cells to set off, by row and column: the best mean of each metric.
+
+    """
+
+    caption: str
+    heading: list[str]
+    rows: list[list[str]]
+    bold: set[tuple[int, int]]
+
+
+def tables(analysis: Analysis) -> list[Table]:
+    """Return the table of means and, where there is something to compare, that of differences to the baseline."""
+    differences = differences_table(analysis, analysis.metric)
+    return [means_table(analysis), *([differences] if differences.rows else [])]
+
+
+def means_table(analysis: Analysis) -> Table:
+    """Make the table of the mean of each loss on each shown metric."""
+    means = means_of(analysis, analysis.shown, caption(analysis))
+    rows = [[row[0], _runs(analysis, row[0]), analysis.main.letters.get(row[0], "–"), *row[1:]] for row in means.rows]
+    bold = {(row, column + 2) for row, column in means.bold}
+    return Table(means.caption, ["loss", "n", "group", *means.heading[1:]], rows, bold)
+
+
+def means_of(analysis: Analysis, names: list[str], caption: str) -> Table:
+    """Make a table of the mean of each loss on some metrics."""
+    digits = {name: decimals(analysis.columns[name].intervals.values()) for name in names}
+    rows: list[list[str]] = []
+    bold = set()
+    for label in analysis.order:
+        row = [label]
+        for name in names:
+            interval = analysis.columns[name].intervals.get(label)
+            if interval is not None and interval.mean == analysis.best_mean(name):
+                bold.add((len(rows), len(row)))
+            row.append("–" if interval is None else with_interval(interval, digits[name]))
+        rows.append(row)
+    return Table(caption, ["loss", *(words(name) for name in names)], rows, bold)
+
+
+def differences_table(analysis: Analysis, metric: str) -> Table:
+    """Make the table of the differences to the baseline on one metric."""
+    column, kind = analysis.columns[metric], ""
+    digits = decimals([each.difference for each in column.against.values()])
+    rows = []
+    for label in analysis.order:
+        against = column.against.get(label)
+        if against is not None:
+            rows.append([label, *_difference_cells(against, digits)])
+            kind = against.difference.kind.replace("%", " %")
+    heading = [
+        "loss", "pairs", "difference", "interval", "p (t)", "p (Wilcoxon)", "effect size", "P(better)", "seeds needed",
+    ]  # fmt: skip
+    alpha, count = analysis.options.alpha, len(rows)
+    text = (
+        f"Loss minus {analysis.baseline} on {words(metric)} ({better_is(metric, analysis.comparison.task)}), test set, "
+        f"{analysis.epoch}. "
+        f"Interval: {kind} over pairs of runs with the same seed. p: paired t test and exact signed-rank test, both "
+        f"after Holm over {counted(count, 'loss', 'losses')}. Effect size: mean over standard deviation of the "
+        "differences (d_z). P(better): share of the pairs in which the loss is better, ties half. Seeds needed: "
+        f"estimate for a power of 0.8 at level {alpha:g}/{max(1, count)}, taking the difference seen for the true one"
+    )
+    if any(not each.paired for each in column.against.values()):
+        text += (
+            ". Rows marked “runs” are not paired: Welch's t test, Mann-Whitney's test, Cohen's d, and n of the "
+            "smaller side"
+        )
+    return Table(text + ".", heading, rows, set())
+
+
+def _difference_cells(against: BaselineComparison, digits: int) -> list[str]:
+    difference = against.difference
+    known = difference.low == difference.low
+    return [
+        str(difference.n) if against.paired else f"{difference.n} runs",
+        f"{difference.mean:+.{digits}f}",
+        bounds(difference, digits, "+") if known else "–",
+        p_value(against.p_t),
+        p_value(against.p_wilcoxon),
+        f"{difference.effect_size:+.2f}" if difference.effect_size == difference.effect_size else "–",
+        f"{difference.improvement:.2f}",
+        "–" if against.seeds is None else str(against.seeds),
+    ]
+
+
+def caption(analysis: Analysis) -> str:
+    """Say what the numbers of the table of means are."""
+    comparison, options = analysis.comparison, analysis.options
+    confidence = f"{100 * options.confidence:g} %"
+    kind = (
+        f"half-width of the {confidence} Student-t interval"
+        if options.interval == "t"
+        else f"{confidence} BCa interval"
+    )
+    text = (
+        f"{comparison.title}: test set, {analysis.epoch}; mean and {kind} over n runs that differ in the seed "
+        f"(of {counted(len(comparison.seeds), 'seed')}: {span(comparison.seeds)}); sorted by {words(analysis.metric)}, "
+        "best mean of each metric in bold"
+    )
+    if analysis.main.letters:
+        pairs = len(analysis.counted) * (len(analysis.counted) - 1) // 2
+        text += (
+            f"; losses that share a letter can't be told apart on {words(analysis.metric)} "
+            f"(paired t tests at {options.alpha:g} after Holm over {counted(pairs, 'pair')})"
+        )
+    return text + "."
+
+
+def notes(analysis: Analysis) -> list[str]:
+    """Return what must be said beside the tables: power, heads, cells that are not in the numbers."""
+    lines = [power(analysis)]
+    heads = {
+        label: entry["head"]
+        for label in analysis.comparison.entries
+        for entry in analysis.comparison.finished(label)[:1]
+        if entry["head"] != "linear"
+    }
+    lines += [f"{label} has a {head} head, as its definition asks for." for label, head in heads.items()]
+    smallest = min((interval.n for interval in analysis.main.intervals.values()), default=0)
+    if analysis.options.interval == "bca" and smallest < 20:
+        lines.append(
+            f"The bootstrap interval is too narrow for {smallest} runs: it covers less than it says below some 20."
+        )
+    missing = missing_lines(analysis)
+    return [line for line in lines if line] + ([f"Not in the numbers: {'; '.join(missing)}."] if missing else [])
+
+
+def _runs(analysis: Analysis, label: str) -> str:
+    interval = analysis.main.intervals.get(label)
+    n, asked = interval.n if interval else 0, len(analysis.comparison.seeds)
+    return str(n) if n == asked or analysis.options.unpaired else f"{n} of {asked}"

@@ -1,0 +1,170 @@
+"""A comparison in the formats of other programs: terminal, Markdown, LaTeX, CSV."""
+
+import csv
+import html
+import io
+from collections.abc import Callable
+
+from rich import box
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from lossbench.compare.numbers.analysis import Analysis
+from lossbench.compare.report.formatting import decimals, p_value, with_interval
+from lossbench.compare.report.selection_table import selections_table
+from lossbench.compare.report.tables import Table, means_table, notes, tables
+from lossbench.compare.report.verdict import verdict
+
+LONGEST_HEADING = 30
+
+
+def to_rich(analysis: Analysis, width: int) -> RichTable:
+    """Make the table for a terminal: mean, difference to the baseline, and as many other metrics as fit its width."""
+    means = means_table(analysis)
+    column = analysis.main
+    digits = decimals([each.difference for each in column.against.values()])
+    baseline = analysis.baseline if len(analysis.baseline) <= LONGEST_HEADING else "the baseline"
+    heading = ["loss", "n", "group", means.heading[3], f"vs {baseline}", "p"]
+    rows = []
+    for row in means.rows:
+        against = column.against.get(row[0])
+        told = ["–", "–"] if against is None else [
+            with_interval(against.difference, digits, "+"), p_value(against.p_t)
+        ]  # fmt: skip
+        rows.append([*row[:4], *told])
+    for k in range(4, len(means.heading)):
+        wider = [max(len(text) for text in texts) + 2 for texts in zip(heading, *rows, strict=True)]
+        if sum(wider) + 2 + max(len(row[k]) for row in [means.heading, *means.rows]) + 2 > width:
+            break
+        heading.append(means.heading[k])
+        rows = [[*row, means.rows[i][k]] for i, row in enumerate(rows)]
+    shown = RichTable(box=box.SIMPLE_HEAD)
+    for k, name in enumerate(heading):
+        widest = min(20, max(len(row[0]) for row in rows)) if k == 0 else None
+        shown.add_column(Text(name), justify="left" if k in (0, 2) else "right", overflow="fold", min_width=widest)
+    for i, row in enumerate(rows):
+        best = {k if k < 4 else k + 2 for r, k in means.bold if r == i}
+        shown.add_row(*(Text(text, style="bold" if k in best else "") for k, text in enumerate(row)))
+    return shown
+
+
+def to_markdown(analysis: Analysis) -> str:
+    """Write verdict, tables and notes as Markdown."""
+    parts = [markdown(verdict(analysis))]
+    for table in [*tables(analysis), selections_table(analysis)]:
+        heading = [markdown(name) for name in table.heading]
+        lines = [f"| {' | '.join(heading)} |", "|---|" + "---:|" * (len(heading) - 1)]
+        lines += [f"| {' | '.join(row)} |" for row in _marked(table, "**{}**", markdown)]
+        parts += ["\n".join(lines), markdown(table.caption)]
+    return "\n\n".join([*parts, *map(markdown, notes(analysis))]) + "\n"
+
+
+def markdown(text: str) -> str:
+    r"""Escape a text for Markdown: no HTML, no link, no line or cell of a table of its own.
+
+    Examples
+    --------
+    >>> markdown("p < 0.001"), markdown("a|b"), markdown("[x](y)")
+    ('p &lt; 0.001', 'a\\|b', '[x]\\(y)')
+
+    """
+    return " ".join(html.escape(text, quote=False).split()).replace("|", "\\|").replace("](", "]\\(")
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "≤": r"$\leq$", "<": "$<$",
+    ">": "$>$", "“": "``", "”": "''", "−": "$-$", "[": "{[}", "]": "{]}",
+}  # fmt: skip
+
+
+def latex(text: str) -> str:
+    r"""Escape a text for LaTeX.
+
+    Examples
+    --------
+    >>> latex("cross_entropy 95 % ± 0.1")
+    'cross\\_entropy 95 \\% $\\pm$ 0.1'
+
+    """
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def to_latex(analysis: Analysis) -> str:
+    """Write the tables for LaTeX with booktabs."""
+    parts = ["% needs \\usepackage{booktabs,graphicx}"]
+    for number, table in enumerate([*tables(analysis), selections_table(analysis)]):
+        told = [table.caption, *notes(analysis)] if number == 0 else [table.caption]
+        rows = [" & ".join(row) + r" \\" for row in _marked(table, r"\textbf{{{}}}", latex)]
+        parts += [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{latex(' '.join(told))}}}",
+            r"\resizebox{\linewidth}{!}{%",
+            rf"\begin{{tabular}}{{l{'r' * (len(table.heading) - 1)}}}",
+            r"\toprule",
+            " & ".join(map(latex, table.heading)) + r" \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\end{table}",
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def _marked(table: Table, bold: str, escaped: Callable[[str], str]) -> list[list[str]]:
+    return [
+        [bold.format(escaped(text)) if (i, k) in table.bold else escaped(text) for k, text in enumerate(row)]
+        for i, row in enumerate(table.rows)
+    ]
+
+
+CSV_COLUMNS = [
+    "data", "loss", "metric", "select", "n", "mean", "sd", "low", "high", "interval", "letters", "baseline", "pairs",
+    "difference", "difference_low", "difference_high", "difference_interval", "p_t", "p_t_holm", "p_wilcoxon",
+    "p_wilcoxon_holm", "effect_size", "improvement", "seeds_needed", "not_in_the_numbers",
+]  # fmt: skip
+
+
+def to_csv(analysis: Analysis) -> str:
+    """Write every metric as CSV: one line for each loss and metric; a loss without numbers has one without numbers."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for label in analysis.order:
+        missing = "; ".join(f"seed {seed}: {reason}" for seed, reason in analysis.missing.get(label, {}).items())
+        for name in analysis.columns:
+            row = _csv_row(analysis, label, name)
+            if row or name == analysis.metric:
+                known = {"data": _no_formula(analysis.comparison.data), "loss": _no_formula(label), "metric": name}
+                known |= {"select": analysis.options.select, "not_in_the_numbers": missing}
+                writer.writerow({"n": 0, **known, **row})
+    return text.getvalue()
+
+
+def _no_formula(name: str) -> str:
+    """Return a name such that no spreadsheet computes it."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
+
+
+def _csv_row(analysis: Analysis, label: str, metric: str) -> dict[str, object]:
+    column = analysis.columns[metric]
+    interval, against = column.intervals.get(label), column.against.get(label)
+    if interval is None:
+        return {}
+    row: dict[str, object] = {
+        "n": interval.n, "mean": interval.mean, "sd": interval.sd, "low": interval.low, "high": interval.high,
+        "interval": interval.kind, "letters": column.letters.get(label, ""),
+    }  # fmt: skip
+    if against is not None:
+        difference = against.difference
+        row |= {
+            "baseline": analysis.baseline, "pairs": difference.n if against.paired else "",
+            "difference": difference.mean, "difference_low": difference.low, "difference_high": difference.high,
+            "difference_interval": difference.kind, "p_t": difference.p_t, "p_t_holm": against.p_t,
+            "p_wilcoxon": difference.p_wilcoxon, "p_wilcoxon_holm": against.p_wilcoxon,
+            "effect_size": difference.effect_size, "improvement": difference.improvement,
+            "seeds_needed": "" if against.seeds is None else against.seeds,
+        }  # fmt: skip
+    return row

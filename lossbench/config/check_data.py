@@ -1,0 +1,29 @@
+"""Check the data of a config that are not lossbench's own."""
+
+from lossbench.config.cell import Cell
+from lossbench.config.own_code import OF_ALL_DATA, taken_by
+from lossbench.errors import ConfigError
+
+
+def check_own_data(cell: Cell) -> None:
+    """Check that data of the user take every option of theirs that was typed.
+
+    What only came along from a YAML of ours is not theirs: it is in no record.
+
+    Raises
+    ------
+    ConfigError
+        If an option would change nothing.
+
+    """
+    data = cell.config.data
+    if cell.is_in_memory or (taken := taken_by(str(data["_target_"]))) is None:
+        return
+    for line in cell.overrides:
+        key = line.lstrip("+~").partition("=")[0]
+        group, _, name = key.replace("data/", "data.").partition(".")
+        if group == "data" and name and name.partition(".")[0] not in taken:
+            raise ConfigError(
+                f"{line}: data={cell.data} does not take it, so it would change nothing. It takes: "
+                f"{', '.join(sorted(taken - set(OF_ALL_DATA))) or 'no options'}. Leave it out."
+            )

@@ -1,0 +1,159 @@
+"""From the command line to the cells of a comparison, composed as Hydra does it."""
+
+import argparse
+import copy
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from lossbench.compat.hydra import BASIC_SWEEPER, expand_sweep
+from lossbench.config.cell import Cell, cell_of
+from lossbench.config.hydra_errors import SEARCHED, clear_errors
+from lossbench.errors import ConfigError
+from lossbench.locate import CONF
+
+
+def compose_cells(arguments: argparse.Namespace) -> list[Cell]:
+    """Compose every cell that a command line asks for.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The arguments as Hydra's own parser read them.
+
+    Raises
+    ------
+    ConfigError
+        If a group, a choice or a key does not exist, or a value can't be read.
+
+    """
+    with _composer(arguments) as compose_config:
+        overrides = OverridesParser.create().parse_overrides(arguments.overrides)
+        swept = [override for override in overrides if override.is_sweep_override()]
+        first = compose_config([override.input_line for override in overrides if not override.is_sweep_override()])
+        require_our_folders(first)
+        multirun = arguments.multirun or str(first.hydra.mode) == "RunMode.MULTIRUN"
+        if swept and not multirun:
+            raise ConfigError(f"{swept[0].input_line}: several values need -m (--multirun) before the overrides.")
+        if not multirun:
+            return [cell_of(first)]
+        parameters = [f"{key}={value}" for key, value in dict(first.hydra.sweeper.get("params") or {}).items()]
+        lines = parameters + arguments.overrides
+        return list(_compose_each(_expand(lines), compose_config))
+
+
+def compose_one(arguments: argparse.Namespace) -> DictConfig:
+    """Compose the config of a command that makes no runs; its mistakes are told as those of `compose_cells`."""
+    if arguments.multirun:
+        raise ConfigError("-m (--multirun): this command makes no runs, so there is no sweep of them. Leave it out.")
+    with _composer(arguments) as compose_config:
+        config: DictConfig = compose_config(arguments.overrides)
+    _require_to_stay(config)
+    return config
+
+
+def only_looks(arguments: argparse.Namespace) -> bool:
+    """Tell whether a command line asks for something to read, which Hydra answers by itself, but not for a sweep."""
+    shown = not arguments.multirun and (arguments.cfg or arguments.info or arguments.shell_completion)
+    return bool(arguments.help or arguments.hydra_help or shown)
+
+
+def _compose_each(lines_of_cells: list[list[str]], compose_config: Any) -> Iterator[Cell]:
+    """Compose the cells of a sweep; those that differ in the seed alone are composed once, which is far faster."""
+    composed: dict[tuple[str, ...], Cell] = {}
+    for lines in lines_of_cells:
+        seeds = [line for line in lines if re.fullmatch(r"seed=\d+", line)]
+        others = tuple(line for line in lines if line not in seeds)
+        if others not in composed:
+            composed[others] = cell_of(compose_config(lines))
+        like = composed[others]
+        config = copy.deepcopy(like.config)
+        if seeds:
+            config.seed = int(seeds[-1].partition("=")[2])
+        overrides = (*(line for line in like.overrides if not line.startswith("seed=")), *seeds)
+        yield Cell(config, like.choices, overrides)
+
+
+def _expand(lines: list[str]) -> list[list[str]]:
+    overrides = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(lines)
+    own = [override for override in overrides if not override.key_or_group.startswith("hydra.sweeper")]
+    for override in own:
+        if override.is_interval_sweep():
+            raise ConfigError(f"{override.input_line}: an interval has no list of values to run. {SEARCHED}")
+    found = expand_sweep(own)
+    if not found:
+        raise ConfigError("the sweep has no run: a glob(...) or range(...) in it stands for nothing.")
+    return found
+
+
+@contextmanager
+def _composer(arguments: argparse.Namespace) -> Iterator[Any]:
+    """Give what composes the config of some overrides, its errors told as a `ConfigError`."""
+    if arguments.multirun and (arguments.cfg or arguments.info):
+        looked = f"--cfg {arguments.cfg}" if arguments.cfg else f"--info {arguments.info}"
+        raise ConfigError(
+            f"{looked} shows one config, but -m asks for several runs. Leave out -m and all but one value."
+        )
+    searchpath = []
+    if arguments.config_dir is not None:
+        folder = Path(arguments.config_dir).resolve()
+        if not folder.is_dir():
+            raise ConfigError(f"--config-dir {arguments.config_dir}: no such folder.")
+        searchpath = [f"hydra.searchpath=[file://{folder}]"]
+    config_name = arguments.config_name or "config"
+
+    def compose_raw(overrides: list[str]) -> DictConfig:
+        return compose(config_name, [*searchpath, *overrides], return_hydra_config=True)
+
+    def compose_config(overrides: list[str]) -> DictConfig:
+        with clear_errors(overrides, compose_raw):
+            return compose_raw(overrides)
+
+    with (
+        initialize_config_dir(str(arguments.config_path or CONF), version_base="1.3", job_name="lossbench"),
+        clear_errors(arguments.overrides, compose_raw),
+    ):
+        yield compose_config
+
+
+def require_our_folders(config: DictConfig) -> None:
+    """Refuse settings of Hydra by which runs would not be found again, or would be swept by another sweeper.
+
+    Raises
+    ------
+    ConfigError
+        With the setting, and what is for that here.
+
+    """
+    ours: Any = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))["hydra"]  # type: ignore[index, call-overload]
+    given: Any = OmegaConf.to_container(config.hydra)
+    for group, name in (("run", "dir"), ("sweep", "dir"), ("sweep", "subdir")):
+        if given[group][name] != ours[group][name]:
+            raise ConfigError(
+                f"hydra.{group}.{name}={given[group][name]}: a run is found again by its folder, DATA/NAME-KEY in "
+                "output_dir. Leave it out, and choose output_dir=DIR."
+            )
+    _require_to_stay(config)
+    if (sweeper := (given["sweeper"] or {}).get("_target_")) != BASIC_SWEEPER:
+        raise ConfigError(f"hydra.sweeper={sweeper}: a comparison runs every combination of its values. {SEARCHED}")
+
+
+def _require_to_stay(config: DictConfig) -> None:
+    if config.hydra.job.chdir:
+        raise ConfigError("hydra.job.chdir=true: a command stays in its folder. Leave it out; output_dir=DIR.")
+
+
+def put_user_code_on_path(arguments: argparse.Namespace) -> None:
+    """Make modules importable from the current folder and from the folder of --config-dir."""
+    for folder in (arguments.config_dir, "."):
+        path = str(Path(folder).resolve()) if folder else ""
+        if path and path not in sys.path:
+            sys.path.insert(0, path)

@@ -1,0 +1,97 @@
+"""Hydra's errors in the words of a user: the key, its value, what is allowed and the nearest choice."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lossbench.errors import ConfigError, first_line, nearest
+from lossbench.locate import CONF, own_choices
+
+SEARCHED = (
+    "What searches values is python -m lossbench.tune: it searches the learning rate and, by loss.search.NAME={low: A, "
+    "high: B}, parameters of the loss. A sweep has values: KEY=A,B, range(...), choice(...) or glob(...)."
+)
+Compose = Callable[[list[str]], DictConfig]
+
+
+@contextmanager
+def clear_errors(overrides: list[str], compose_raw: Compose) -> Iterator[None]:
+    """Turn Hydra's errors into a `ConfigError` that names key, value, what is allowed and the nearest choice."""
+    try:
+        yield
+    except MissingConfigException as error:
+        raise ConfigError(_unknown_choice(error)) from error
+    except (ConfigCompositionException, OmegaConfBaseException) as error:
+        raise ConfigError(_not_composed(error, overrides, compose_raw)) from error
+    except HydraException as error:
+        raise ConfigError(_first_lines(error)) from error
+    except ValueError as error:
+        if "Config group override" not in str(error):
+            raise
+        group = next((line.partition("=")[0] for line in overrides if line.endswith("=null")), "")
+        said = f"{group}=null: there must be one. {nearest('', _choices(group))}" if group else first_line(error)
+        raise ConfigError(said) from error
+
+
+def _unknown_choice(error: MissingConfigException) -> str:
+    group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    if group == "hydra/sweeper":
+        return f"{group}={choice}: a comparison runs every combination of its values. {SEARCHED}"
+    options = error.options or _choices(group)
+    return f"{group}={choice}: there is no such choice. {nearest(choice, options)}" if options else _first_lines(error)
+
+
+def _not_composed(error: Exception, overrides: list[str], compose_raw: Compose) -> str:
+    key = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error))
+    line = next((line for line in overrides if key and line.lstrip("+~").startswith(key[1])), None)
+    if key is None or line is None:
+        return _first_lines(error) + (f": {first_line(error.__cause__)}" if error.__cause__ else "")
+    if line.startswith(("+", "~")):
+        return f"{line}: {_first_lines(error)}"
+    inner = re.search(r"full_key: (\S+)", str(error.__cause__))  # of `scheduler={gamma: 1}` the key scheduler.gamma
+    missing = inner[1] if inner and inner[1].startswith(f"{key[1]}.") else key[1]
+    groups = [other for other in overrides if other != line and "." not in other.partition("=")[0]]
+    value = line.partition("=")[2]
+    return f"{line}: {_unknown_key(missing, value, _compose_what_can_be(groups, compose_raw))}"
+
+
+def _compose_what_can_be(overrides: list[str], compose_raw: Compose) -> DictConfig:
+    try:
+        return compose_raw(overrides)
+    except (HydraException, ValueError):
+        return compose_raw([])
+
+
+def _unknown_key(key: str, value: str, config: DictConfig) -> str:
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else config
+    if not isinstance(node, DictConfig):
+        return f"there is no key {key!r}. {nearest(key.partition('.')[0], [str(name) for name in config])}"
+    known = [str(name) for name in node if not str(name).startswith("_") and name != "hydra"]
+    hint = nearest(name, known) if known else "It has no keys to set."
+    group = parent.replace(".", "/")
+    if value in _choices(group):
+        hint = f"Choose it by {group}={value}."
+    chosen = config.hydra.runtime.choices.get(group)
+    where = f"{group}={chosen}, which is chosen here" if chosen else parent or "the config"
+    others = [each for each in _choices(group) if re.search(rf"^{name}:", _yaml(group, each), re.MULTILINE)]
+    instead = f" It is a key of {', '.join(f'{group}={each}' for each in others)}." if chosen and others else ""
+    return f"there is no key {name!r} in {where}. {hint}{instead} (To add a new key, write +{key}=...)"
+
+
+def _choices(group: str) -> list[str]:
+    return own_choices(group) if group and (CONF / group).is_dir() else []
+
+
+def _yaml(group: str, choice: str) -> str:
+    return (CONF / group / f"{choice}.yaml").read_text(encoding="utf-8")
+
+
+def _first_lines(error: Exception) -> str:
+    """Return what an error says, less where Hydra looked and how it shows more."""
+    text = str(error).partition("\nConfig search path")[0]
+    return "\n".join(line for line in text.splitlines() if "HYDRA_FULL_ERROR" not in line).strip()

@@ -1,0 +1,76 @@
+"""Which models can see which data and what can be predicted of it, known before either is loaded."""
+
+import ast
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from lossbench.errors import ConfigError
+from lossbench.locate import CONF, own_choices
+from lossbench.tasks import tasks
+from lossbench.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What a source says of itself: the file that it is in, the shape of one input, what it can be used as."""
+
+    module: str
+    shape: tuple[int, ...]
+    serves: tuple[str, ...]
+
+
+@cache
+def declared_sources() -> dict[str, SourceFacts]:
+    """Return the facts of every source by its name, read from the source text: importing them takes torch."""
+    found = {}
+    for path in sorted((Path(__file__).parent / "sources").glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            for call in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
+                if (
+                    isinstance(node, ast.FunctionDef)
+                    and isinstance(call, ast.Call)
+                    and ast.unparse(call.func) == "source"
+                ):
+                    said = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+                    found[node.name] = SourceFacts(path.stem, said["shape"], said["serves"])
+    return dict(sorted(found.items()))
+
+
+SMALLEST_IMAGE = {"LeNet": 12, "ResNet32": 4}
+"""The pixels a side that a convolutional model needs."""
+
+
+def tasks_of(source: str) -> list[str]:
+    """Return the names of the tasks that a source serves."""
+    return [task.name for task in tasks().values() if set(task.data) & set(declared_sources()[source].serves)]
+
+
+def data_for(task: Task) -> list[str]:
+    """Return the names of the uncorrupted data that lossbench brings that serve a task."""
+    texts = {name: (CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8") for name in own_choices("data")}
+    found = {name: re.search(r"^  source: (\S+)", text, re.MULTILINE) for name, text in texts.items()}
+    return [
+        name for name, match in found.items() if match and set(task.data) & set(declared_sources()[match[1]].serves)
+    ]
+
+
+def require_fit(model: str, input_shape: Sequence[int]) -> None:
+    """Raise a `ConfigError` if a model of lossbench can't see inputs of a shape.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model's class; others than those of `SMALLEST_IMAGE` take any shape.
+    input_shape : sequence of int
+        Shape of one input.
+
+    """
+    smallest = SMALLEST_IMAGE.get(model, 0)
+    if smallest and (len(input_shape) != 3 or min(input_shape[1:]) < smallest):
+        raise ConfigError(
+            f"model={model.lower()} needs images of at least {smallest}x{smallest} pixels, "
+            f"but this data has inputs of shape {tuple(input_shape)}. Use model=mlp, or other data."
+        )

@@ -1,0 +1,140 @@
+"""What a source is, and how one is loaded by its name."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lossbench.data.corruptions import Array
+from lossbench.data.files import ensure_files
+from lossbench.data.shapes import declared_sources
+from lossbench.errors import ConfigError, nearest
+from lossbench.tasks.problem import Modes
+
+FIXED = 0
+"""The seed of draws that are the same under every seed of the user."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A clean data set.
+
+    Parameters
+    ----------
+    task : str
+        Of which task its targets are: the first of what it serves.
+    train_inputs, test_inputs : Tensor
+        Images (N, C, H, W), uint8 in 0..255 or float32, or table rows (N, F), float32.
+    train_target, test_target : Tensor, shape (N,)
+        Classes as int64 (binary: 0 and 1), or float32: numbers, counts, or the mode of points to be generated. For
+        several labels 0 and 1 as int64, shape (N, L). Of sequences the classes in their order, then -1, shape (N, S).
+    mean, std : Tensor
+        Of the training inputs, per channel or feature, float32; uint8 images count as 0..1.
+    class_names : tuple of str
+        K names, of classes or labels; empty where there are none.
+    train_target_clean, test_target_clean : Tensor, optional
+        The noise-free targets (of counts: their expectation), where the source knows them; else they are the targets.
+        Of sequences the class that is seen in each column, shape (N, W): see `lines.lines_of`.
+    modes : Modes, optional
+        Of points to be generated.
+
+    """
+
+    task: str
+    train_inputs: Tensor
+    train_target: Tensor
+    test_inputs: Tensor
+    test_target: Tensor
+    mean: Tensor
+    std: Tensor
+    class_names: tuple[str, ...] = ()
+    train_target_clean: Tensor | None = None
+    test_target_clean: Tensor | None = None
+    modes: Modes | None = None
+
+    @property
+    def num_classes(self) -> int | None:
+        """The number of classes or labels; None where there are none."""
+        return len(self.class_names) or None
+
+    @property
+    def has_several_labels(self) -> bool:
+        """Whether a sample may have several labels."""
+        return self.task == "multilabel"
+
+
+Load = Callable[[Path, int], Source]
+
+
+def source(*, shape: tuple[int, ...], serves: tuple[str, ...]) -> Callable[[Load], Load]:
+    """Declare a function that loads a data set as a source.
+
+    Both are literals: they are read from the source text, before anything is loaded (`shapes.declared_sources`).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of one input.
+    serves : tuple of str
+        What it can be used as: first of which task its targets are, then what its inputs are (`Task.data`).
+
+    """
+
+    def declare(load: Load) -> Load:
+        return load
+
+    return declare
+
+
+@lru_cache(maxsize=2)
+def load_source(name: str, root: Path, seed: int) -> Source:
+    """Load a source by name.
+
+    Parameters
+    ----------
+    name : str
+        One of `shapes.declared_sources`.
+    root : Path
+        The folder with the files of torchvision's data sets; embedded sources don't look at it.
+    seed : int
+        For data that are generated.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such source.
+    DataError
+        If its files are missing or damaged.
+
+    """
+    known = declared_sources()
+    if name not in known:
+        raise ConfigError(f"data.source={name}: there is no such source. {nearest(name, known)}")
+    ensure_files(name, root)
+    module = importlib.import_module(f"lossbench.data.sources.{known[name].module}")
+    loaded: Source = getattr(module, name)(root, seed)
+    return loaded
+
+
+def split(
+    inputs: Array, target: Array, test: Array, *, task: str, axes: tuple[int, ...] = (0,), names: Any = ()
+) -> Source:
+    """Make a source of arrays, of which some rows are the test part; it is standardised over some axes."""
+    train = np.setdiff1d(np.arange(len(target)), test)
+    dtype = torch.float32 if task == "regression" else torch.int64
+    return Source(
+        task=task,
+        train_inputs=torch.tensor(inputs[train], dtype=torch.float32),
+        train_target=torch.tensor(target[train], dtype=dtype),
+        test_inputs=torch.tensor(inputs[test], dtype=torch.float32),
+        test_target=torch.tensor(target[test], dtype=dtype),
+        mean=torch.tensor(inputs[train].mean(axes), dtype=torch.float32),
+        std=torch.tensor(inputs[train].std(axes), dtype=torch.float32),
+        class_names=tuple(names),
+    )

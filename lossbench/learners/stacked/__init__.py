@@ -1,0 +1,1 @@
+"""Many runs of one architecture that train as one."""

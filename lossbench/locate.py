@@ -1,0 +1,73 @@
+"""Where things are: the YAML files, and what a `_target_` in one of them names."""
+
+import importlib
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from lossbench.errors import ConfigError, nearest
+
+_PACKAGE = Path(__file__).parent
+CONF = next(folder for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if (folder / "config.yaml").is_file())
+"""The folder of the YAML files: inside an installed package, or beside it in a checkout."""
+
+
+def own_choices(group: str) -> list[str]:
+    """Return the names of the YAML files of a group that lossbench brings."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def targets_in(node: Any) -> set[str]:
+    """Return every `_target_` that a config names, however deep."""
+    if isinstance(node, Mapping):
+        own = {str(node["_target_"])} if "_target_" in node else set()
+        return own.union(*(targets_in(value) for value in node.values()))
+    return set().union(*(targets_in(value) for value in node)) if isinstance(node, list | tuple) else set()
+
+
+def strangers(node: Any, group: str, trusted: Collection[str]) -> list[str]:
+    """Return what a config from the files of a run names that must not be imported: files are data, never code.
+
+    Parameters
+    ----------
+    node : mapping
+        The part of a group of the config that was read from a file.
+    group : str
+        "loss" or "model": what the YAML files of lossbench name in it is ours.
+    trusted : collection of str
+        Targets that the user has named in this command.
+
+    """
+    ours = {target_of(group, choice) for choice in own_choices(group)}
+    return sorted(targets_in(node) - ours - set(trusted))
+
+
+def target_of(group: str, choice: str) -> str:
+    """Return the `_target_` in the YAML file of a choice that lossbench brings; "" if it has none."""
+    text = (CONF / group / f"{choice}.yaml").read_text(encoding="utf-8")
+    found = re.search(r"^_target_: (\S+)", text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def locate(target: str) -> Any:
+    """Import what a `_target_` names.
+
+    Raises
+    ------
+    ConfigError
+        If the module or the name in it does not exist; the cause is told.
+
+    """
+    module_name, _, name = target.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise ConfigError(
+            f"_target_={target}: importing {module_name or target!r} failed: {type(error).__name__}: {error}. "
+            "A module of yours is found in the current folder, in the folder of --config-dir, or when installed."
+        ) from error
+    if not hasattr(module, name):
+        public = [key for key in vars(module) if not key.startswith("_")]
+        raise ConfigError(f"_target_={target}: {module_name} has no {name!r}. {nearest(name, public)}")
+    return getattr(module, name)

@@ -1,0 +1,1 @@
+"""Running cells: built, trained, alone, side by side or stacked, and recorded."""

@@ -1,0 +1,102 @@
+"""The files of a run that has ended: predictions, pictures, config and record."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+
+from lossbench.learners import Learner
+from lossbench.records import record
+from lossbench.records.files import replace, write_text
+from lossbench.records.schema import Record
+from lossbench.running.figures import draw_run
+from lossbench.tasks.classification.final_metrics import confusion_of
+
+MOST_CLASSES = 100
+"""The confusion matrix of more classes is not in the record; it follows from the predictions."""
+
+
+def write_outcome(folder: Path, entry: Record, learner: Learner) -> list[Path]:
+    """Complete the record and write all files of a run, the record last; return their paths.
+
+    The metrics in the record are those of the evaluation, and of a run that has ended, the further ones too.
+    `confusion_matrix` counts the test samples at the last epoch, a row for each true class.
+
+    `predictions.npz` holds the test set at the last epoch, `predictions_best.npz` at the best validation epoch, and
+    `validation.npz` the validation part at the last epoch, with a mask of its `contaminated` samples. `snapshots.npz`
+    holds what the learner's snapshots show, with the epochs as first axis.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the run.
+    entry : dict
+        Its record; the metrics and the history are added here.
+    learner : Learner
+        The learner after training, however it ended.
+
+    """
+    last, best = learner.last, learner.best
+    entry["metrics"] = _metrics(entry, learner)
+    test = (last or {}).get("test", {})
+    if learner.problem.task.has_classes and test and test["probabilities"].shape[1] <= MOST_CLASSES:
+        entry["confusion_matrix"] = confusion_of(test["probabilities"], test["target"]).tolist()
+    epochs = {name: each["epoch"] if each else None for name, each in (("last", last), ("best_val", best))}
+    entry["epochs"] = {"done": len(learner.history), **epochs}
+    entry["history"] = learner.history
+    files = [folder / "config.yaml"]
+    write_text(files[0], OmegaConf.to_yaml(OmegaConf.create(entry["config"])))
+    validation = last and last.get("val")
+    if validation:
+        validation = {**validation, "contaminated": torch.isin(validation["index"], learner.problem.contaminated)}
+    parts = {
+        "predictions.npz": last and last.get("test"),
+        "predictions_best.npz": best and best.get("test"),
+        "validation.npz": validation,
+    }
+    for name, predictions in parts.items():
+        if predictions:
+            files.append(folder / name)
+            _write_arrays(files[-1], predictions)
+    if learner.snapshots:
+        files.append(folder / "snapshots.npz")
+        names = learner.snapshots[0]
+        _write_arrays(files[-1], {name: torch.stack([each[name] for each in learner.snapshots]) for name in names})
+    files += draw_run(folder, entry, last, learner.snapshots)
+    record.write(folder, entry)
+    return [*files, folder / record.FILE]
+
+
+def _metrics(entry: Record, learner: Learner) -> dict[str, dict[str, float] | None]:
+    """Return the metrics of both selections; the further ones are computed once if both are of one epoch."""
+    found: dict[str, dict[str, float] | None] = {}
+    known: dict[int, dict[str, float]] = {}
+    for selection, evaluation in {"last": learner.last, "best_val": learner.best}.items():
+        if evaluation is None:
+            found[selection] = None
+            continue
+        epoch = evaluation["epoch"]
+        if epoch not in known:
+            known[epoch] = _further(learner, evaluation) if record.is_done(entry) else {}
+        found[selection] = evaluation["metrics"] | known[epoch]
+    return found
+
+
+def _further(learner: Learner, evaluation: dict[str, Any]) -> dict[str, float]:
+    return {
+        f"{part}/{name}": value
+        for part in ("val", "test")
+        if part in evaluation
+        for name, value in learner.final_metrics(part, evaluation[part]).items()
+    }
+
+
+def _write_arrays(path: Path, predictions: dict[str, Any]) -> None:
+    arrays: dict[str, Any] = {name: _compact(tensor.numpy()) for name, tensor in predictions.items()}
+    replace(path, lambda half: np.savez_compressed(half, **arrays))
+
+
+def _compact(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32) if array.dtype == np.float64 else array

@@ -1,0 +1,159 @@
+"""Build the learner of a run from its config and its loaded data."""
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from lossbench.catalogue.examine.example_batch import probe
+from lossbench.config.cell import Cell, without
+from lossbench.config.check_teacher import without_teacher
+from lossbench.config.check_trainer import STEPPING, stepping
+from lossbench.errors import ConfigError
+from lossbench.learners import Learner
+from lossbench.learners.teacher import Teacher
+from lossbench.locate import locate
+from lossbench.losses.bound_loss import BoundLoss, context_names
+from lossbench.losses.class_weights import at_least_one
+from lossbench.methods.posthoc import Posthoc
+from lossbench.running.build import (
+    build,
+    build_loss,
+    build_network,
+    random_state,
+    refusals,
+)
+from lossbench.running.load_teacher import load_teacher
+from lossbench.seeding import derive_seed
+from lossbench.tasks.generation.frechet import Frechet
+from lossbench.tasks.problem import Problem
+
+log = logging.getLogger(__name__)
+
+
+def build_learner(cell: Cell, data: Any, frechet: Frechet | None = None) -> Learner:
+    """Build network, loss, weighting and optimizer for loaded data, and the learner that the config names.
+
+    Parameters
+    ----------
+    cell : Cell
+        A checked cell.
+    data : DataModule
+        Its data, loaded.
+    frechet : Frechet, optional
+        Measures generated images.
+
+    Raises
+    ------
+    ConfigError
+        If a part refuses its settings, or parts do not fit together.
+
+    """
+    learner = _learner(cell, data, frechet)
+    learner.key, learner.stepping = cell.key, stepping(cell.config.scheduler)
+    with refusals(f"optimizer or scheduler ({_settings(cell, 'optimizer', 'scheduler')})"):
+        learner.configure_optimizers()  # Lightning does it when the run has begun
+    return learner
+
+
+def _settings(cell: Cell, *groups: str) -> str:
+    """Return the settings of some groups as they are given on a command line."""
+    settings = {f"{group}.{name}": value for group in groups for name, value in cell.resolved[group].items()}
+    return ", ".join(f"{key}={value}" for key, value in settings.items() if not key.endswith("._partial_"))
+
+
+def _learner(cell: Cell, data: Any, frechet: Frechet | None) -> Learner:
+    config = cell.config
+    loss = _loss(cell, data)
+    common = {
+        "loss": loss,
+        "optimizer": build(without(config.optimizer, "calibrate")),
+        "scheduler": _schedule(cell, data),
+        "problem": _problem(cell, data, frechet),
+        "max_epochs": config.trainer.max_epochs,
+        "seed": config.seed,
+    }
+    kind: Any = locate(config.learner._target_)
+    if getattr(kind, "takes_a_model", False):
+        return kind(
+            network=build_network(config.model, loss, data.input_shape, data.num_classes, config.seed),
+            weighting=build(config.weighting),
+            mixup=build(config.mixup),
+            posthoc=_posthoc(cell, data),
+            teacher=_teacher(cell, data, loss),
+            **common,
+        )
+    settings: Any = OmegaConf.to_container(without(config.learner, "_target_", "network"), resolve=True)
+    with random_state(derive_seed(config.seed, "network")), refusals(f"learner={cell.choices['learner']}"):
+        network = build(config.learner.network)(input_shape=data.input_shape, num_classes=data.num_classes)
+    return kind(network=network, **settings, **common)
+
+
+def _schedule(cell: Cell, data: Any) -> Any:
+    """Build the schedule; one that counts steps, and does not know how many, is told."""
+    node = cell.config.scheduler
+    total = node.get("total_steps", 0) is None
+    steps = math.ceil(len(data.train_dataloader()) / cell.config.trainer.get("accumulate_grad_batches", 1))
+    length = {"total_steps": steps * cell.config.trainer.max_epochs} if total else {}
+    return build(without(node, *STEPPING), **length)
+
+
+def _loss(cell: Cell, data: Any) -> BoundLoss:
+    """Bind the loss to what the run knows, and call it once on made-up outputs."""
+    context = {
+        "class_counts": None if data.train_class_counts is None else at_least_one(data.train_class_counts),
+        "num_classes": data.num_classes,
+        "max_epochs": cell.config.trainer.max_epochs,
+        "num_samples": data.num_train,
+        "train_size": data.train_size,
+    }
+    context = {name: value for name, value in context.items() if value is not None}
+    empty = [str(number) for number, count in enumerate(data.train_class_counts or ()) if not count]
+    if empty:
+        told = (
+            "%s: no training sample of class %s; in weights, priors and margins it counts as one with a single sample"
+        )
+        log.warning(told, cell.name, ", ".join(empty))
+    with random_state(derive_seed(cell.config.seed, "loss")):
+        loss = build_loss(cell.config.loss, data.task.name, context)
+    probe(loss, data.num_classes, cell.loss)
+    return loss
+
+
+def _problem(cell: Cell, data: Any, frechet: Frechet | None) -> Problem:
+    return Problem(
+        task=data.task,
+        num_classes=data.num_classes,
+        class_counts=data.train_class_counts,
+        evaluated=list(data.evaluation_loaders),
+        monitor=cell.monitor,
+        contaminated=data.contaminated,
+        center=data.target_center,
+        scale=data.target_scale,
+        density=getattr(data, "target_density", None),
+        num_features=math.prod(data.input_shape),
+        images=len(data.input_shape) == 3,
+        frechet=frechet,
+        modes=data.modes,
+    )
+
+
+def _posthoc(cell: Cell, data: Any) -> Posthoc:
+    """Build what is done to outputs; what is fitted on the validation part needs one that has samples."""
+    posthoc: Posthoc = build(cell.config.posthoc)
+    if "validation" in context_names(posthoc) and "val" not in data.evaluation_loaders:
+        raise ConfigError(
+            f"posthoc={cell.axes['posthoc']} is fitted on the validation part, but data={cell.data} has none."
+        )
+    return posthoc
+
+
+def _teacher(cell: Cell, data: Any, loss: BoundLoss) -> Teacher | None:
+    """Load the network that teaches, if the loss asks for one."""
+    if "teacher_logits" not in loss.step_context:
+        return None
+    if cell.config.get("teacher") is None:
+        raise without_teacher(cell.loss, cell.data)
+    return load_teacher(Path(cell.config.teacher), data.input_shape, data.num_classes)

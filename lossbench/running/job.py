@@ -1,0 +1,78 @@
+"""What Hydra calls for each cell, in this process or in a worker of its launcher."""
+
+import ctypes
+import logging
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from lossbench.config.cell import Cell
+from lossbench.config.checks import check_fit, is_left_out
+from lossbench.config.engines import cores
+from lossbench.config.values import check_values
+from lossbench.errors import ConfigError, DiskFull
+from lossbench.locate import CONF
+from lossbench.records import claims, record
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Options of glibc's `mallopt`."""
+mistakes: list[str] = []
+"""What the user must mend of cells of a sweep that ran in this process."""
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def run_job(config: DictConfig) -> str:
+    """Run one cell; Hydra calls this once for each."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    launched = HydraConfig.get()
+    cell = Cell(config, {str(group): str(choice) for group, choice in launched.runtime.choices.items()})
+    logging.raiseExceptions = False  # a traceback at each line that finds no room in a log hides what is told
+    try:
+        check_values(cell)
+        if is_left_out(cell):
+            _leave_nothing(cell)
+            return "left out"
+        check_fit(cell)
+        keep_freed_memory()
+        _share_cores(launched.launcher.get("n_jobs"))
+        from lossbench.running.run import run
+
+        return str(run(cell)["status"])
+    except ConfigError as error:
+        _leave_nothing(cell)
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from error
+        print(f"{cell.name}: {error}", file=sys.stderr)
+        mistakes.append(str(error))  # the other cells run
+        return "mistake"
+    except DiskFull as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+def _leave_nothing(cell: Cell) -> None:
+    """Delete the folder that Hydra made for a cell, unless it has a record."""
+    if record.read(cell.path) is None:
+        logging.shutdown()
+        claims.forget_unless_begun(cell.path)
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep big blocks: giving them back at each step costs convolutions up to half their time."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+                libc.mallopt(option, 2**31 - 1)
+
+
+def _share_cores(jobs: int | None) -> None:
+    """Give each of several jobs at once its part of the cores: more threads than cores are slower than one."""
+    if jobs is not None and jobs != 1:
+        import torch
+
+        torch.set_num_threads(max(1, cores() // (jobs if jobs > 0 else cores())))

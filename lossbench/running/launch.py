@@ -1,0 +1,193 @@
+"""Launch the checked cells of a command and tell how they ended."""
+
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lossbench.config.cell import Cell
+from lossbench.config.engines import engine_of
+from lossbench.errors import ConfigError, Killed
+from lossbench.records import claims, provenance, record
+from lossbench.records.schema import Record
+from lossbench.running import progress
+from lossbench.running.job import mistakes, run_job
+from lossbench.running.plan import plan
+from lossbench.running.reuse import reusable
+from lossbench.running.stopping import stop_signals
+from lossbench.running.workers import FORMAT, call, run_items, start_forkserver, stop_forkserver
+from lossbench.tracking.repair import mend_cells
+
+POLL_SECONDS = 1.0
+
+Entries = list[Record | None]
+"""The records of some cells, in their order; None where there is none."""
+
+
+def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
+    """Run what is missing of some cells; return the exit code.
+
+    Parameters
+    ----------
+    cells : list of Cell
+        Checked cells.
+    start : callable, optional
+        Runs them; by default the engine that the config chooses.
+
+    Raises
+    ------
+    ConfigError
+        If the tracking store can't be used; if parts of a cell do not fit together, after the others have run.
+    Killed
+        After telling what is done, if the command is stopped.
+
+    """
+    print(f"lossbench: {_counted(cells)}; results go to {cells[0].config.output_dir}/", file=sys.stderr)
+    entries = _read(cells)
+    if all(map(record.is_done, entries)) and not cells[0].config.rerun:
+        _say_reused(entries)
+        mend_cells(cells, entries, conclude(cells, entries))
+        return _exit_code(entries)
+    from lossbench.tracking.store import prepare, set_environment
+
+    engine = engine_of(cells)
+    if start is not None:
+        engine = "single"
+    if engine != "single":
+        set_environment(cells[0].config.tracking)
+        start_forkserver()
+    prepare(cells)
+    from lossbench.tracking.sweep import close_parents, links, open_parents
+
+    start = start or (run_job if engine == "single" else partial(_run_in_workers, cells, engine))
+    with stop_signals():
+        parents = open_parents(cells) if len(cells) > 1 else {}
+        ended, folders = "failed", dict[str, list[Path]]()
+        try:
+            with progress.showing(len(cells)):
+                start()
+                _finish_what_others_began(cells, start)
+            if mistakes:
+                raise ConfigError(mistakes[0])
+            ended = "finished"
+        except Killed:
+            ended = "killed"
+            raise
+        finally:
+            entries = _read(cells)
+            try:
+                if ended != "failed":
+                    folders = conclude(cells, entries, warm=engine != "single")
+            finally:
+                complete = ended == "killed" or all(map(record.is_done, entries))
+                close_parents(parents, ended if complete else "failed", folders, str(cells[0].config.tracking.uri))
+    mend_cells(cells, entries, folders)
+    if engine != "single":
+        stop_forkserver()
+    if cells[0].config.tracking.uri is not None:
+        print("\n".join(links(parents, cells[0].config.tracking.uri)))
+    return _exit_code(entries)
+
+
+def _run_in_workers(cells: list[Cell], engine: str) -> None:
+    """Run the cells that are not done, as the engine puts them together."""
+    with _logging():
+        todo = [cell for cell in cells if reusable(cell) is None]
+        chosen = plan(todo, engine)
+        for note in chosen.notes:
+            print(note, file=sys.stderr)
+        run_items(chosen.items, chosen.workers)
+
+
+@contextmanager
+def _logging() -> Iterator[None]:
+    """Print what this process has to say of the cells, as it is printed where they run."""
+    handler, logger = logging.StreamHandler(sys.stdout), logging.getLogger("lossbench")
+    handler.setFormatter(FORMAT)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def conclude(cells: list[Cell], entries: Entries, warm: bool = False) -> dict[str, list[Path]]:
+    """Print how the cells ended, and for a sweep the verdict on each problem; return the folders of its reports.
+
+    With `warm` a worker compares, which has imported what it takes.
+    """
+    for cell, entry in zip(cells, entries, strict=True):
+        if entry is not None and entry["status"] != "finished":
+            shown = entry.get("error", "")
+            print(f"{entry['status']}: {cell.data} {cell.name}: {shown}  ({cell.path})", file=sys.stderr)
+    done = sum(map(record.is_done, entries))
+    if done < len(cells):
+        print(f"{done} of {len(cells)} runs are done. The same command again runs only the others.", file=sys.stderr)
+    if len(cells) == 1:
+        print(f"The record is in {cells[0].path}/")
+        return {}
+    if warm:
+        return dict(call("lossbench.compare.present:compare_cells", cells))
+    from lossbench.compare.present import compare_cells
+
+    return compare_cells(cells)
+
+
+def _finish_what_others_began(cells: list[Cell], start: Callable[[], object]) -> None:
+    """Wait for cells that other processes run, and take over those whose process dies."""
+    while elsewhere := [cell for cell in cells if _is_elsewhere(cell)]:
+        print(_waiting(elsewhere), file=sys.stderr)
+        while any(_is_elsewhere(cell) for cell in elsewhere):
+            time.sleep(POLL_SECONDS)
+        if not all(map(record.is_done, _read(elsewhere))):
+            start()
+
+
+def _waiting(cells: list[Cell]) -> str:
+    processes = [(entry or {}).get("process") or {} for entry in _read(cells)]
+    hosts = sorted({process["host"] for process in processes if process and claims.is_of_another_machine(process)})
+    told = f"waiting for {len(cells)} runs of other processes, such as {cells[0].name}"
+    dead = f". If {hosts[0]} no longer runs: python -m lossbench.repair dead={hosts[0]}" if hosts else ""
+    return told + dead
+
+
+def _is_elsewhere(cell: Cell) -> bool:
+    entry = record.read(cell.path)
+    if record.is_done(entry):
+        return False
+    running = entry is not None and entry["status"] == "running" and claims.is_alive(entry["process"], cell.path)
+    return running or claims.is_claimed(cell.path)
+
+
+def _read(cells: list[Cell]) -> Entries:
+    return [record.read(cell.path) for cell in cells]
+
+
+def _say_reused(entries: Entries) -> None:
+    runs = "the run was" if len(entries) == 1 else f"all {len(entries)} runs were"
+    print(f"{runs} made before: reused (rerun=true trains again)", file=sys.stderr)
+    changes = Counter(change for entry in entries for change in provenance.changes(entry or {}))
+    for change, count in changes.items():
+        print(f"warning: {count} of them with another version: {change}", file=sys.stderr)
+
+
+def _exit_code(entries: Entries) -> int:
+    statuses = {(entry or {}).get("status") for entry in entries}
+    return 0 if statuses == {"finished"} else 1
+
+
+def _counted(cells: list[Cell]) -> str:
+    counts: dict[str, set[Any]] = {
+        "problem": {cell.data for cell in cells},
+        "loss": {cell.method for cell in cells},
+        "seed": {cell.config.seed for cell in cells},
+    }
+    plural = {"problem": "problems", "loss": "losses", "seed": "seeds"}
+    shown = [f"{len(values)} {plural[word] if len(values) > 1 else word}" for word, values in counts.items()]
+    return f"{len(cells)} run{'s' if len(cells) > 1 else ''} ({', '.join(shown)})"

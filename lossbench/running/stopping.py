@@ -1,0 +1,39 @@
+"""Ctrl-C and SIGTERM, which end a command in order from its first moment on."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from lossbench.errors import GOES_ON, Killed
+
+
+def exit_on_signals(when: str) -> None:
+    """End the process on Ctrl-C and SIGTERM with one line: for the time when nothing is at work that must be ended.
+
+    `when` says in the line when that was: "before anything was begun".
+    """
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        print(f"stopped by {signal.Signals(number).name}, {when}.", file=sys.stderr, flush=True)
+        os._exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
+
+
+@contextmanager
+def stop_signals(then: str = GOES_ON) -> Iterator[None]:
+    """Raise `Killed` on Ctrl-C and SIGTERM; `then` says what the same command does when it is given again."""
+
+    def kill(number: int, _frame: FrameType | None) -> None:
+        raise Killed(number, then)
+
+    before = {number: signal.signal(number, kill) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

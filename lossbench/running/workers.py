@@ -1,0 +1,310 @@
+"""Warm workers: processes that have everything imported, one for each core, with a task at a time.
+
+They are forked from a server that imports torch once. A worker that dies, whatever kills it, takes no other along: its
+cell is recorded as failed, and of a stack each cell that was not done is tried alone.
+"""
+
+import gc
+import importlib
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Any
+
+import psutil
+from omegaconf import OmegaConf
+
+from lossbench.config.cell import Cell, bring_own_task
+from lossbench.config.engines import cores
+from lossbench.errors import ConfigError, DiskFull, Killed
+from lossbench.records import claims, files, record
+from lossbench.running import progress
+from lossbench.running.plan import WorkItem
+
+PRELOAD = [
+    "lossbench.running.stacks",
+    "lossbench.compare.present",
+    "lossbench.compare.report.html",
+    "mlflow.store.tracking.sqlalchemy_store",
+]
+ORPHAN_SECONDS = 5.0
+"""How long a worker lives on when its command has died."""
+GRACE_SECONDS = 60.0
+"""How long stopped workers may take to write their records."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Worker:
+    number: int
+    process: BaseProcess
+    connection: Connection
+    item: WorkItem | None = None
+
+
+def start_forkserver() -> None:
+    """Start the server from which workers are forked: it imports torch while this process does something else."""
+    from multiprocessing import forkserver
+
+    multiprocessing.set_forkserver_preload(PRELOAD)
+    forkserver.ensure_running()
+
+
+def stop_forkserver() -> None:
+    """End the server at once, all workers being through: to put away what it has imported takes it two seconds.
+
+    Until then whoever reads what the command prints waits for it.
+    """
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if any("multiprocessing.forkserver" in word for word in child.cmdline()):
+                child.kill()
+
+
+def run_items(items: Sequence[WorkItem], workers: int) -> None:
+    """Run work items in workers, each as soon as one is free.
+
+    Raises
+    ------
+    ConfigError
+        If parts of a cell do not fit together; after the others have run.
+    Killed
+        After the workers have recorded what they were at.
+
+    """
+    left, mistakes, pool = deque(items), list[str](), list[_Worker]()
+    try:
+        while left or any(worker.item for worker in pool):
+            while left and len(pool) < workers:
+                pool.append(_start(len(pool), max(1, cores() // workers)))
+            for worker in pool:
+                if worker.item is None and left:
+                    worker.item = left.popleft()
+                    worker.connection.send(worker.item)
+            for ready in wait([worker.connection for worker in pool if worker.item is not None]):
+                worker = next(worker for worker in pool if worker.connection is ready)
+                try:
+                    mistakes += _handle(worker, *worker.connection.recv())
+                except EOFError:
+                    left.extendleft(_record_dead(worker))
+                    pool.remove(worker)
+    except Killed as killed:
+        for worker in pool:
+            os.kill(worker.process.pid or 0, killed.exit_code - 128)
+        for worker in pool:
+            _drain(worker)
+        raise
+    finally:
+        for worker in pool:
+            worker.connection.close()
+            worker.process.join(GRACE_SECONDS)
+            worker.process.kill()
+    if mistakes:
+        raise ConfigError(mistakes[0])
+
+
+def call(place: str, *arguments: Any) -> Any:
+    """Call a function, given as "module:name", in a warm worker; return what it returns, or raise what it raises."""
+    context = multiprocessing.get_context("forkserver")
+    here, there = context.Pipe()
+    process = context.Process(target=_answer, args=(there, place, arguments), name="lossbench-call")
+    process.start()
+    there.close()
+    try:
+        value, error = here.recv()
+    except EOFError:
+        raise RuntimeError(f"the process of {place} died") from None
+    finally:
+        here.close()
+        process.terminate()
+        process.join()
+    if error is not None:
+        raise error
+    return value
+
+
+def _answer(connection: Connection, place: str, arguments: Sequence[Any]) -> None:
+    module, _, name = place.partition(":")
+    answer: tuple[Any, Exception | None]
+    try:
+        answer = getattr(importlib.import_module(module), name)(*arguments), None
+    except Exception as error:
+        answer = None, error
+    sys.stdout.flush()
+    connection.send(answer)
+
+
+def _handle(worker: _Worker, kind: str, told: Any) -> list[str]:
+    """Take what a worker says; return what the user must mend."""
+    if kind == "progress":
+        progress.tell(told, worker=worker.number)
+    elif kind == "log":
+        print(told, flush=True)
+    else:
+        worker.item = None
+    return [told] if kind == "mistake" else []
+
+
+def _drain(worker: _Worker) -> None:
+    """Take what a worker that has been stopped still says, until it ends."""
+    with suppress(EOFError, OSError):
+        while worker.connection.poll(GRACE_SECONDS):
+            _handle(worker, *worker.connection.recv())
+
+
+def _tell(connection: Connection, kind: str, told: Any) -> None:
+    """Say something to the command, which may be gone: that must not harm what runs here."""
+    with suppress(OSError):
+        connection.send((kind, told))
+
+
+def _start(number: int, threads: int) -> _Worker:
+    context = multiprocessing.get_context("forkserver")
+    here, there = context.Pipe()
+    process = context.Process(target=_work, args=(there, dict(os.environ), threads), name=f"lossbench-{number}")
+    process.start()
+    there.close()
+    return _Worker(number, process, here)
+
+
+def _record_dead(worker: _Worker) -> list[WorkItem]:
+    """Record what a dead worker was at; return what can be tried again: of a stack each cell alone."""
+    worker.process.join()
+    code = worker.process.exitcode or 0
+    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    assert worker.item is not None
+    if len(worker.item.cells) > 1:
+        cells = [cell for cell in worker.item.cells if not record.is_done(record.read(cell.path))]
+        log.warning("the worker of a stack died (%s): %d runs are tried alone", how, len(cells))
+        return [WorkItem([cell], stacked=False) for cell in cells]
+    (cell,) = worker.item.cells
+    log.warning("%s: failed: its worker died (%s)", cell.name, how)
+    entry = record.read(cell.path)
+    if entry is not None and entry["status"] == "running":
+        record.write(cell.path, entry | {"status": "failed", "error": f"the process died: {how}"})
+    progress.run_done()
+    return []
+
+
+def _work(connection: Connection, environment: Mapping[str, str], threads: int) -> None:
+    """Run work items as they come, until the connection closes."""
+    os.environ.update(environment)
+    _die_by_signals()
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    progress.send_to(lambda event: _tell(connection, "progress", event))
+    from lossbench.running.job import keep_freed_memory
+
+    logging.raiseExceptions = False  # a log on a full disk: what is to be told is told by the command
+    keep_freed_memory()
+    gc.freeze()  # what was imported is here to stay: no need to look through it again and again
+    try:
+        while True:
+            try:
+                item = connection.recv()
+            except EOFError:
+                return
+            _tell(connection, *_run(item, connection, threads))
+    except Killed:
+        return
+
+
+def _run(item: WorkItem, connection: Connection, threads: int) -> tuple[str, Any]:
+    from lossbench.running.run import run
+    from lossbench.running.stacks import run_stack
+
+    refused: list[Cell] = []
+    with ExitStack() as folders:
+        folders.callback(_forget, refused)
+        folders.enter_context(_logging_to(connection))
+        try:
+            for cell in item.cells:
+                bring_own_task(cell.config)  # this process has not checked the cell
+                folders.enter_context(job_folder(cell))
+            if item.stacked:
+                run_stack(item.cells, threads)
+            else:
+                run(item.cells[0], "packed", threads)
+        except ConfigError as error:
+            refused += item.cells
+            return "mistake", str(error)
+        except DiskFull as error:
+            log.error("%s: %s", item.cells[0].name, error)
+            return "failed", str(error)
+        except Exception as error:
+            log.exception("%s failed", item.cells[0].name)
+            return "failed", str(error)
+    return "done", None
+
+
+def _forget(cells: Sequence[Cell]) -> None:
+    for cell in cells:
+        claims.forget_unless_begun(cell.path)
+
+
+def _die_by_signals() -> None:
+    def kill(number: int, _frame: FrameType | None) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)  # once is enough: Ctrl-C reaches all processes, and the command too
+        raise Killed(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, kill)
+
+
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(ORPHAN_SECONDS)  # for the record of the run; a step or a picture may be long
+        os._exit(128 + signal.SIGTERM)
+
+
+FORMAT = logging.Formatter("[%(asctime)s][%(levelname)s] %(message)s", "%H:%M:%S")
+"""As in `hydra.job_logging` of conf/config.yaml."""
+
+
+@contextmanager
+def _logging_to(connection: Connection) -> Iterator[None]:
+    """Send what is logged to the command, which prints it."""
+
+    class Send(logging.Handler):
+        def emit(self, entry: logging.LogRecord) -> None:
+            _tell(connection, "log", self.format(entry))
+
+    handler, root = Send(logging.INFO), logging.getLogger()
+    handler.setFormatter(FORMAT)
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
+@contextmanager
+def job_folder(cell: Cell) -> Iterator[None]:
+    """Leave in the folder of a run what Hydra leaves there: its config and overrides, and what is logged of it."""
+    for name, node in (("config", cell.config), ("overrides", list(cell.overrides))):
+        files.write_text(cell.path / ".hydra" / f"{name}.yaml", OmegaConf.to_yaml(OmegaConf.create(node)))
+    handler = logging.FileHandler(cell.path / "lossbench.log", delay=True)
+    handler.setFormatter(FORMAT)
+    handler.addFilter(lambda entry: entry.getMessage().startswith(cell.name))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()

@@ -1,0 +1,32 @@
+"""New images like those of the data, by an autoencoder (`vae`)."""
+
+from lossbench.tasks.generation import FRECHET, PAGE
+from lossbench.tasks.task import Metric, Task, metrics
+
+TASKS = (
+    Task(
+        name="vae",
+        title="generation by an autoencoder",
+        learner="vae",
+        data=("images",),
+        baseline="vae_bernoulli",
+        metrics=(
+            *metrics(
+                "lower",
+                neg_elbo="negative evidence lower bound of a held-out image, in nats, pixels being Bernoulli variables",
+                reconstruction="its part that is the reconstruction, in nats",
+            ),
+            Metric("kl", "neither", "its part that is the divergence of the code; at 0 the code tells nothing"),
+            Metric("active_units", "neither", "number of latents whose mean has a variance above 0.01 over the data"),
+            *metrics("lower", mse="mean squared error of a pixel"),
+            *FRECHET,
+        ),
+        columns=("neg_elbo", "reconstruction", "kl", "active_units", "mse", "frechet"),
+        monitor="neg_elbo",
+        context=("epoch", "index", "inputs", "log_variance", "mean"),
+        package=__name__,
+        target="sample",
+        stacked=False,
+        pages=(PAGE,),
+    ),
+)

@@ -1,0 +1,123 @@
+"""What is known of the data that a learner trains and is measured on."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lossbench.tasks.generation.frechet import Frechet
+from lossbench.tasks.task import Task
+
+Kept = dict[str, Tensor]
+"""What an evaluation keeps of a part: tensors whose first axis is the sample."""
+
+
+class TargetDensity(NamedTuple):
+    """How many training samples there are at which target.
+
+    Parameters
+    ----------
+    edges : Tensor, shape (B - 1,)
+        The inner edges of B bins, in units of the target; the outer bins are open.
+    counts : Tensor of int, shape (B,)
+        Training samples in each bin, by their observed target.
+    skewed : bool
+        Whether the training set was made imbalanced.
+
+    """
+
+    edges: Tensor
+    counts: Tensor
+    skewed: bool
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Where the samples of a distribution lie.
+
+    Parameters
+    ----------
+    centers : Tensor, shape (K, 2)
+        The modes, all of the same probability; of a curve K points on it, evenly spaced by probability.
+    std : float
+        The standard deviation of the noise around them, in each direction.
+
+    """
+
+    centers: Tensor
+    std: float
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a learner knows of the data.
+
+    Parameters
+    ----------
+    task : Task
+        What is predicted, and how it is measured.
+    num_classes : int or None
+        Number of classes (of labels, if a sample may have several); None where there are none.
+    class_counts : sequence of int or None
+        Training samples of each class, as observed.
+    evaluated : sequence of str
+        Names of the loaders that are evaluated after each epoch: "test", "val" if there is one, "train" under noise.
+    monitor : str
+        The metric on "val" that picks the best epoch.
+    contaminated : Tensor
+        Indices of the training and validation samples that were corrupted.
+    center, scale : float
+        Regression targets are trained as (target - center) / scale.
+    density : TargetDensity, optional
+        For regression, how many training samples there are at which target.
+    num_features : int or None
+        Numbers in the input of a sample.
+    images : bool
+        Whether inputs are images (C, H, W).
+    frechet : Frechet or None
+        Measures generated images against those of each part.
+    modes : Modes or None
+        Where points to be generated lie, if that is known.
+
+    """
+
+    task: Task
+    num_classes: int | None
+    class_counts: Sequence[int] | None
+    evaluated: Sequence[str]
+    monitor: str
+    contaminated: Tensor
+    center: float = 0.0
+    scale: float = 1.0
+    density: TargetDensity | None = None
+    num_features: int | None = None
+    images: bool = False
+    frechet: Frechet | None = None
+    modes: Modes | None = None
+
+
+SHOTS = {"many": (101, float("inf")), "medium": (20, 100), "few": (0, 19)}
+"""Groups of classes, or of bins of a target, by their number of training samples, bounds included (Liu et al. 2019)."""
+Values = dict[str, Tensor]
+"""Metrics by name, each a single number."""
+
+
+def with_a_value(metrics: Values) -> dict[str, float]:
+    """Return the metrics that are finite numbers."""
+    values = {name: float(value) for name, value in metrics.items()}
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def in_units_of_the_target(kept: Kept, problem: Problem) -> Kept:
+    """Return targets as they were before they were standardised, and what else was kept but the outputs."""
+    targets = {key: kept[key].double() * problem.scale + problem.center for key in ("target", "target_clean")}
+    return {name: kept[name] for name in kept if name in ("index", "inputs")} | targets
+
+
+def made_up_problem(task: Task, **known: Any) -> Problem:
+    """Return a problem with what is told of it, for predictions that are made up."""
+    usual = {"num_classes": None, "class_counts": None, "evaluated": ["val", "test"], "num_features": 4}
+    return Problem(task=task, monitor=task.monitor, contaminated=torch.empty(0, dtype=torch.int64), **(usual | known))

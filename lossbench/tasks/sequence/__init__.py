@@ -1,0 +1,32 @@
+"""A sequence of classes to a line, which is read frame by frame."""
+
+from lossbench.tasks.task import Metric, Page, Task, metrics
+
+TASKS = (
+    Task(
+        name="sequence",
+        title="reading of lines",
+        package=__name__,
+        target="sequence",
+        baseline="ctc",
+        link="softmax",
+        learner="ctc",
+        metrics=(
+            *metrics(
+                "lower",
+                cer="character error rate of the greedy reading: substitutions, deletions and insertions per class",
+                cer_beam="character error rate of the beam search",
+                wer="word error rate of the greedy reading, a whole line being one word",
+            ),
+            *metrics("higher", exact_line="share of the lines without a mistake: 1 - `wer`"),
+            *metrics("lower", nll="mean of -log of the probability of the target over all alignments"),
+            *metrics("higher", frame_accuracy="share of frames whose likeliest class is that of the known alignment"),
+            Metric("blank_share", "neither", "share of the frames whose most probable class is the blank"),
+        ),
+        columns=("cer", "cer_beam", "wer", "exact_line", "nll", "frame_accuracy"),
+        monitor="cer",
+        context=("alignment", "epoch", "index", "input_lengths", "inputs", "target_lengths"),
+        stacked=False,
+        pages=(Page("Sequences", "A line of classes is read without knowing where each of them is."),),
+    ),
+)  # fmt: skip

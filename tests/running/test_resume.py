@@ -1,0 +1,48 @@
+"""A run that was stopped goes on to the numbers, and the files, of a run that was not: each learner and each axis."""
+
+import numpy as np
+import pytest
+
+from lossbench.records import record
+from lossbench.running.run import run
+from tests.support.records import killed, numbers
+
+LINES = ["data=digit_lines", "data.max_train=300", "data.max_test=100"]
+POINTS = ["data=gaussians8", "data.max_train=600", "data.max_test=300", "learner.network.hidden=[32,32]",
+          "trainer.check_val_every_n_epoch=1", "learner.critic_steps=2", "scheduler=cosine"]  # fmt: skip
+CLASSES = ["data=digits_imb", "data.max_train=200", "data.batch_size=32", "model.hidden=[16]", "trainer.max_epochs=4"]
+CASES = {
+    "label noise, deferred weights": ["data=digits_noisy", "weighting=drw", "trainer.max_epochs=6", "scheduler=cosine"],
+    "sgd": ["data=outliers", "optimizer=sgd", "optimizer.lr=0.01", "trainer.max_epochs=6", "scheduler=cosine"],
+    "sampler=class_balanced": [*CLASSES, "sampler=class_balanced"],
+    "sampler=square_root": [*CLASSES, "sampler=square_root"],
+    "mixup": [*CLASSES, "mixup=mixup"],
+    "distillation": ["data=digits", "loss=distillation", "model.hidden=[16]", "trainer.max_epochs=4"],
+    "vae": ["data=digits", "loss=vae_gaussian", "loss.warmup_epochs=3", "trainer.max_epochs=4",
+            "learner.network.hidden=[32]", "learner.network.latents=5"],
+    "gan with a penalty": [*POINTS, "loss=wgan_gp", "trainer.max_epochs=5"],
+    "gan of pairs": [*POINTS, "loss=relativistic_average_gan", "trainer.max_epochs=5"],
+    "denoising": ["data=digits", "loss=denoise_min_snr", "trainer.max_epochs=4", "learner.network.hidden=32",
+                  "learner.network.blocks=1"],
+    "ctc": [*LINES, "loss=ctc_entropy", "trainer.max_epochs=3", "scheduler=cosine"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.usefixtures("undrawn")
+def test_a_stopped_run_goes_on_to_the_same_numbers(case, cell, tmp_path, monkeypatch, taught):
+    lines = CASES[case] + (taught("distillation", "digits") if case == "distillation" else [])
+    whole, stopped = (cell(*lines, output_dir=tmp_path / name) for name in ("whole", "stopped"))
+    assert run(whole)["status"] == "finished"
+    epochs = whole.config.trainer.max_epochs
+    killed(stopped, epochs // 2, 2, monkeypatch)  # in the middle of an epoch: it is begun again
+    entry = record.read(stopped.path)
+    assert entry["status"] == "killed" and len(entry["history"]) == epochs // 2
+    run(stopped)
+    assert numbers(stopped) == numbers(whole)
+    files = {path.name for path in whole.path.glob("*.npz")}
+    assert {path.name for path in stopped.path.glob("*.npz")} == files >= {"predictions.npz", "predictions_best.npz"}
+    for name in files:
+        with np.load(stopped.path / name) as ours, np.load(whole.path / name) as theirs:
+            assert set(ours) == set(theirs)
+            assert [key for key in theirs if not np.array_equal(ours[key], theirs[key], equal_nan=True)] == []

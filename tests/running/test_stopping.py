@@ -1,0 +1,81 @@
+"""Ctrl-C and SIGTERM from the first moment of a command on: one line and an exit code."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from lossbench.errors import Killed
+from lossbench.running.stopping import stop_signals
+from tests.support.commands import ROOT
+
+AT_AN_IMPORT = """
+import os, runpy, sys
+module, number, place, *words = sys.argv[1:]
+class Signal:
+    sent = False
+    def find_spec(self, name, path=None, target=None):
+        if name == place and not Signal.sent:
+            Signal.sent = True
+            os.kill(os.getpid(), int(number))
+sys.meta_path.insert(0, Signal())
+sys.argv[1:] = words
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+"""A command that gets a signal when it begins to import something."""
+
+PLACES = {
+    "lossbench": ["lossbench.cli.run", "omegaconf", "hydra", "filelock", "rich"],
+    "lossbench.compare": ["lossbench.cli.compare", "hydra", "numpy", "scipy", "rich"],
+    "lossbench.tune": ["lossbench.cli.tune", "omegaconf", "hydra", "filelock"],
+    "lossbench.losses": ["lossbench.cli.losses", "rich", "lossbench.catalogue.facts"],
+    "lossbench.repair": ["lossbench.cli.repair", "omegaconf", "hydra", "rich"],
+}
+"""What each command imports in its first second."""
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+def command(cwd, module, number, place, *words):
+    """Run a command that gets a signal when it begins to import a module."""
+    return subprocess.run(
+        [sys.executable, "-c", AT_AN_IMPORT, module, str(int(number)), place, *words],
+        cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+@pytest.mark.parametrize(("module", "place"), [(module, place) for module in PLACES for place in PLACES[module]])
+def test_a_signal_before_anything_was_begun_is_one_line_and_an_exit_code(tmp_path, module, place, number, code):
+    ended = command(tmp_path, module, number, place)
+    assert ended.stderr == f"stopped by {number.name}, before anything was begun.\n"
+    assert ended.returncode == code and not ended.stdout and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+@pytest.mark.parametrize(
+    ("module", "place", "words", "then"),
+    [
+        (
+            "lossbench",
+            "torch",
+            ["engine=single", "tracking=none"],
+            " The same command again goes on from where it was.",
+        ),
+        ("lossbench.losses", "matplotlib", ["plot=focal"], ""),
+    ],
+)
+def test_a_signal_while_something_goes_on_is_one_line_and_an_exit_code(
+    tmp_path, module, place, words, then, number, code
+):
+    ended = command(tmp_path, module, number, place, *words)
+    assert ended.returncode == code and ended.stderr.splitlines()[-1] == f"stopped by {number.name}.{then}"
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_signal_while_runs_go_on_is_killed_and_the_handlers_come_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Killed), stop_signals():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before

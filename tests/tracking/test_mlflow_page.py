@@ -1,0 +1,106 @@
+"""A tracking server, and MLflow's own pages on a small sweep, in a real browser where there is one."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.support.commands import ended
+
+pytestmark = pytest.mark.xdist_group("page")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--virtual-time-budget=30000", "--window-size=1600,1000",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    arguments = ["-m", "loss=cross_entropy,focal", "seed=0,1", "trainer.max_epochs=2"]
+    result = ended(*arguments, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    (folder / "said.txt").write_text(result.stdout)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(sweep) -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["-m", "mlflow", "ui", "--backend-store-uri", "sqlite:///outputs/mlflow.db", "--port", str(port)]
+    server = subprocess.Popen(
+        [sys.executable, *command, "--workers", "1"],
+        cwd=sweep,
+        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(120):
+            try:
+                urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def links(sweep, address) -> dict[str, str]:
+    """The links that the sweep printed, at the address of this test's server."""
+    lines = (sweep / "said.txt").read_text().splitlines()
+    pairs = [line.strip().split(": ", 1) for line in lines if "/#/" in line]
+    return {shown: link.replace("http://127.0.0.1:5000", address) for shown, link in pairs}
+
+
+def page(folder: Path, link: str) -> str:
+    command = [CHROMIUM, *QUIET, f"--user-data-dir={folder}", "--dump-dom", link]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install the system's package chromium")
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        ("losses, mean over seeds", ["Group: focal", "Group: cross_entropy", "final/balanced_accuracy", "focal-s1"]),
+        ("losses, with 95 % intervals", ["focal, all seeds", "mean/balanced_accuracy", "low95/balanced_accuracy"]),
+        ("all runs, best first", ["cross_entropy-s0", "final/nll"]),
+        ("report", ["report.html", "comparison"]),
+    ],
+)
+def test_the_printed_links_show_the_losses(links, tmp_path, shown, expected):
+    for attempt in range(3):  # a busy machine may not have drawn the page within the browser's patience
+        html = page(tmp_path / str(attempt), links[shown])
+        missing = [text for text in expected if text not in html]
+        if not missing:
+            return
+    raise AssertionError(f"{missing} are not on the page {links[shown]}")
+
+
+def test_a_tracking_server_takes_runs_as_a_database_does(lossbench, address, tmp_path):
+    from mlflow import MlflowClient
+
+    result = lossbench("loss=focal", "trainer.max_epochs=1", f"tracking.uri={address}", "data=digits_noisy")
+    assert result.returncode == 0, result.stderr
+    assert address in result.stdout and "could not" not in result.stderr
+    client = MlflowClient(address)
+    (run,) = client.search_runs([client.get_experiment_by_name("digits_noisy").experiment_id])
+    assert run.info.status == "FINISHED" and run.data.params["loss.gamma"] == "2.0"
+    assert "final/balanced_accuracy" in run.data.metrics
+    assert "record.json" in {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert not (tmp_path / "outputs" / "mlflow.db").exists()
