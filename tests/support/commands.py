@@ -102,6 +102,8 @@ class Command:
         self.returncode: int | None = None
         self._loaded, self._folder = loaded, Path(tempfile.mkdtemp(prefix="lossbench-command-"))
         self.stdout, self.stderr = self._folder / "stdout", self._folder / ("stdout" if together else "stderr")
+        for path in (self.stdout, self.stderr):
+            path.touch()  # there to be read before the command has opened it
         request = {
             "module": module, "arguments": arguments, "cwd": str(cwd), "environment": environment(**added),
             "stdout": str(self.stdout), "stderr": str(self.stderr),
