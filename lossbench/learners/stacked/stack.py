@@ -164,7 +164,7 @@ class Stack(pl.LightningModule):
         """Return the outputs (slots, N, O) of each kind of head, (slots, N) for a single output."""
         outputs = []
         for head in self._heads:
-            own = features if len(self._heads) == 1 else features.index_select(0, head.runs_of_slots)
+            own = features.index_select(0, head.runs_of_slots)  # always copied: the layout decides how sums are rounded
             each = in_full_precision(head(own))
             outputs.append(each.squeeze(-1) if each.shape[-1] == 1 else each)
         return outputs
