@@ -35,9 +35,7 @@ def find(name: str, config_dir: str | None) -> Entry:
 
     """
     if name in loss_names():
-        from omegaconf import OmegaConf
-
-        return _entry(name, OmegaConf.to_container(OmegaConf.load(CONF / "loss" / f"{name}.yaml")), in_catalogue=True)
+        return ours(name)
     from lossbench.config.compose import compose_cells, put_user_code_on_path
 
     arguments = argparse.Namespace(
@@ -50,6 +48,13 @@ def find(name: str, config_dir: str | None) -> Entry:
     if "." in name:
         return Entry(name.rpartition(".")[2], name, None, {}, in_catalogue=False)
     raise ConfigError(f"{name}: no such loss. {nearest(name, [*loss_names(), *own])}")
+
+
+def ours(name: str) -> Entry:
+    """Read a loss that lossbench brings, by the name of its YAML."""
+    from omegaconf import OmegaConf
+
+    return _entry(name, OmegaConf.to_container(OmegaConf.load(CONF / "loss" / f"{name}.yaml")), in_catalogue=True)
 
 
 def own_rows(config_dir: str | None) -> tuple[list[tuple[Entry, LossFacts]], list[str]]:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from lossbench.catalogue.facts import loss_names
 from lossbench.catalogue.gallery import write_gallery
-from lossbench.cli.loss_entries import Entry, facts_of_entry, find, own_rows, subject_of
+from lossbench.cli.loss_entries import Entry, facts_of_entry, find, ours, own_rows, subject_of
 from lossbench.cli.loss_tables import details, findings_table, list_table, parameter_table, parameters_in_words
 from lossbench.errors import ConfigError, nearest
 from lossbench.losses.facts import LossFacts
@@ -96,7 +96,7 @@ def print_usage(request: argparse.Namespace) -> int:
 
 def list_losses(request: argparse.Namespace) -> int:
     """Print the table of the losses that pass the filters, the user's own last."""
-    rows = [(entry, facts_of_entry(entry)) for entry in (find(name, None) for name in loss_names())]
+    rows = [(entry, facts_of_entry(entry)) for entry in map(ours, loss_names())]
     rows.sort(key=lambda row: (row[1].family, row[0].name))
     own, notes = own_rows(request.config_dir)
     filters = {key: value for key, value in (("task", request.task), ("problem", request.problem)) if value}
