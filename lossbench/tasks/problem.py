@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from lossbench.losses.bound_loss import BoundLoss
 from lossbench.tasks.generation.frechet import Frechet
 from lossbench.tasks.task import Task
 
@@ -109,6 +110,13 @@ def with_a_value(metrics: Values) -> dict[str, float]:
     """Return the metrics that are finite numbers."""
     values = {name: float(value) for name, value in metrics.items()}
     return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def with_probabilities(loss: BoundLoss, kept: Kept) -> Kept:
+    """Return the outputs, as `logits`, with their probabilities and log-odds by the loss, and what else was kept."""
+    outputs = kept["outputs"]
+    named = {"logits" if name == "outputs" else name: tensor for name, tensor in kept.items()}
+    return {"probabilities": loss.link(outputs), "log_odds": loss.log_odds(outputs), **named}
 
 
 def in_units_of_the_target(kept: Kept, problem: Problem) -> Kept:

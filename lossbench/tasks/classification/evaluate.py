@@ -1,7 +1,6 @@
 """How predicted classes are made of outputs, and measured: the same way for every loss."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from lossbench.losses.bound_loss import BoundLoss
 from lossbench.tasks.classification.final_metrics import final_classification_metrics
 from lossbench.tasks.classification.metrics import classification_metrics, noise_metrics
 from lossbench.tasks.example import Example, context_for, outputs_for
-from lossbench.tasks.problem import Kept, Problem
+from lossbench.tasks.problem import Kept, Problem, with_probabilities
 
 Metrics = dict[str, float]
 
@@ -56,11 +55,7 @@ def check_link(linked: Tensor, samples: int, num_classes: int) -> None:
 
 def predict(loss: BoundLoss, kept: Kept, problem: Problem) -> Predictions:
     """Turn the outputs of a part into probabilities."""
-    outputs = kept["outputs"]
-    named = {"logits" if name == "outputs" else name: tensor for name, tensor in kept.items()}
-    predicted: Any = {"probabilities": loss.link(outputs), "log_odds": loss.log_odds(outputs), **named}
-    found: Predictions = predicted
-    return found
+    return with_probabilities(loss, kept)  # type: ignore[return-value]
 
 
 def measure(part: str, predictions: Predictions, problem: Problem) -> Metrics:

@@ -1,7 +1,5 @@
 """How predicted labels are made of outputs, and measured: the same way for every loss."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from typing_extensions import NotRequired, TypedDict
@@ -9,7 +7,7 @@ from typing_extensions import NotRequired, TypedDict
 from lossbench.losses.bound_loss import BoundLoss
 from lossbench.tasks.example import Example, context_for, outputs_for
 from lossbench.tasks.multilabel.metrics import multilabel_metrics
-from lossbench.tasks.problem import Kept, Problem
+from lossbench.tasks.problem import Kept, Problem, with_probabilities
 
 
 class Predictions(TypedDict):
@@ -51,11 +49,7 @@ def check_link(linked: Tensor, samples: int, num_classes: int) -> None:
 
 def predict(loss: BoundLoss, kept: Kept, problem: Problem) -> Predictions:
     """Turn the outputs of a part into probabilities."""
-    outputs = kept["outputs"]
-    named = {"logits" if name == "outputs" else name: tensor for name, tensor in kept.items()}
-    predicted: Any = {"probabilities": loss.link(outputs), "log_odds": loss.log_odds(outputs), **named}
-    found: Predictions = predicted
-    return found
+    return with_probabilities(loss, kept)  # type: ignore[return-value]
 
 
 def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
