@@ -70,6 +70,11 @@ def contains(interval: str, value: Any) -> bool:
     return above and below
 
 
+def within(range_of: str, value: Any) -> bool:
+    """Tell whether a parameter of a loss is in its range: an interval, or "one of: image, batch"."""
+    return admits(range_of, value) if range_of.startswith("one of: ") else contains(range_of, value)
+
+
 def admits(allowed: str, value: Any) -> bool:
     """Tell whether a value is one of those that a notation allows.
 

@@ -18,7 +18,7 @@ from lossbench.losses import links
 from lossbench.losses.bound_loss import BoundLoss, context_names
 from lossbench.losses.declaration import Declaration
 from lossbench.losses.facts import RUN_CONTEXT
-from lossbench.ranges import contains
+from lossbench.ranges import within
 from lossbench.tasks import task_named
 
 
@@ -57,7 +57,7 @@ def bind(
         told = served.advice["link"]
         raise ConfigError(f"loss {getattr(factory, '__name__', factory)} must say how {told}")
     for name, value in parameters.items():
-        if name in declaration.ranges and value is not None and not contains(declaration.ranges[name], value):
+        if name in declaration.ranges and value is not None and not within(declaration.ranges[name], value):
             raise ConfigError(f"loss.{name}={value} is out of range: allowed is {declaration.ranges[name]}.")
     context = {**context, "bind_terms": partial(_bind_terms, context=context, task=task)}
     needed = [name for name in context_names(factory) if name not in parameters]

@@ -355,6 +355,6 @@ def notation(annotation: str, interval: str = "") -> str:
     kinds = []
     for part in annotation.split(" | "):
         name = part[len("Sequence[") : -1] if part.startswith("Sequence[") else part
-        kind = _OF_ANNOTATION.get(name, "any")
+        kind = interval if interval.startswith("one of: ") else _OF_ANNOTATION.get(name, "any")
         kinds.append(("list of " if name != part else "") + kind + (f" {interval}" if kind in _WITH_INTERVAL else ""))
     return " or ".join(map(str.strip, kinds))

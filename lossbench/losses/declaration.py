@@ -12,12 +12,21 @@ if TYPE_CHECKING:
 
 _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
-ELEMENTWISE = ("binary", "count", "distributional", "regression")
-"""The tasks whose losses give a value for each output, or for each row of outputs if they take several to a sample."""
-PER_CLASS = ("multiclass", "multilabel")
-"""The tasks whose losses take an output for each class or label."""
-LIKE_OUTPUTS = ("denoising", "gan", "multilabel", "vae")
-"""The tasks whose targets have the shape of the outputs."""
+_EACH, _ROWS = "... , ... -> ...", "... O , ... -> ..."
+SHAPES = {
+    "binary": _EACH,
+    "count": _EACH,
+    "denoising": "N ... , N ... -> N",
+    "distributional": _EACH,
+    "gan": "N ... , N ... -> N",
+    "multiclass": "... K , ... -> ...",
+    "multilabel": "... K , ... K -> ...",
+    "regression": _EACH,
+    "sequence": "N T V , N S -> N",
+    "vae": "N ... , N ... -> N",
+}
+"""By task the shapes of outputs, target and values of the losses that don't say theirs; see `Declaration.shapes`."""
+Sides = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 Declared = TypeVar("Declared", bound=Callable[..., object])
 
 
@@ -49,6 +58,10 @@ class Declaration:
         Whether the value of a sample depends on the other samples of its batch, as in a ranking of pairs.
     detached : str
         What its gradient holds constant on purpose, such as "the modulating factor"; "" for nothing.
+    shapes : str
+        Of outputs, target and values, as "N H W K , N H W -> N": a letter is one size, K that of the classes or labels,
+        `...` are any sizes, and what has the same letter is equal. "" is what `SHAPES` says of the task; of other tasks
+        only the number of samples is compared.
 
     """
 
@@ -62,16 +75,25 @@ class Declaration:
     ranges: Mapping[str, str] = field(default_factory=dict)
     coupled: bool = False
     detached: str = ""
+    shapes: str = ""
+
+    @functools.cached_property
+    def sides(self) -> "Sides":
+        """The shapes of outputs, target and values, each as its letters; empty where none are said."""
+        said = self.shapes or SHAPES.get(self.task, "")
+        outputs, _, rest = (_ROWS if said == _EACH and self.outputs != 1 else said).partition(" , ")
+        target, _, values = rest.partition(" -> ")
+        return tuple(outputs.split()), tuple(target.split()), tuple(values.split())
 
     @property
     def per_class(self) -> bool:
         """Whether it takes an output for each class or label."""
-        return self.task in PER_CLASS
+        return self.sides[0][-1:] == ("K",)
 
     @property
     def takes_classes(self) -> bool:
         """Whether its targets are integer class indices, not floating-point numbers."""
-        return self.task == "multiclass"
+        return self.per_class and "K" not in self.sides[1]
 
 
 def loss(
@@ -86,6 +108,7 @@ def loss(
     ranges: Mapping[str, str] | None = None,
     coupled: bool = False,
     detached: str = "",
+    shapes: str = "",
 ) -> Callable[[Declared], Declared]:
     """Declare a function, or an `nn.Module` class, as a loss; see `Declaration` for the arguments.
 
@@ -93,7 +116,7 @@ def loss(
     target has the shape that belongs to the outputs (`require_shapes`).
     """
     declaration = Declaration(
-        task, link, source, problem, head, reduction, outputs, dict(ranges or {}), coupled, detached
+        task, link, source, problem, head, reduction, outputs, dict(ranges or {}), coupled, detached, shapes
     )
 
     def declare(declared: Declared) -> Declared:
@@ -110,35 +133,63 @@ def loss(
 
 def shape_of_values(declaration: Declaration, outputs: "Tensor") -> tuple[int, ...]:
     """Return the shape of the values of a loss: one for each sample that the outputs are of."""
-    if declaration.per_class or (declaration.task in ELEMENTWISE and declaration.outputs != 1):
-        return tuple(outputs.shape[:-1])
-    return tuple(outputs.shape if declaration.task in ELEMENTWISE else outputs.shape[:1])
+    return _needed(declaration.sides, outputs.shape)[1]
 
 
 def require_shapes(declaration: Declaration, outputs: "Tensor", target: "Tensor", name: str = "the loss") -> None:
     """Raise ValueError unless the target has the shape that belongs to the outputs, so that nothing is broadcast.
 
-    Class probabilities, in the shape of the logits, are left to the loss: some take them. Of lines, and of tasks that
-    are not lossbench's, only the number of samples is compared.
+    Class probabilities, in the shape of the logits, are left to the loss: some take them.
     """
-    needed = shape_of_values(declaration, outputs)
-    found = tuple(target.shape)
-    if declaration.task == "sequence":
-        fits = target.ndim == 2 and outputs.ndim == 3 and found[:1] == needed
-    elif declaration.task in LIKE_OUTPUTS:
-        needed = tuple(outputs.shape)
-        fits = found == needed
-    elif declaration.takes_classes or declaration.task in ELEMENTWISE:
-        fits = found == needed or (declaration.takes_classes and found == tuple(outputs.shape))
-    else:
-        fits = found[:1] == needed
-    if not fits:
-        wanted = f"({needed[0] if needed else 'N'}, S)" if declaration.task == "sequence" else str(needed)
-        what = "integer class indices" if declaration.task == "multiclass" else "a target"
-        raise ValueError(
-            f"{name}: the target has shape {found}; outputs of shape {tuple(outputs.shape)} need {what} of shape "
-            f"{wanted} (it does not broadcast). Reshape one of them: squeeze(1) makes (N,) of (N, 1)."
-        )
+    sides, shape, found = declaration.sides, outputs.shape, target.shape
+    if _fits(sides, shape, found) or (declaration.takes_classes and found == shape):
+        return
+    if sides[0] and _sizes(sides[0], shape) is None:
+        raise ValueError(f"{name}: outputs have shape {tuple(shape)}, but it takes ({', '.join(sides[0])}).")
+    needed = _needed(sides, shape)[0]
+    what = "integer class indices" if declaration.takes_classes else "a target"
+    raise ValueError(
+        f"{name}: the target has shape {tuple(found)}; outputs of shape {tuple(shape)} need {what} of shape "
+        f"({', '.join(map(str, needed))}{',' * (len(needed) == 1)}) (it does not broadcast). Reshape one of them: "
+        "squeeze(1) makes (N,) of (N, 1)."
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _fits(sides: Sides, outputs: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Tell whether outputs and target have the sizes of their letters; without letters, as many samples."""
+    if not sides[0]:
+        return outputs[:1] == target[:1]
+    sizes = _sizes(sides[0], outputs)
+    return sizes is not None and _sizes(sides[1], target, sizes) is not None
+
+
+@functools.lru_cache(maxsize=1024)
+def _needed(sides: Sides, outputs: tuple[int, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return the shapes of target and values that belong to outputs; a size that they leave open is its letter."""
+    if not sides[0]:
+        return (*outputs[:1], "..."), tuple(outputs[:1])
+    sizes = _sizes(sides[0], outputs) or {}
+    each = [[sizes.get(name, name) for name in side] for side in sides[1:]]
+    target, values = (tuple(n for one in side for n in (one if isinstance(one, tuple) else (one,))) for side in each)
+    return target, values
+
+
+def _sizes(
+    named: tuple[str, ...], shape: tuple[int, ...], known: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
+    """Return the size of each letter of a shape, `...` being a tuple; None if they don't fit, or what is known."""
+    rest = len(shape) - len([name for name in named if name != "..."])
+    if rest < 0 or (rest and "..." not in named):
+        return None
+    found, place = dict(known or {}), 0
+    for name in named:
+        width = rest if name == "..." else 1
+        size = tuple(shape[place : place + width]) if name == "..." else shape[place]
+        if found.setdefault(name, int(name) if name.isdigit() else size) != size:
+            return None
+        place += width
+    return found
 
 
 def require_labels(declaration: Declaration, outputs: "Tensor", target: "Tensor", name: str = "the loss") -> None:

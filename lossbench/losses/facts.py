@@ -38,6 +38,7 @@ class LossFacts:
     ranges: dict[str, str] = field(default_factory=dict)
     coupled: bool = False
     detached: str = ""
+    shapes: str = ""
     needs: tuple[str, ...] = ()
     annotations: dict[str, str] = field(default_factory=dict, compare=False)  # as written, so from source text alone
     memory: bool = False

@@ -196,7 +196,7 @@ def test_what_is_declared_on_purpose_is_no_fault():
 
 def test_a_range_that_is_not_kept_is_told(monkeypatch):
     contract.refuse_what_is_out_of_range(LossUnderTest("mine", ranged, {"q": 0.5}))
-    monkeypatch.setattr("lossbench.catalogue.binding.contains", lambda interval, value: True)
+    monkeypatch.setattr("lossbench.catalogue.binding.within", lambda interval, value: True)
     with pytest.raises(AssertionError, match=r"q=-1.5 is taken, although its range is \[0, 1\]"):
         contract.refuse_what_is_out_of_range(LossUnderTest("mine", ranged, {"q": 0.5}))
 

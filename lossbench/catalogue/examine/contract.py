@@ -19,7 +19,6 @@ from lossbench.catalogue.examine.loss_under_test import CLASS_COUNTS, LossUnderT
 from lossbench.catalogue.facts import step_context
 from lossbench.errors import ConfigError
 from lossbench.losses.bound_loss import BoundLoss, WrongValues
-from lossbench.losses.declaration import PER_CLASS
 from lossbench.losses.facts import RUN_CONTEXT
 from lossbench.ranges import contains
 from lossbench.tasks import task_named
@@ -115,9 +114,9 @@ def treat_all_classes_alike(subject: LossUnderTest) -> None:
         for key, value in loss.parameters.items()
         if isinstance(value, list | tuple) and len(value) == len(CLASS_COUNTS)
     }
-    renumbered = order.argsort()[target] if loss.declaration.takes_classes else target[:, order]
-    taught = {name: value[:, order] for name, value in context.items() if name == "teacher_logits"}
-    moved = subject.bind(**per_class)(outputs[:, order], renumbered, **{**context, **taught})
+    renumbered = order.argsort()[target] if loss.declaration.takes_classes else target[..., order]
+    taught = {name: value[..., order] for name, value in context.items() if name == "teacher_logits"}
+    moved = subject.bind(**per_class)(outputs[..., order], renumbered, **{**context, **taught})
     assert torch.allclose(moved, loss(outputs, target, **context), atol=1e-5), (
         "with the classes renumbered the same samples get other values. Look for a class taken by its number, or a "
         "buffer by class that does not come from class_counts."
@@ -186,6 +185,9 @@ def refuse_what_is_out_of_range(subject: LossUnderTest) -> None:
         f"any value of {', '.join(numbers)} is taken. Declare what is allowed: @loss(ranges={{...}})."
     )
     for parameter, interval in ({} if subject.declaration is None else subject.declaration.ranges).items():
+        if interval.startswith("one of: "):
+            _is_refused(subject, parameter, "nothing", interval)
+            continue
         low, high = (float(bound) for bound in interval.strip(" []()").split(","))
         for outside in (low - 1.5, high + 1.5):
             if abs(outside) < float("inf"):
@@ -215,7 +217,7 @@ RULES: tuple[Rule, ...] = (return_one_number_per_sample, *BEHAVIOUR, *ADVICE)
 def rules_for(subject: LossUnderTest) -> list[Rule]:
     """Return the points that apply to a loss."""
     left_out: set[Rule] = set()
-    if subject.bound_task not in PER_CLASS or inspect.isclass(subject.factory):
+    if not subject.takes_classes_or_labels or inspect.isclass(subject.factory):
         left_out.add(treat_all_classes_alike)  # one output has no classes; a module may hold parameters for each
     if subject.declaration is not None and subject.declaration.coupled:
         left_out.add(give_a_sample_the_same_alone)
@@ -281,7 +283,7 @@ def _stay_finite(subject: LossUnderTest, dtype: torch.dtype) -> None:
                 )
 
 
-def _is_refused(subject: LossUnderTest, parameter: str, value: float, interval: str) -> None:
+def _is_refused(subject: LossUnderTest, parameter: str, value: float | str, interval: str) -> None:
     expected = f"loss.{parameter}={value} is out of range: allowed is {interval}."
     try:
         subject.bind(**{parameter: value})

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from lossbench.catalogue.binding import bind
 from lossbench.losses.bound_loss import BoundLoss, context_names
 from lossbench.losses.declaration import Declaration
 from lossbench.losses.facts import RUN_CONTEXT, LossFacts
+from lossbench.losses.links import softmax
 from lossbench.tasks import task_named
 
 CLASS_COUNTS = (100, 30, 10, 3)
@@ -57,7 +58,7 @@ class LossUnderTest:
         if self.declaration is not None:
             outputs = self.declaration.outputs
             said = {
-                **vars(self.declaration),
+                **{each.name: getattr(self.declaration, each.name) for each in fields(self.declaration)},
                 "link": getattr(self.declaration.link, "__name__", ""),
                 "outputs": outputs if isinstance(outputs, int) else outputs.__name__,
             }
@@ -77,6 +78,11 @@ class LossUnderTest:
     def bound_task(self) -> str:
         """The task it declares, or else the one it is taken to serve."""
         return self.task if self.declaration is None else self.declaration.task
+
+    @property
+    def takes_classes_or_labels(self) -> bool:
+        """Whether it takes an output for each class or label."""
+        return (self.declaration or Declaration(self.task, softmax, "")).per_class
 
     def bind(self, **changes: Any) -> BoundLoss:
         """Bind it to its hyper-parameters and to a made-up run, both with changes; always with the same seed."""
