@@ -20,7 +20,7 @@ from lossbench.config.check_trainer import check_trainer
 from lossbench.config.engines import engine_of
 from lossbench.config.source import said_by
 from lossbench.config.values import OF_OTHERS, check_node, check_values, table_of
-from lossbench.data.shapes import data_for, declared_sources, require_fit, tasks_of
+from lossbench.data.shapes import axis_of, data_for, declared_sources, require_fit, tasks_of
 from lossbench.errors import ConfigError, nearest
 from lossbench.locate import CONF, locate, own_choices
 from lossbench.losses.facts import LossFacts
@@ -28,8 +28,6 @@ from lossbench.records.files import check_writable
 from lossbench.tasks import task_named, tasks
 from lossbench.tasks.task import NEITHER, Task
 
-CLASS_CORRUPTIONS = ("imbalance", "noise")
-"""The corruptions that are for classes."""
 FAMILIES = {"symmetric": ["exact", "iid", "uniform"], "asymmetric": ["exact", "iid"], "pair": ["exact", "iid"]}
 
 
@@ -292,19 +290,33 @@ def _check_task(cell: Cell) -> None:
     _check_metrics(cell)
     if data.get("source") in declared_sources():
         require_fit(str(cell.config.model["_target_"]).rpartition(".")[2], declared_sources()[data.source].shape)
+    _check_features(cell)
     if "cosine" not in task.axes and cell.config.model.get("head") == "cosine":
         raise ConfigError(f"model.head=cosine needs classes, but data={cell.data} is {task.name}. Use linear or auto.")
     if "calibrate" not in task.axes and cell.config.optimizer.get("calibrate") == "gradient":
         raise ConfigError(f"optimizer.calibrate=gradient has no baseline for {task.name}. Use none.")
     for group in ("imbalance", "noise", "contamination"):
         kind = (data.get(group) or {}).get("kind", "none")
-        axis = kind if kind == "label_density" else group
+        axis = axis_of(group, kind)
         if kind != "none" and axis not in task.axes:
-            wanted = "classification with one class to a sample" if axis in CLASS_CORRUPTIONS else "regression"
+            wanted = " or ".join(each.name for each in tasks().values() if axis in each.axes)
             raise ConfigError(
                 f"data/{group}={kind} is for {wanted}, but data={cell.data} is {task.name}. "
                 f"Use none, or other data: {', '.join(data_for(task))}."
             )
+
+
+def _check_features(cell: Cell) -> None:
+    """Check that a model of ours has features of each pixel where each is predicted, and only there."""
+    target = str(cell.config.model["_target_"])
+    if not cell.is_supervised or not target.startswith("lossbench."):
+        return
+    if said_by(target, "per_pixel", False) is not cell.task.per_pixel:
+        whole, fitting = ("a whole input", "unet, pixel_mlp") if cell.task.per_pixel else ("each pixel", "mlp, lenet")
+        raise ConfigError(
+            f"model={cell.choices['model']} has features of {whole}, which does not fit {cell.task.name} "
+            f"(data={cell.data}). Use model={fitting.replace(', ', ' or model=')}."
+        )
 
 
 def _check_metrics(cell: Cell) -> None:

@@ -17,6 +17,7 @@ from lossbench.config.axes import AXES
 from lossbench.config.cell import Cell
 from lossbench.config.engines import ENGINES
 from lossbench.config.source import said_by, settings_of
+from lossbench.data.shapes import declared_sources
 from lossbench.errors import ConfigError, first_line, nearest
 from lossbench.locate import CONF, own_choices
 from lossbench.losses.facts import LossFacts
@@ -244,6 +245,8 @@ def table_of(path: str, node: Mapping[str, Any]) -> dict[str, str]:
     built = {"_target_": "text", "_partial_": "bool"} if path in BUILT else {}
     search = {"search": "dict or null"} if path == "loss" else {}
     owners = [*OWNERS[path], *([str(node["_target_"])] if built else [])]
+    if path == "data" and (source := declared_sources().get(str(node.get("source")))) is not None:
+        owners.append(f"lossbench.data.sources.{source.module}.{node['source']}")
     return built | search | {name: allowed for owner in owners for name, allowed in declared(owner).items()}
 
 

@@ -1,7 +1,8 @@
 """Batches from memory: gathered, augmented and normalised as whole tensors, in the order of (seed, epoch)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -26,11 +27,14 @@ class Batch(NamedTuple):
     target : Tensor, shape (N,)
         As observed, corruption included: int64 classes, or float32 standardised by the data module's center and scale.
         Of sequences the classes in their order, then -1, shape (N, S).
-        For several labels 0 and 1, int64, shape (N, L).
+        For several labels 0 and 1, int64, shape (N, L). Of masks the class of each pixel, (N, H, W): uint8 in a whole
+        data set, int64 in a batch.
     target_clean : Tensor, shape (N,)
         The truth, in the same units. Of sequences the class that is seen in each column, shape (N, W).
     index : Tensor, shape (N,)
         Position in the source's training (or test) part, int64.
+    extras : mapping of str to Tensor, shape (N, ...)
+        What else is known of each sample, by the name by which a loss asks for it.
 
     """
 
@@ -38,10 +42,12 @@ class Batch(NamedTuple):
     target: Tensor
     target_clean: Tensor
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which a batch does not need
+    extras: Mapping[str, Tensor] = MappingProxyType({})
 
     def select(self, rows: Tensor) -> "Batch":
         """Return the samples of these rows."""
-        return Batch(*(tensor[rows] for tensor in self))
+        inputs, target, target_clean, index = (tensor[rows] for tensor in self[:4])
+        return Batch(inputs, target, target_clean, index, {name: each[rows] for name, each in self.extras.items()})
 
 
 class BatchLoader:
@@ -151,7 +157,9 @@ class BatchLoader:
             inputs = crop_and_flip(self._windows, rows, draws)
         else:
             inputs = self.samples.inputs[rows]
-        return Batch(normalised(inputs, self._mean, self._std), *(tensor[rows] for tensor in self.samples[1:]))
+        target, clean = (each[rows].long() if each.dtype == torch.uint8 else each[rows] for each in self.samples[1:3])
+        extras = {name: each[rows] for name, each in self.samples.extras.items()}
+        return Batch(normalised(inputs, self._mean, self._std), target, clean, self.samples.index[rows], extras)
 
 
 def normalised(inputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from lossbench.data.files import data_root
 from lossbench.data.label_density import BINS, bin_counts, inner_edges
 from lossbench.data.loader import Batch, BatchLoader
 from lossbench.data.sampling import uniform
-from lossbench.data.shapes import tasks_of
+from lossbench.data.shapes import axis_of, tasks_of
 from lossbench.data.sources.source import FIXED, Source, load_source
 from lossbench.data.training_set import TrainingSet, counts_by_class, strata, training_set, validation_split
 from lossbench.errors import ConfigError
@@ -85,6 +85,8 @@ class DataModule(pl.LightningDataModule):
         Seed of generated data, subsets and corruptions.
     run_seed : int
         Seed of split, order and augmentation.
+    **options
+        What else the source takes, by name.
 
     Attributes
     ----------
@@ -139,9 +141,10 @@ class DataModule(pl.LightningDataModule):
         root: str | None = None,
         seed: int = 0,
         run_seed: int = 0,
+        **options: Any,
     ) -> None:
         super().__init__()
-        self.source = source
+        self.source, self.options = source, options
         self.task = task_named(task)
         self.imbalance, self.noise, self.contamination = imbalance, noise, contamination
         self.noise_kind: str = noise["kind"]
@@ -166,7 +169,7 @@ class DataModule(pl.LightningDataModule):
         """
         if self.evaluation_loaders:
             return
-        source = load_source(self.source, data_root(self.root), self.seed)
+        source = load_source(self.source, data_root(self.root), self.seed, **self.options).seen_as(self.task.name)
         self._check(source)
         training = training_set(
             self.source, source, self.imbalance, self.noise, self.contamination, self.max_train, self.seed
@@ -238,7 +241,7 @@ class DataModule(pl.LightningDataModule):
             raise ConfigError(f"data.task={self.task.name}, but data.source={self.source} is {source.task}.")
         for name in ("imbalance", "noise", "contamination"):
             kind = getattr(self, name)["kind"]
-            if kind != "none" and (kind if kind == "label_density" else name) not in self.task.axes:
+            if kind != "none" and axis_of(name, kind) not in self.task.axes:
                 raise ConfigError(f"data.{name}.kind={kind} does not apply to {self.task.name} data; allowed: none.")
         if "classes" in context_names(self.sampler) and "sampler" not in self.task.axes:
             raise ConfigError(f"sampler: it draws by class, but {self.task.name} data have none. Use uniform.")
@@ -256,7 +259,7 @@ class DataModule(pl.LightningDataModule):
         self.target_density: TargetDensity | None = None
         if self.num_classes is None:
             self.class_counts = self.train_class_counts = self.val_class_counts = None
-            standardize = "none" if self.task.target == "count" else self.standardize
+            standardize = self.standardize if self.task.target in ("number", "sample") else "none"
             self.target_center, self.target_scale = center_and_scale(samples.target[train], standardize)
             if samples.target.ndim == 1:
                 self._describe_density(source, samples.target, train)
@@ -334,7 +337,8 @@ def _test_samples(source: Source, max_test: int | None) -> Batch:
         )
         index = torch.from_numpy(chosen)
     clean = source.test_target if source.test_target_clean is None else source.test_target_clean
-    return Batch(source.test_inputs, source.test_target, clean, torch.arange(len(clean))).select(index)
+    every = torch.arange(len(clean))
+    return Batch(source.test_inputs, source.test_target, clean, every, source.test_extras).select(index)
 
 
 def _hash(*tensors: Tensor) -> str:

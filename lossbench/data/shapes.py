@@ -39,6 +39,15 @@ def declared_sources() -> dict[str, SourceFacts]:
     return dict(sorted(found.items()))
 
 
+KINDS_APART = ("boundary", "label_density", "missing", "rare")
+"""The kinds of corruption that not every task takes that takes their group."""
+
+
+def axis_of(group: str, kind: str) -> str:
+    """Return what a task lists in its `axes` if its data can be corrupted so: the kind, or else the group."""
+    return kind if kind in KINDS_APART else group
+
+
 SMALLEST_IMAGE = {"LeNet": 12, "ResNet32": 4}
 """The pixels a side that a convolutional model needs."""
 

@@ -47,7 +47,8 @@ class StackedLoader:
 
     def _together(self, steps: Sequence[tuple[Tensor, Tensor | None]]) -> Batch:
         batches = [loader.batch(*step) for loader, step in zip(self.loaders, steps, strict=True)]
-        return Batch(*map(torch.stack, zip(*batches, strict=True)))
+        inputs, target, target_clean, index = map(torch.stack, zip(*(batch[:4] for batch in batches), strict=True))
+        return Batch(inputs, target, target_clean, index)
 
 
 class StackedData(pl.LightningDataModule):

@@ -75,12 +75,13 @@ def training_set(
     if noise["kind"] != "none":
         labels = _noisy(name, source, index, noise, numpy_stream(seed, "noise"))
         observed = torch.from_numpy(labels)
-        contaminated = observed != target
+        contaminated = (observed != target).flatten(1).any(1) if target.ndim > 1 else observed != target
     if contamination["kind"] != "none":
         stream = numpy_stream(seed, "contamination")
         arrays = contaminate(inputs=inputs.numpy(), target=target.numpy(), rng=stream, **contamination)
         inputs, observed, contaminated = (torch.from_numpy(array) for array in arrays)
-    return TrainingSet(Batch(inputs, observed, known[index], index), contaminated)
+    extras = {name: each[index] for name, each in source.train_extras.items()}
+    return TrainingSet(Batch(inputs, observed, known[index], index, extras), contaminated)
 
 
 def validation_split(target: Tensor, fraction: float, rng: Rng, several: bool = False) -> tuple[Tensor, Tensor]:
@@ -130,10 +131,11 @@ def strata(target: Tensor, several: bool) -> Array:
 
 
 def counts_by_class(target: Tensor, num_classes: int, several: bool) -> list[int]:
-    """Return the samples of each class, or that have each label; of sequences how often each class is in one."""
+    """Return the samples of each class, or that have each label; of sequences and masks how often a class is there."""
     if several:
         return list((target > 0).sum(0).tolist())  # -1 is a label that is not known
-    return list(torch.bincount(target[target >= 0], minlength=num_classes).tolist())
+    counted = target[(target >= 0) & (target < num_classes)]  # -1 pads a sequence, 255 is a pixel that is left out
+    return list(torch.bincount(counted, minlength=num_classes).tolist())
 
 
 @takes(

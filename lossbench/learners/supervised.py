@@ -85,7 +85,8 @@ class Supervised(Learner):
         inputs = batch.inputs if mixture is None else mixture.mix(batch.inputs)
         features = self.network.backbone(inputs)
         outputs = in_full_precision(self.network.outputs(features))
-        context = {"epoch": self.current_epoch, "features": features, "index": batch.index, "inputs": inputs}
+        known = {"epoch": self.current_epoch, "features": features, "index": batch.index, "inputs": inputs}
+        context: dict[str, Any] = {**known, **batch.extras}
         if self.teacher is not None:
             context["teacher_logits"] = in_full_precision(self.teacher(inputs))
         if mixture is None:
@@ -120,8 +121,9 @@ class Supervised(Learner):
         return {"outputs": self.network(batch.inputs), **labels(batch)}
 
     def predictions(self, kept: Kept) -> Any:
-        """Turn outputs, in double precision, into what is predicted."""
-        return super().predictions({**kept, "outputs": kept["outputs"].double()})
+        """Turn outputs into what is predicted: in double precision, but of pixels, which are many."""
+        outputs = kept["outputs"]
+        return super().predictions({**kept, "outputs": outputs.double() if outputs.ndim <= 2 else outputs.float()})
 
     def metrics(self, part: str, predictions: Any) -> dict[str, float]:
         """Compute the metrics of the task; what was fitted is one of the validation part."""

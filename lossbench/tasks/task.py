@@ -98,7 +98,8 @@ class Task:
     package : str
         The package of `evaluate.py` and `figures.py`.
     target : str
-        What a sample's target is: "class", "labels", "number", "count", "sequence" or "sample" (new ones are drawn).
+        What a sample's target is: "class", "labels", "number", "count", "sequence", "sample" (new ones are drawn),
+        "mask" (a class for each pixel), "map" (a number for each pixel) or "boxes".
     metrics : tuple of Metric
         All that is measured, in the order in which a report has it.
     columns : tuple of str
@@ -121,7 +122,8 @@ class Task:
         What the learner supplies to a loss at each step, by name.
     axes : frozenset of str
         What may be combined with a loss: "weighting", "sampler", "mixup", "posthoc", "calibrate", "cosine" (the head);
-        and of corruptions "noise", "imbalance" (of classes), "label_density" (imbalance of numbers), "contamination".
+        and of corruptions "noise", "imbalance" (of classes), "label_density" (imbalance of numbers), "contamination",
+        of masks "boundary", "missing", "rare".
     weighed_by : str
         What a weighting asks for: "class_counts" or "bin_counts".
     stacked : bool
@@ -143,7 +145,7 @@ class Task:
     name: str
     title: str
     package: str
-    target: Literal["class", "labels", "number", "count", "sequence", "sample"]
+    target: Literal["class", "labels", "number", "count", "sequence", "sample", "mask", "map", "boxes"]
     metrics: tuple[Metric, ...]
     columns: tuple[str, ...]
     monitor: str
@@ -173,6 +175,11 @@ class Task:
     def has_classes(self) -> bool:
         """Whether each sample has one class."""
         return self.target == "class"
+
+    @property
+    def per_pixel(self) -> bool:
+        """Whether a prediction is made for each pixel, by a model that has features of each."""
+        return self.target in ("mask", "map")
 
     @cached_property
     def named(self) -> dict[str, Metric]:

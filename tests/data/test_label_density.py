@@ -70,8 +70,11 @@ def test_kinds_of_the_other_task_are_refused(source, task, imbalance):
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (["data=digits", "data/imbalance=label_density"], "data/imbalance=label_density is for regression"),
-        (["data=curve", "data/imbalance=step"], "data/imbalance=step is for classification"),
+        (
+            ["data=digits", "data/imbalance=label_density"],
+            "data/imbalance=label_density is for distributional",
+        ),
+        (["data=curve", "data/imbalance=step"], "data/imbalance=step is for multiclass"),
         (["data=curve_imb", "data.imbalance.bins=1"], r"data\.imbalance\.bins=1 is out of range"),
     ],
 )

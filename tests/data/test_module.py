@@ -29,7 +29,7 @@ def ready(source="digits", task="multiclass", **settings):
 
 
 def read(loader):
-    return Batch(*(torch.cat(part) for part in zip(*loader, strict=True)))
+    return Batch(*(torch.cat(part) for part in zip(*(batch[:4] for batch in loader), strict=True)))
 
 
 # ---------------------------------------------------------------------------------------------------------- streams
@@ -186,7 +186,7 @@ def test_order_and_augmentation_depend_on_seed_and_epoch_alone():
         walked.set_epoch(number)
         batch = read(walked)
     same, other_batch_size = epoch(1, 2), epoch(1, 2, batch_size=5)
-    for tensor, equal, other in zip(batch, same, other_batch_size, strict=True):
+    for tensor, equal, other in zip(batch[:4], same[:4], other_batch_size[:4], strict=True):
         assert torch.equal(tensor, equal)
         assert torch.equal(tensor, other)
     assert not torch.equal(epoch(1, 3).index, batch.index)

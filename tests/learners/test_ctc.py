@@ -169,7 +169,7 @@ def test_every_loss_learns_to_read(loss, cell):
         (["loss=ctc", "data=digit_lines", "model=lenet"], "model=lenet: model is for what predicts and compares"),
         (["loss=ctc", "data=digit_lines", "learner=supervised"], "loss=ctc is learned by learner=ctc"),
         (["loss=ctc", "data=digit_lines", "learner.beam_width=0"], "learner.beam_width=0 is out of range"),
-        (["loss=ctc", "data=digit_lines", "data/noise=symmetric"], "data/noise=symmetric is for classification"),
+        (["loss=ctc", "data=digit_lines", "data/noise=symmetric"], "data/noise=symmetric is for multiclass"),
         (["loss=ctc_entropy", "data=digit_lines", "loss.beta=-1"], "loss.beta=-1 is out of range"),
     ],
 )  # fmt: skip

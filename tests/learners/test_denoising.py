@@ -146,7 +146,7 @@ def test_the_best_prediction_leads_from_noise_to_gaussian_data(generate, best, t
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.usefixtures("undrawn")
 def test_every_denoising_loss_comes_nearer_to_the_digits(loss, cell):
-    lines = [f"loss={loss}", "data=digits", "trainer.max_epochs=30", "trainer.check_val_every_n_epoch=15"]
+    lines = [f"loss={loss}", "data=digits", "trainer.max_epochs=15", "trainer.check_val_every_n_epoch=15"]
     made = cell(*lines, "learner.network.hidden=128")
     data = build_data(made.config.data)
     untrained = build_learner(made, data, frechet_of(data))

@@ -141,7 +141,7 @@ def test_a_convolution_that_does_not_fit_is_told():
         (["loss=vae_bernoulli", "data=digits", "weighting=drw"], "weighting"),
         (["loss=vae_bernoulli", "data=digits", "learner=supervised"], "learned by learner=vae"),
         (["loss=focal", "data=digits", "learner=vae"], "learned by learner=supervised, not by learner=vae"),
-        (["loss=vae_bernoulli", "data=digits_imb"], "data/imbalance=exp is for classification"),
+        (["loss=vae_bernoulli", "data=digits_imb"], "data/imbalance=exp is for multiclass"),
         (["loss=vae_bernoulli", "data=digits", "optimizer.calibrate=gradient"], "no baseline for vae"),
         (
             ["loss=vae_bernoulli", "data=digits", "learner.network.latents=0"],

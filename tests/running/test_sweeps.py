@@ -40,9 +40,6 @@ def test_a_sweep_killed_twice_ends_with_the_same_numbers(tmp_path, undisturbed):
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert numbers(tmp_path) == undisturbed
-    again = start(tmp_path, *SWEEP, "tracking=none")
-    output, _ = again.communicate(timeout=60)
-    assert again.returncode == 0 and "all 4 runs were made before: reused" in output
     longer = start(tmp_path, "-m", "loss=cross_entropy,focal,gce", *SWEEP[2:], "tracking=none")
     output, _ = longer.communicate(timeout=120)
     assert longer.returncode == 0 and output.count("reused (rerun") == 4

@@ -1,11 +1,11 @@
 """What a source is, and how one is loaded by its name."""
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -43,6 +43,10 @@ class Source:
         Of sequences the class that is seen in each column, shape (N, W): see `lines.lines_of`.
     modes : Modes, optional
         Of points to be generated.
+    train_extras, test_extras : mapping of str to Tensor, shape (N, ...)
+        What else is known of each sample, by the name by which a loss asks for it; images as uint8.
+    other_targets : mapping
+        By the names of further tasks that it serves, their targets: of the training and of the test part.
 
     """
 
@@ -57,6 +61,18 @@ class Source:
     train_target_clean: Tensor | None = None
     test_target_clean: Tensor | None = None
     modes: Modes | None = None
+    train_extras: Mapping[str, Tensor] = field(default_factory=dict)
+    test_extras: Mapping[str, Tensor] = field(default_factory=dict)
+    other_targets: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def seen_as(self, task: str) -> "Source":
+        """Return it with the targets of a task."""
+        if task not in self.other_targets:
+            return self
+        train, test = self.other_targets[task]
+        return replace(
+            self, task=task, train_target=train, test_target=test, train_target_clean=None, test_target_clean=None
+        )
 
     @property
     def num_classes(self) -> int | None:
@@ -69,18 +85,19 @@ class Source:
         return self.task == "multilabel"
 
 
-Load = Callable[[Path, int], Source]
+Load = TypeVar("Load", bound=Callable[..., Source])
 
 
 def source(*, shape: tuple[int, ...], serves: tuple[str, ...]) -> Callable[[Load], Load]:
-    """Declare a function that loads a data set as a source.
+    """Declare a function `(root, seed, *, ...)` that loads a data set as a source.
 
+    Its keyword-only parameters are keys of `data` in the config, whose values it declares by `@takes(...)`.
     Both are literals: they are read from the source text, before anything is loaded (`shapes.declared_sources`).
 
     Parameters
     ----------
     shape : tuple of int
-        Of one input.
+        Of one input; () if it is known only when it is loaded.
     serves : tuple of str
         What it can be used as: first of which task its targets are, then what its inputs are (`Task.data`).
 
@@ -93,7 +110,7 @@ def source(*, shape: tuple[int, ...], serves: tuple[str, ...]) -> Callable[[Load
 
 
 @lru_cache(maxsize=2)
-def load_source(name: str, root: Path, seed: int) -> Source:
+def load_source(name: str, root: Path, seed: int, **options: Any) -> Source:
     """Load a source by name.
 
     Parameters
@@ -104,6 +121,8 @@ def load_source(name: str, root: Path, seed: int) -> Source:
         The folder with the files of torchvision's data sets; embedded sources don't look at it.
     seed : int
         For data that are generated.
+    **options
+        What else the source takes.
 
     Raises
     ------
@@ -118,7 +137,7 @@ def load_source(name: str, root: Path, seed: int) -> Source:
         raise ConfigError(f"data.source={name}: there is no such source. {nearest(name, known)}")
     ensure_files(name, root)
     module = importlib.import_module(f"lossbench.data.sources.{known[name].module}")
-    loaded: Source = getattr(module, name)(root, seed)
+    loaded: Source = getattr(module, name)(root, seed, **options)
     return loaded
 
 
