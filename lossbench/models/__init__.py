@@ -7,5 +7,7 @@ from lossbench.models.gan import GANMLP as GANMLP
 from lossbench.models.gan import GANConv as GANConv
 from lossbench.models.network import Network as Network
 from lossbench.models.resnet import ResNet32 as ResNet32
+from lossbench.models.unet import PixelMLP as PixelMLP
+from lossbench.models.unet import UNet as UNet
 from lossbench.models.vae import VAEMLP as VAEMLP
 from lossbench.models.vae import VAEConv as VAEConv

@@ -1,0 +1,119 @@
+"""What losses of images share: which pixels have a label, which class each is of, and means over pixels and classes.
+
+Outputs are logits (N, H, W, K), the classes last; a target (N, H, W) has integer class indices, class 0 being the
+background, and `IGNORED` where a pixel has no part in anything.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lossbench.losses.classification import one_hot
+
+IGNORED = 255
+"""The label of a pixel that is left out of every loss and metric."""
+
+
+def valid_pixels(target: Tensor) -> Tensor:
+    """Return the boolean mask of the pixels that have a label, of the shape of the target."""
+    return target != IGNORED
+
+
+def true_classes(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the boolean mask (N, H, W, K) of the true classes, without any at an ignored pixel."""
+    valid = valid_pixels(target)
+    return one_hot(logits, target.masked_fill(~valid, 0)) & valid.unsqueeze(-1)
+
+
+def in_single_precision(logits: Tensor) -> Tensor:
+    """Return the logits in float32 at least: a sum over an image is too long for half precision."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def mean_over_valid(values: Tensor, target: Tensor) -> Tensor:
+    """Return the mean (N,) over the valid pixels of values (N, H, W); 0 for an image without one.
+
+    Examples
+    --------
+    >>> mean_over_valid(torch.tensor([[[1.0, 2.0]], [[1.0, 9.0]]]), torch.tensor([[[0, 1]], [[0, 255]]]))
+    tensor([1.5000, 1.0000])
+
+    """
+    valid = valid_pixels(target)
+    return values.masked_fill(~valid, 0).sum((1, 2)) / valid.sum((1, 2)).clamp(min=1)
+
+
+def mean_over_present(values: Tensor, present: Tensor, background: bool) -> Tensor:
+    """Return the mean (...) over the classes that are present of values (..., K), which must be finite; 0 without one.
+
+    Parameters
+    ----------
+    values : Tensor (..., K)
+        A number for each class.
+    present : Tensor (..., K)
+        Whether the truth has the class, boolean.
+    background : bool
+        Whether class 0 counts.
+
+    Examples
+    --------
+    >>> mean_over_present(torch.tensor([0.5, 0.2, 0.9]), torch.tensor([True, True, False]), background=True)
+    tensor(0.3500)
+
+    """
+    counted = counted_classes(present, background)
+    return values.masked_fill(~counted, 0).sum(-1) / counted.sum(-1).clamp(min=1)
+
+
+def counted_classes(present: Tensor, background: bool) -> Tensor:
+    """Return which of the classes present (..., K) count: without class 0 unless `background`."""
+    return present if background else present & (torch.arange(present.shape[-1], device=present.device) > 0)
+
+
+class Overlap(NamedTuple):
+    """The sums over a region by class, each (N, K) or (1, K); the volume is the number of true pixels."""
+
+    true_positives: Tensor
+    false_positives: Tensor
+    false_negatives: Tensor
+    volume: Tensor
+
+
+def overlap_of(logits: Tensor, target: Tensor, per: str) -> Overlap:
+    """Return what `softmax(logits)` and the truth have in common and what not, by class.
+
+    Formula: sum p t, sum p (1 - t), sum (1 - p) t, sum t over valid pixels
+
+    Parameters
+    ----------
+    logits : Tensor (N, H, W, K)
+        Floating point.
+    target : Tensor (N, H, W)
+        Integer class indices; 255 leaves a pixel out.
+    per : str
+        "image": sums (N, K) over each image; "batch": (1, K) over all.
+
+    """
+    p, truth, valid = regions(logits, target)
+    hit = torch.where(truth, p, 0.0)
+    return Overlap(*(summed(each, valid, per) for each in (hit, p - hit, truth.to(p) - hit, truth)))
+
+
+def regions(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the probabilities and the boolean truth, both (N, H, W, K), and the valid pixels (N, H, W, 1)."""
+    p = in_single_precision(logits).softmax(-1)
+    return p, true_classes(logits, target), valid_pixels(target).unsqueeze(-1)
+
+
+def summed(values: Tensor, valid: Tensor, per: str) -> Tensor:
+    """Return the sums by class over the valid pixels of values (N, H, W, K): (N, K) of images, (1, K) of the batch."""
+    require_per(per)
+    sums = values.masked_fill(~valid, 0).sum((1, 2))
+    return sums.sum(0, keepdim=True) if per == "batch" else sums
+
+
+def require_per(per: str) -> None:
+    """Raise ValueError unless it is said rightly over what to sum."""
+    if per not in ("image", "batch"):
+        raise ValueError(f"per={per!r}: allowed is 'image' or 'batch'.")

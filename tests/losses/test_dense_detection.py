@@ -1,0 +1,146 @@
+"""Losses of a dense detector's places against torchvision, torch, printed formulas and limits: value and gradient."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+from torchvision.ops import sigmoid_focal_loss
+
+from lossbench.losses import dense_focal, distribution_focal, quality_focal, varifocal
+from tests.support.losses import assert_same_loss, value_and_gradient
+
+LOGITS = 3 * torch.randn(40, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+HARD = F.one_hot(torch.arange(40) % 6, 6)[:, :5].double()  # a sixth of the places are background
+SOFT = HARD * torch.rand(40, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+BINS = 2 * torch.randn(30, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+OF_CLASSES = {"dense_focal": dense_focal, "quality_focal": quality_focal, "varifocal": varifocal}
+
+
+def bce(logits, target):
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+
+
+@pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.6, 0.5)])
+def test_dense_focal_is_torchvisions(alpha, gamma):
+    assert_same_loss(
+        lambda z: dense_focal(z, HARD, alpha=alpha, gamma=gamma),
+        lambda z: sigmoid_focal_loss(z, HARD, alpha=alpha, gamma=gamma).sum(1),
+        LOGITS,
+    )
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0, 2.0, 3.0])
+def test_quality_focal_of_hard_labels_is_torchvisions_focal_loss_without_alpha(beta):
+    assert_same_loss(
+        lambda z: quality_focal(z, HARD, beta=beta),
+        lambda z: sigmoid_focal_loss(z, HARD, alpha=-1, gamma=beta).sum(1),
+        LOGITS,
+    )
+
+
+def test_without_focus_both_are_cross_entropies():
+    assert_same_loss(lambda z: quality_focal(z, SOFT, beta=0.0), lambda z: bce(z, SOFT).sum(1), LOGITS)
+    assert_same_loss(lambda z: varifocal(z, HARD, alpha=1.0, gamma=0.0), lambda z: bce(z, HARD).sum(1), LOGITS)
+
+
+def test_varifocal_of_background_is_alpha_times_the_focal_loss():
+    zero = torch.zeros_like(LOGITS)
+    assert_same_loss(
+        lambda z: varifocal(z, zero, alpha=0.75, gamma=1.5),
+        lambda z: 0.75 * sigmoid_focal_loss(z, zero, alpha=-1, gamma=1.5).sum(1),
+        LOGITS,
+    )
+
+
+def printed(name, z, q):
+    """One class of one place, as the papers print it."""
+    p = 1 / (1 + math.exp(-z))
+    cross_entropy = -q * math.log(p) - (1 - q) * math.log(1 - p)
+    if name == "quality_focal":
+        return abs(q - p) ** 2 * cross_entropy
+    return q * cross_entropy if q > 0 else -0.75 * p**2 * math.log(1 - p)
+
+
+@pytest.mark.parametrize("name", ["quality_focal", "varifocal"])
+def test_soft_targets_by_the_printed_formula(name):
+    expected = [sum(printed(name, *each) for each in zip(*row, strict=True)) for row in zip(LOGITS, SOFT, strict=True)]
+    np.testing.assert_allclose(OF_CLASSES[name](LOGITS, SOFT), expected, rtol=1e-10)
+    free = LOGITS.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: OF_CLASSES[name](z, SOFT), free)
+
+
+@pytest.mark.parametrize("name", ["quality_focal", "varifocal"])
+@pytest.mark.parametrize("q", [0.2, 0.7])
+def test_a_positive_is_best_scored_by_its_quality(name, q):
+    scores = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
+    values = OF_CLASSES[name](scores.logit()[:, None], torch.full((99, 1), q, dtype=torch.float64))
+    assert scores[values.argmin()].item() == pytest.approx(q)
+    at_best = {"quality_focal": 0, "varifocal": -q * (q * math.log(q) + (1 - q) * math.log(1 - q))}
+    assert values.min().item() == pytest.approx(at_best[name], abs=1e-12)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0, 2.0])
+def test_quality_focal_has_a_finite_gradient_where_the_score_is_right(beta):
+    value, gradient = value_and_gradient(
+        lambda z: quality_focal(z, torch.full((1, 1), 0.5), beta=beta), torch.zeros(1, 1)
+    )
+    assert value.isfinite().all() and gradient.item() == 0
+
+
+# --- Distribution focal loss --------------------------------------------------------------------------------------
+
+
+def test_distribution_focal_of_whole_numbers_is_cross_entropy():
+    target = torch.arange(30) % 8
+    assert_same_loss(
+        lambda z: distribution_focal(z, target.double()), lambda z: F.cross_entropy(z, target, reduction="none"), BINS
+    )
+
+
+def test_distribution_focal_is_cross_entropy_with_the_two_neighbours():
+    """torch's own, with probabilities; numbers beyond the bins count as the ends."""
+    target = torch.linspace(-0.5, 7.5, 30, dtype=torch.float64)
+    shares = (1 - (target.clamp(0, 7)[:, None] - torch.arange(8)).abs()).clamp(min=0)  # a hat around the number
+    assert_same_loss(
+        lambda z: distribution_focal(z, target), lambda z: F.cross_entropy(z, shares, reduction="none"), BINS
+    )
+
+
+def test_distribution_focal_is_smallest_where_the_mean_is_the_number():
+    target = torch.tensor([2.25, 5.5], dtype=torch.float64)
+    shares = torch.zeros(2, 8, dtype=torch.float64)
+    shares[0, 2:4], shares[1, 5:7] = torch.tensor([0.75, 0.25]), torch.tensor([0.5, 0.5])
+    value, gradient = value_and_gradient(lambda z: distribution_focal(z, target), shares.clamp(min=1e-30).log())
+    assert gradient.abs().max() < 1e-12
+    np.testing.assert_allclose(value, [-0.75 * math.log(0.75) - 0.25 * math.log(0.25), math.log(2)])
+    torch.testing.assert_close(shares @ torch.arange(8.0).double(), target)
+
+
+def test_one_bin_is_refused():
+    with pytest.raises(ValueError, match=r"\(3, 1\) have one bin"):
+        distribution_focal(torch.zeros(3, 1), torch.zeros(3))
+
+
+# --- All ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*OF_CLASSES, "distribution_focal"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_extreme_logits_are_finite(name, dtype):
+    of_bins = name == "distribution_focal"
+    function = distribution_focal if of_bins else OF_CLASSES[name]
+    target = torch.linspace(0, 7, 30) if of_bins else HARD if name == "dense_focal" else SOFT
+    for size in (0.0, 30.0, 1e4):
+        logits = ((BINS if of_bins else LOGITS).sign() * size).to(dtype)
+        values, gradient = value_and_gradient(lambda z: function(z, target.to(dtype)), logits)
+        assert values.isfinite().all() and gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("name", OF_CLASSES)
+def test_classes_may_change_places(name):
+    order = torch.tensor([2, 0, 4, 1, 3])
+    function, target = OF_CLASSES[name], HARD if name == "dense_focal" else SOFT
+    torch.testing.assert_close(function(LOGITS[:, order], target[:, order]), function(LOGITS, target))
+    torch.testing.assert_close(function(LOGITS[3:4], target[3:4]), function(LOGITS, target)[3:4])
