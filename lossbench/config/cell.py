@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from lossbench.catalogue.terms import asks_for
 from lossbench.compat.hydra import put_in_place_of
 from lossbench.config.axes import AXES, additions, axes_of
-from lossbench.config.own_code import sources_of, taken_by
+from lossbench.config.own_code import content_of, sources_of, taken_by
 from lossbench.config.source import said_by
 from lossbench.errors import ConfigError
 from lossbench.locate import locate, own_choices, target_of
@@ -24,10 +24,10 @@ from lossbench.tasks import bring, task_named
 from lossbench.tasks.task import Task
 
 NOT_IN_KEY = (
-    "compare", "data.root", "engine", "loss.search", "output_dir", "protocol.searched", "protocol.study", "rerun",
-    "skip_impossible", "teacher", "tracking", "trainer.profiler", "trust",
+    "compare", "data.path", "data.root", "engine", "loss.search", "output_dir", "protocol.searched", "protocol.study",
+    "rerun", "skip_impossible", "teacher", "tracking", "trainer.profiler", "trust",
 )  # fmt: skip
-"""What can't change the numbers of a run; instead of the path of its teacher, the key of that run counts."""
+"""What can't change the numbers of a run; of the paths of its teacher and data, what lies there counts."""
 OURS = "lossbench.data.DataModule"
 NOT_IN_PROBLEM = ("data.run_seed", "data.sampler", "data.seed", "loss", "model.head", "seed", *AXES)
 """What may differ between the runs that one comparison holds against each other."""
@@ -146,7 +146,13 @@ class Cell:
         taught = {"taught_by": (record.read(Path(teacher)) or {}).get("key", teacher)} if teacher else {}
         sources = sources_of(self.resolved)
         own = {"sources": sources} if sources else {}
-        return digest({**self.resolved, **taught, **own}, leaving_out=NOT_IN_KEY)
+        return digest({**self.resolved, **taught, **own, **self._files}, leaving_out=NOT_IN_KEY)
+
+    @cached_property
+    def _files(self) -> dict[str, str]:
+        """The hash of what lies at `data.path`, where data have one."""
+        path = self.resolved["data"].get("path")
+        return {"files": content_of(str(path))} if path else {}
 
     @cached_property
     def problem(self) -> str:
@@ -154,7 +160,9 @@ class Cell:
         own_seed = "seed" in self.config.data and not OmegaConf.is_interpolation(self.config.data, "seed")
         data_seed = self.config.data.seed if own_seed else "the run's"
         tuned = tuple(self.resolved.get("protocol", {}).get("searched", ()))
-        return digest({**self.resolved, "data_seed": data_seed}, leaving_out=NOT_IN_KEY + NOT_IN_PROBLEM + tuned)
+        return digest(
+            {**self.resolved, **self._files, "data_seed": data_seed}, leaving_out=NOT_IN_KEY + NOT_IN_PROBLEM + tuned
+        )
 
     def record(self, status: str) -> Record:
         """Make the record of the run, as far as it is known before it is built."""

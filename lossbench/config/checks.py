@@ -272,7 +272,7 @@ def _check_own_loss(node: dict[str, Any], task: Task) -> None:
     from lossbench.catalogue.binding import bind
     from lossbench.catalogue.examine.example_batch import probe
 
-    num_classes = task.classes or {"class": 10, "labels": 5}.get(task.target)
+    num_classes = task.classes or {"class": 10, "labels": 5, "mask": 3}.get(task.target)
     context = {
         "class_counts": list(range(num_classes or 0, 0, -1)),
         "num_classes": num_classes,

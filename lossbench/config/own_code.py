@@ -69,6 +69,19 @@ def _imported(path: Path) -> Iterator[Path]:
                 yield from (place.with_suffix(".py"), place / "__init__.py")
 
 
+@cache
+def content_of(path: str) -> str:
+    """Hash the names and contents of a file, or of all files of a folder; "" where there is nothing."""
+    place, found = Path(path).expanduser(), sha256()
+    files = [place] if place.is_file() else sorted(each for each in place.rglob("*") if each.is_file())
+    for file in files:
+        found.update(f"{file.relative_to(place)}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as opened:
+            while block := opened.read(2**20):
+                found.update(block)
+    return found.hexdigest()[:16] if files else ""
+
+
 def taken_by(target: str) -> set[str] | None:
     """Return the keys of `data` that a LightningDataModule of the user takes; None where it takes all."""
     parameters = inspect.signature(locate(target)).parameters

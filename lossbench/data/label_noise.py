@@ -15,7 +15,7 @@ RATE_DEVIATION = 0.1
 
 
 @takes(
-    kind="one of: asymmetric, instance, none, pair, symmetric",
+    kind="one of: asymmetric, boundary, instance, missing, none, pair, symmetric",
     rate="number [0, 1]",
     family="one of: exact, iid, uniform",
 )

@@ -12,6 +12,7 @@ import numpy as np
 from lossbench.data.corruptions import Array, Rng, part_of
 from lossbench.data.textures import smooth_noise
 from lossbench.errors import ConfigError
+from lossbench.ranges import takes
 
 UNKNOWN = 255
 """What is not known of a pixel."""
@@ -35,6 +36,21 @@ class ChosenRows(NamedTuple):
 
     rows: Array
     facts: dict[str, float | list[int]]
+
+
+@takes(radius="number [0, 16]", rate="number [0, 1]")
+def noisy_masks(
+    kind: str, masks: Array, rng: Rng, *, instances: Array | None = None, radius: float = 2.0, rate: float = 0.2
+) -> Array:
+    """Return masks with noise of a kind: "boundary" (`boundary_jitter`) or "missing" (`missing_objects`)."""
+    if kind == "boundary":
+        return boundary_jitter(masks, rng, radius).masks
+    return missing_objects(masks, rng, rate, instances).masks
+
+
+def fewer_pixels(kind: str, masks: Array, rng: Rng, factor: float) -> Array:
+    """Return the rows of pictures that are kept: of "rare" (`rare_classes`) or "less_foreground"."""
+    return (rare_classes if kind == "rare" else less_foreground)(masks, factor, rng).rows
 
 
 def boundary_jitter(masks: Array, rng: Rng, radius: float) -> NoisyMasks:

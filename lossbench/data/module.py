@@ -270,7 +270,9 @@ class DataModule(pl.LightningDataModule):
         )
         self.target_center, self.target_scale = 0.0, 1.0
         if self.noise_kind != "none":
-            self._confusion = confusion_matrix(samples.target.numpy(), samples.target_clean.numpy(), self.num_classes)
+            observed, clean = (each.flatten().numpy() for each in (samples.target, samples.target_clean))
+            known = clean < self.num_classes  # 255 is a pixel that is left out
+            self._confusion = confusion_matrix(observed[known], clean[known], self.num_classes)
 
     def _describe_density(self, source: Source, target: Tensor, train: Tensor) -> None:
         edges = inner_edges(source.train_target, self.imbalance.get("bins", BINS))

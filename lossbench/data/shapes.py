@@ -39,7 +39,7 @@ def declared_sources() -> dict[str, SourceFacts]:
     return dict(sorted(found.items()))
 
 
-KINDS_APART = ("boundary", "label_density", "missing", "rare")
+KINDS_APART = ("boundary", "label_density", "less_foreground", "missing", "rare")
 """The kinds of corruption that not every task takes that takes their group."""
 
 

@@ -20,6 +20,7 @@ from lossbench.data.corruptions import (
 from lossbench.data.label_density import skewed_subset
 from lossbench.data.label_noise import noisy_labels
 from lossbench.data.loader import Batch, normalised
+from lossbench.data.mask_noise import fewer_pixels, noisy_masks
 from lossbench.data.sources.source import Source
 from lossbench.errors import ConfigError
 from lossbench.ranges import takes
@@ -139,7 +140,7 @@ def counts_by_class(target: Tensor, num_classes: int, several: bool) -> list[int
 
 
 @takes(
-    kind="one of: exp, label_density, none, step",
+    kind="one of: exp, label_density, less_foreground, none, rare, step",
     factor="number [1, inf)",
     bins="int [2, inf)",
     max_count="int [1, inf) or null",
@@ -149,6 +150,8 @@ def _imbalanced(source: Source, imbalance: Settings, rng: Rng) -> Array:
     kind, n_max = imbalance["kind"], imbalance.get("max_count")
     if kind == "label_density":
         return skewed_subset(source.train_target, imbalance["factor"], imbalance["bins"], n_max, rng)
+    if kind in ("less_foreground", "rare"):
+        return fewer_pixels(kind, source.train_target.numpy(), rng, imbalance["factor"])
     if kind == "none" and n_max is None:
         return np.arange(len(source.train_target))
     labels = source.train_target.numpy()
@@ -162,12 +165,17 @@ def _imbalanced(source: Source, imbalance: Settings, rng: Rng) -> Array:
 
 def _noisy(name: str, source: Source, index: Tensor, noise: Settings, rng: Rng) -> Array:
     assert source.num_classes is not None
+    settings = {key: noise[key] for key in noise if key != "kind"}
+    if source.train_target.ndim == 3:
+        objects = source.train_extras.get("instances")
+        known = None if objects is None else objects[index].numpy()
+        return noisy_masks(noise["kind"], source.train_target[index].numpy(), rng, instances=known, **settings)
 
     def inputs_of(rows: Array) -> Array:
         inputs = source.train_inputs[index[torch.from_numpy(rows)]]
         return normalised(inputs, source.mean, source.std).flatten(1).numpy()
 
-    labels, settings = source.train_target[index].numpy(), {key: noise[key] for key in noise if key != "kind"}
+    labels = source.train_target[index].numpy()
     return noisy_labels(
         noise["kind"], labels, rng, inputs_of=inputs_of, source=name, num_classes=source.num_classes, **settings
     )

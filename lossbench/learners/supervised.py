@@ -117,8 +117,9 @@ class Supervised(Learner):
         return super().evaluate(epoch, adjusted)
 
     def kept(self, batch: Any) -> Kept:
-        """Keep outputs, targets and indices."""
-        return {"outputs": self.network(batch.inputs), **labels(batch)}
+        """Keep outputs, targets and indices, and what else the task asks for."""
+        extras = {name: batch.extras[name] for name in self.problem.task.keeps if name in batch.extras}
+        return {"outputs": self.network(batch.inputs), **labels(batch), **extras}
 
     def predictions(self, kept: Kept) -> Any:
         """Turn outputs into what is predicted: in double precision, but of pixels, which are many."""

@@ -42,6 +42,8 @@ class UNet(nn.Module):
 
     """
 
+    per_pixel = True
+
     def __init__(self, input_shape: Sequence[int], channels: Sequence[int] = (16, 32, 64)) -> None:
         super().__init__()
         divisor = 2 ** (len(channels) - 1)
@@ -95,6 +97,8 @@ class PixelMLP(nn.Sequential):
     """
 
     one_thread = True
+
+    per_pixel = True
 
     def __init__(self, input_shape: Sequence[int], hidden: Sequence[int] = (16, 16)) -> None:
         _require_images("pixel_mlp", input_shape)

@@ -120,10 +120,12 @@ class Task:
         The way of learning: a choice of the group `learner`.
     context : tuple of str
         What the learner supplies to a loss at each step, by name.
+    keeps : tuple of str
+        What an evaluation keeps of what else is known of the samples, by name, for metrics and figures.
     axes : frozenset of str
         What may be combined with a loss: "weighting", "sampler", "mixup", "posthoc", "calibrate", "cosine" (the head);
         and of corruptions "noise", "imbalance" (of classes), "label_density" (imbalance of numbers), "contamination",
-        of masks "boundary", "missing", "rare".
+        of masks "boundary", "missing", "rare", "less_foreground".
     weighed_by : str
         What a weighting asks for: "class_counts" or "bin_counts".
     stacked : bool
@@ -156,6 +158,7 @@ class Task:
     data: tuple[str, ...] = ()
     learner: str = "supervised"
     context: tuple[str, ...] = ()
+    keeps: tuple[str, ...] = ()
     axes: frozenset[str] = frozenset()
     weighed_by: str = ""
     stacked: bool = True

@@ -19,7 +19,7 @@ from lossbench.tasks import own_tasks
 from lossbench.tasks.task import Metric, Task
 
 TASKS = list(own_tasks().values())
-CLASSES = {"class": 4, "labels": 4, "sequence": 4}
+CLASSES = {"class": 4, "labels": 4, "sequence": 4, "mask": 4, "boxes": 4}
 FRECHET = SimpleNamespace(distance=lambda part, samples: float(samples.double().var() < 0.1))
 
 

@@ -6,7 +6,7 @@ from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import Arrays, load_arrays
 from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import Picture, columns_of, panels, title_panel
-from lossbench.records.schema import Record
+from lossbench.compare.report.figures.first_runs import first_runs
 from lossbench.tasks.generation.image_figures import Array, mosaic
 
 SIDE = 6
@@ -17,7 +17,7 @@ IMAGES = 10
 def generated(analysis: Analysis) -> list[Picture]:
     """Draw samples of every loss, and the reconstructions of the same test images where losses reconstruct."""
     name, epoch = predictions_file(analysis)
-    runs = _first_runs(analysis)
+    runs = first_runs(analysis)
     samples = {label: found["samples"] for label, run in runs.items() if (found := load_arrays(run, name, ["samples"]))}
     samples = {label: drawn for label, drawn in samples.items() if drawn.dtype == np.uint8}
     if not samples:
@@ -27,13 +27,6 @@ def generated(analysis: Analysis) -> list[Picture]:
     keys = ["images", "reconstructions"]
     pairs = {label: found for label, run in runs.items() if (found := load_arrays(run, name, keys))}
     return [*pictures, _reconstructions(pairs, told)] if pairs else pictures
-
-
-def _first_runs(analysis: Analysis) -> dict[str, Record]:
-    """Return a run of each loss, of the first seed that all have where there is one."""
-    runs = {label: {run["seed"]: run for run in analysis.comparison.finished(label)} for label in analysis.counted}
-    common = set.intersection(*map(set, runs.values())) if runs else set()
-    return {label: found[min(common or found)] for label, found in runs.items()}
 
 
 def _samples(samples: dict[str, Array], told: str) -> Picture:

@@ -1,0 +1,51 @@
+"""Pictures of depth: what each loss makes of the same images."""
+
+from matplotlib.figure import Figure
+
+from lossbench.compare.numbers.analysis import Analysis
+from lossbench.compare.numbers.comparisons import load_arrays
+from lossbench.compare.report.figures.classes import predictions_file
+from lossbench.compare.report.figures.drawing import WIDTH, Picture
+from lossbench.compare.report.figures.first_runs import first_runs
+from lossbench.tasks.depth.figures import LARGEST_ERROR, draw_depth, relative_errors
+
+IMAGES = 4
+MOST_LOSSES = 10
+KEYS = ["depth", "target", "image"]
+
+
+def depths(analysis: Analysis) -> list[Picture]:
+    """Draw the first test images, their depth, and the depth and error of each loss."""
+    name, epoch = predictions_file(analysis)
+    runs = first_runs(analysis)
+    found = {label: each for label, run in runs.items() if (each := load_arrays(run, name, KEYS)) is not None}
+    if not found:
+        return []
+    shown = dict(list(found.items())[:MOST_LOSSES])
+    some = next(iter(shown.values()))
+    columns = min(IMAGES, len(some["target"]))
+    figure = Figure(figsize=(WIDTH, 0.3 + 0.95 * (len(shown) + 1)), layout="constrained")
+    grid = figure.subplots(len(shown) + 1, 2 * columns, squeeze=False)
+    for column in range(columns):
+        truth, left, right = some["target"][column], 2 * column, 2 * column + 1
+        grid[0, left].imshow(some["image"][column].transpose(1, 2, 0))
+        draw_depth(grid[0, right], truth, truth)
+        for row, arrays in enumerate(shown.values(), start=1):
+            draw_depth(grid[row, left], arrays["depth"][column], truth)
+            errors = relative_errors(arrays["depth"][column], truth)
+            grid[row, right].imshow(errors, cmap="Reds", vmin=0, vmax=LARGEST_ERROR)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+    for row, label in enumerate(("image, truth", *shown)):
+        grid[row, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
+    left_out = f" Not drawn: {', '.join(list(found)[MOST_LOSSES:])}." if len(found) > MOST_LOSSES else ""
+    caption = (
+        f"The first images of the test set and their depth; below, the depth that each loss predicts, in the same "
+        f"colours, and its relative error, dark red from {LARGEST_ERROR:g} ({epoch}, seed "
+        f"{next(iter(runs.values()))['seed']}).{left_out}"
+    )
+    return [Picture("depth", "The same images under each loss", caption, figure)]
+
+
+PICTURES = (depths,)
+"""What the report shows of the task."""

@@ -1,0 +1,105 @@
+"""Pictures of the user's own, from folders."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lossbench.data.corruptions import Array, part_of
+from lossbench.data.files import DataError
+from lossbench.data.sources.pictures import standardised
+from lossbench.data.sources.source import FIXED, Source, source
+from lossbench.losses.labelled_pixels import IGNORED
+from lossbench.ranges import takes
+from lossbench.seeding import numpy_stream
+
+ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+@source(shape=(), serves=("segmentation",))
+@takes(path="text", size="list of 2 int [1, inf) or null", test="number (0, 1)")
+def masks(root: Path, seed: int, *, path: str, size: list[int] | None = None, test: float = 0.2) -> Source:
+    """Images and masks of the user's own, by the same names in two folders; kept in memory as bytes.
+
+    A mask holds the number of the class of each pixel, 0 for the background and 255 where it is not known: a grey
+    picture, or one with a palette, whose indices are read.
+
+    Parameters
+    ----------
+    root : Path
+        Not looked at.
+    seed : int
+        Not looked at.
+    path : str
+        The folder with `images/` and `masks/`; a test part of its own lies in `test/images/` and `test/masks/`.
+    size : list of 2 int, optional
+        Height and width to which all are brought; by default they must have one size.
+    test : float
+        Without a test part, the share of the pictures that is drawn for it, the same under every seed.
+
+    Raises
+    ------
+    DataError
+        If there are no pictures, an image has no mask, or their sizes differ.
+
+    """
+    folder = Path(path).expanduser()
+    images, labels = _read_pairs(folder, size)
+    if (folder / "test").is_dir():
+        test_images, test_labels = _read_pairs(folder / "test", size or [*images.shape[-2:]])
+    else:
+        order = numpy_stream(FIXED, "masks", "test").permutation(len(images))
+        chosen, rest = (np.sort(each) for each in np.split(order, [max(1, part_of(len(images), test))]))
+        test_images, test_labels = images[chosen], labels[chosen]
+        images, labels = images[rest], labels[rest]
+    highest = max(int(part[part != IGNORED].max(initial=0)) for part in (labels.numpy(), test_labels.numpy()))
+    names = ("background", *(f"class {number}" for number in range(1, max(2, highest + 1))))
+    return standardised("segmentation", (images, test_images), (labels, test_labels), names)
+
+
+def _read_pairs(folder: Path, size: list[int] | None) -> tuple[Tensor, Tensor]:
+    """Read images (N, C, H, W) and masks (N, H, W), both uint8, in the order of their names."""
+    found = {part: {each.stem: each for each in _pictures(folder / part)} for part in ("images", "masks")}
+    if not found["images"]:
+        raise DataError(
+            f"data.path: there are no pictures in {folder / 'images'}. Put images there, and the mask of each "
+            f"under the same name in {folder / 'masks'}: grey pictures with the number of the class of each pixel."
+        )
+    if lacking := sorted(found["images"].keys() - found["masks"].keys()):
+        some = ", ".join(lacking[:5])
+        raise DataError(f"data.path: {len(lacking)} images have no mask in {folder / 'masks'}: {some}.")
+    names = sorted(found["images"])
+    images = [_read(found["images"][name], size, colour=True) for name in names]
+    masks = [_read(found["masks"][name], size, colour=False) for name in names]
+    for name, image, mask in zip(names, images, masks, strict=True):
+        if image.shape[-2:] != mask.shape or image.shape != images[0].shape:
+            raise DataError(
+                f"data.path: image {name} has shape {image.shape} and its mask {mask.shape}, but the first image has "
+                f"{images[0].shape}. Bring all to one size with data.size=[HEIGHT,WIDTH]."
+            )
+    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks))
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return [each for each in folder.iterdir() if each.suffix.lower() in ENDINGS] if folder.is_dir() else []
+
+
+def _read(path: Path, size: list[int] | None, colour: bool) -> Array:
+    """Read a picture as bytes: (3, H, W) in colours, or the numbers (H, W) of a mask."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as opened:
+            made: Any = opened.convert("RGB") if colour else opened
+            if not colour and made.mode not in ("L", "P", "1"):
+                raise DataError(
+                    f"data.path: the mask {path} is a picture of mode {made.mode}; a mask is grey, or has a palette."
+                )
+            if size is not None:
+                made = made.resize(size[::-1], Image.Resampling.BILINEAR if colour else Image.Resampling.NEAREST)
+            pixels = np.asarray(made).astype(np.uint8)
+    except OSError as error:
+        raise DataError(f"data.path: {path} can't be read: {error}") from error
+    return pixels.transpose(2, 0, 1) if colour else pixels
