@@ -13,9 +13,8 @@ from lossbench.data.corruptions import Array, Rng, part_of
 from lossbench.data.textures import smooth_noise
 from lossbench.errors import ConfigError
 from lossbench.ranges import takes
+from lossbench.tasks.segmentation.metrics import UNKNOWN, object_numbers
 
-UNKNOWN = 255
-"""What is not known of a pixel."""
 SMOOTH = 8
 """Pixels over which the displacement of a boundary changes."""
 BLOCK = 250
@@ -161,27 +160,6 @@ def missing_objects(masks: Array, rng: Rng, rate: float, instances: Array | None
     is_dropped[dropped] = True
     made = _noisy(masks, np.where(seen & is_dropped[objects], 0, masks).astype(masks.dtype))
     return NoisyMasks(made.masks, {"objects": len(numbers), "missing": len(dropped), **made.facts})
-
-
-def object_numbers(masks: Array) -> Array:
-    """Give numbers to the connected parts of each class, diagonal neighbours included, of all pictures; 0 is none.
-
-    Examples
-    --------
-    >>> object_numbers(np.array([[[1, 0, 1], [0, 1, 0]], [[2, 1, 0], [0, 0, 2]]])).tolist()
-    [[[1, 0, 1], [0, 1, 0]], [[3, 2, 0], [0, 0, 4]]]
-
-    """
-    from scipy.ndimage import label
-
-    within = np.zeros((3, 3, 3), dtype=int)
-    within[1] = 1
-    numbers, found = np.zeros(masks.shape, dtype=np.int64), 0
-    for kind in np.flatnonzero(np.bincount(masks.ravel(), minlength=256)[1:UNKNOWN]) + 1:
-        parts, more = label(masks == kind, within)
-        numbers += np.where(parts, parts + found, 0)
-        found += more
-    return numbers
 
 
 def _noisy(masks: Array, changed: Array) -> NoisyMasks:

@@ -8,7 +8,6 @@ from lossbench.data.mask_noise import (
     boundary_jitter,
     less_foreground,
     missing_objects,
-    object_numbers,
     rare_classes,
 )
 from lossbench.data.scenes import digit_scenes, lesions
@@ -93,20 +92,6 @@ def test_a_straight_boundary_moves_where_the_displacements_say():
 @pytest.mark.parametrize("radius", [0.0, 0.5])
 def test_a_small_radius_moves_nothing(radius):
     assert boundary_jitter(KINDS.classes, rng(), radius).facts == {"changed": 0.0, "pictures": 0.0}
-
-
-def test_objects_are_those_of_scipy_in_each_picture():
-    masks = with_unknown(rng().integers(0, 4, (5, 12, 12)).astype(np.uint8))
-    numbers = object_numbers(masks)
-    for mask, mine in zip(masks, numbers, strict=True):
-        expected = np.zeros_like(mine)
-        for kind in (1, 2, 3):
-            parts = ndimage.label(mask == kind, CROSS)[0]
-            expected += np.where(parts, parts + expected.max(), 0)
-        pairs = set(zip(mine.ravel().tolist(), expected.ravel().tolist(), strict=True))
-        assert len(pairs) == len({mine for mine, _ in pairs}) == len({yours for _, yours in pairs})
-    shared = [set(np.unique(each)) - {0} for each in numbers]
-    assert sum(map(len, shared)) == len(set().union(*shared)) == numbers.max()
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.25, 0.29, 1.0])

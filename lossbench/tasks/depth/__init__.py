@@ -45,6 +45,6 @@ TASKS = (
         context=("epoch", "features", "image", "index", "inputs", "intrinsics", "other_views", "poses"),
         keeps=("image",),
         stacked=False,
-        pages=(Page("Depth", "The logarithm of a depth at each pixel, from one image; with the truth or other views."),),
+        pages=(Page("Depth", "The logarithm of a depth at each pixel of one image; from the truth, or other views."),),
     ),
 )  # fmt: skip

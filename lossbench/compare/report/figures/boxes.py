@@ -1,0 +1,46 @@
+"""Pictures of regressed boxes: errors over the steps, and at the end by where a box started."""
+
+import numpy as np
+
+from lossbench.compare.numbers.analysis import Analysis
+from lossbench.compare.numbers.comparisons import load_arrays
+from lossbench.compare.report.figures.classes import predictions_file
+from lossbench.compare.report.figures.drawing import Picture, colors, draw_band, lines_legend, one_panel, over_seeds
+from lossbench.tasks.boxes.figures import BINS, by_distance, distances
+
+KEYS = ["boxes", "start", "target"]
+
+
+def errors_by_distance(analysis: Analysis) -> list[Picture]:
+    """Draw the mean error at the end by the distance at the start."""
+    name, epoch = predictions_file(analysis)
+    figure, axes = one_panel(3.4)
+    color = colors(analysis)
+    drawn = []
+    for label in analysis.counted:
+        found = [load_arrays(entry, name, KEYS) for entry in analysis.comparison.finished(label)]
+        curves = []
+        for arrays in found:
+            if arrays is not None:
+                low, high = (arrays["boxes"] - arrays["target"]).reshape(-1, 2, 2).transpose(1, 0, 2)
+                error = np.abs((low + high) / 2).sum(1) + np.abs(high - low).sum(1)
+                curves.append(by_distance(distances(arrays), error)[1])
+        if curves:
+            middles = np.arange(BINS) + 0.5
+            draw_band(axes, middles / BINS, np.stack(curves), analysis.options.confidence, color[label], label)
+            drawn.append(label)
+    if not drawn:
+        return []
+    axes.set(xlabel="distance of the centres at the start, as a share of the largest", ylabel="error at the end")
+    axes.set_yscale("symlog", linthresh=0.01)
+    axes.grid(alpha=0.3)
+    lines_legend(figure, axes, drawn)
+    caption = (
+        f"Error of centre, width and height ({epoch}) by how far the centres were apart at the start, mean and "
+        f"{100 * analysis.options.confidence:g} % Student-t band over {over_seeds(analysis)}."
+    )
+    return [Picture("errors_by_distance", "Which boxes were brought home", caption, figure)]
+
+
+PICTURES = (errors_by_distance,)
+"""What the report shows of the task."""
