@@ -123,3 +123,8 @@ def predicted_noise(outputs: Tensor) -> Tensor:
 def predicted_velocity(outputs: Tensor) -> Tensor:
     """Return the outputs as the direction from noise to a sample, which is learned on the straight path."""
     return outputs
+
+
+def left_depth(outputs: Tensor) -> Tensor:
+    """Turn the logarithms of the depths of a left and a right view, (N, H, W, 2), into the left depth (N, H, W)."""
+    return exponential(outputs[..., 0])
