@@ -201,8 +201,16 @@ def _check_terms(cell: Cell, facts: LossFacts, node: dict[str, Any]) -> None:
 
 
 def _check_task_of_loss(cell: Cell, facts: LossFacts, said: str) -> None:
-    if facts.task not in cell.task.served_by:
-        raise _does_not_serve(cell, said, facts.task, cell.task.name)
+    if facts.task in cell.task.served_by:
+        return
+    source = cell.config.data.get("source") if cell.is_in_memory else None
+    others = [name for name in (tasks_of(source) if source else ()) if facts.task in task_named(name).served_by]
+    if others:
+        raise ConfigError(
+            f"{said} is for {facts.task}, but data={cell.data} is {cell.task.name}. It serves {others[0]}, too: "
+            f"task={others[0]}"
+        )
+    raise _does_not_serve(cell, said, facts.task, cell.task.name)
 
 
 def _does_not_serve(cell: Cell, said: str, wanted: str, found: str) -> ConfigError:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 LEAST = 0.3
 """Detections of a lower score are not drawn."""
 TRUE, RIGHT, WRONG = "#ffffff", "#41e07a", "#ff5a5a"
-_OUTLINE = [withStroke(linewidth=3, foreground="black")]
+_OUTLINE = [withStroke(linewidth=2.2, foreground="black")]
 Array = NDArray[Any]
 
 
@@ -35,7 +35,8 @@ def of_run(
     grid[0, 0].set_ylabel("truth", fontsize=8)
     grid[1, 0].set_ylabel("found", fontsize=8)
     figure.suptitle(
-        f"test images; green: the right class with an IoU above one half, red: not; scores from {LEAST:g}", fontsize=9
+        f"test images; green: the right class with an IoU of at least one half, red: not; scores from {LEAST:g}",
+        fontsize=9,
     )
     path = folder / "boxes.png"
     figure.savefig(path, dpi=100, pil_kwargs={"compress_level": 1})
@@ -64,7 +65,7 @@ def draw_scene(axes: Axes, test: Mapping[str, Array], row: int, found: bool) -> 
 def draw_box(axes: Axes, box: Array, text: str, color: str) -> None:
     """Draw a box (4,) and a text above its corner."""
     (x, y), (width, height) = box[:2], box[2:] - box[:2]
-    axes.add_patch(Rectangle((x, y), width, height, fill=False, color=color, linewidth=1.6, path_effects=_OUTLINE))
+    axes.add_patch(Rectangle((x, y), width, height, fill=False, color=color, linewidth=1.3, path_effects=_OUTLINE))
     axes.text(x, max(y - 0.8, 4.5), text, color=color, fontsize=6.5, path_effects=_OUTLINE, clip_on=True)
 
 
