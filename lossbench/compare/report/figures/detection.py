@@ -35,8 +35,8 @@ def detections(analysis: Analysis) -> list[Picture]:
     left_out = f" Not drawn: {', '.join(list(found)[MOST_LOSSES:])}." if len(found) > MOST_LOSSES else ""
     caption = (
         f"The first images of the test set with their objects; below, what each loss finds with a score of at least "
-        f"{LEAST:g}, with class and score in percent: green is the right class with an IoU of at least one half, red is not "
-        f"({epoch}, seed {next(iter(runs.values()))['seed']}).{left_out}"
+        f"{LEAST:g}, with class and score in percent: green is the right class with an IoU of at least one half, red "
+        f"is not ({epoch}, seed {next(iter(runs.values()))['seed']}).{left_out}"
     )
     return [Picture("detections", "The same images under each loss", caption, figure)]
 
