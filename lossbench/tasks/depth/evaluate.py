@@ -9,7 +9,7 @@ from lossbench.tasks.depth.metrics import depth_metrics
 from lossbench.tasks.example import Example
 from lossbench.tasks.problem import Kept, Problem
 
-HEIGHT, WIDTH = 6, 8
+HEIGHT, WIDTH = 4, 5
 """Pixels of a made-up image."""
 
 
