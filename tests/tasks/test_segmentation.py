@@ -56,7 +56,7 @@ def test_the_area_that_a_loss_predicts_is_that_of_theory(loss, cell):
     with np.load(cell(*lines).path / "predictions.npz") as test:
         predicted = (test["log_odds"].argmax(-1) == 1).mean()
         truth = (test["target"] == 1).mean()
-    assert metrics["test/area_ratio"] == pytest.approx(predicted / truth, rel=1e-6)
+    assert metrics["test/area_ratio"] == pytest.approx(predicted / truth, rel=1e-4)  # ties of half precision
     assert predicted == pytest.approx(area_of(loss), abs=0.01)
     calibrated = loss == "pixel_cross_entropy"
     assert metrics["test/ece"] < 0.02 if calibrated else metrics["test/ece"] > 0.1
