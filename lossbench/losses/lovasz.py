@@ -127,16 +127,18 @@ def lovasz_hinge(logits: Tensor, target: Tensor, *, per: str = "image", backgrou
 
 def _extended(errors: Tensor, truth: Tensor, per: str, background: bool) -> Tensor:
     """Return the extension (N,) at errors (N, H, W, K) from 0; ignored pixels have none, so that they come last."""
-    sorted_errors, order = _by_class(errors, per).sort(dim=-1, descending=True, stable=True)
-    is_true = _by_class(truth, per)
+    rows, is_true = _by_class(errors, per), _by_class(truth, per)
+    present = is_true.any(-1)  # only these are sorted, which is what takes the time
+    sorted_errors, order = rows[present].sort(dim=-1, descending=True, stable=True)
+    is_true = is_true[present].gather(-1, order)
     volume = is_true.sum(-1, keepdim=True)
-    is_true = is_true.gather(-1, order)
     hit = is_true.cumsum(-1)
     missed = torch.arange(1, is_true.shape[-1] + 1, device=hit.device) - hit
     # J_i - J_(i-1) in closed form: as a difference it would lose its digits in a large image.
     union = (volume + missed).to(errors)
     step = torch.where(is_true, 1 / union, (volume - hit) / (union * (union - 1).clamp(min=1)))
-    value = mean_over_present((sorted_errors * step).sum(-1), volume.squeeze(-1) > 0, background)
+    of_class = rows.new_zeros(present.shape).masked_scatter(present, (sorted_errors * step).sum(-1))
+    value = mean_over_present(of_class, present, background)
     return value.expand(len(errors))
 
 
