@@ -81,7 +81,6 @@ def boundary(logits: Tensor, target: Tensor, *, background: bool = True) -> Tens
         'Karimi and Salcudean 2019, "Reducing the Hausdorff Distance in Medical Image Segmentation with Convolutional '
         'Neural Networks", arXiv:1904.10030'
     ),
-    problem="imbalance",
     ranges={"alpha": "(0, inf)"},
     detached="the distances to the predicted regions",
     shapes="N H W K , N H W -> N",

@@ -54,7 +54,6 @@ __all__ = ["lovasz_hinge", "lovasz_softmax"]
         'Berman et al. 2018, "The Lovász-Softmax Loss: A Tractable Surrogate for the Optimization of the '
         'Intersection-Over-Union Measure in Neural Networks", arXiv:1705.08790'
     ),
-    problem="imbalance",
     ranges={"per": "one of: image, batch"},
     shapes="N H W K , N H W -> N",
 )
@@ -97,7 +96,6 @@ def lovasz_softmax(logits: Tensor, target: Tensor, *, per: str = "image", backgr
         'Intersection-Over-Union Measure in Neural Networks", arXiv:1705.08790; Yu and Blaschko 2015, "Learning '
         'Submodular Losses with the Lovász Hinge"'
     ),
-    problem="imbalance",
     ranges={"per": "one of: image, batch"},
     shapes="N H W K , N H W -> N",
 )
