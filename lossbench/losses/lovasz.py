@@ -54,7 +54,6 @@ __all__ = ["lovasz_hinge", "lovasz_softmax"]
         'Berman et al. 2018, "The Lovász-Softmax Loss: A Tractable Surrogate for the Optimization of the '
         'Intersection-Over-Union Measure in Neural Networks", arXiv:1705.08790'
     ),
-    problem="imbalance",
     ranges={"per": "one of: image, batch"},
     shapes="N H W K , N H W -> N",
 )
@@ -63,7 +62,9 @@ def lovasz_softmax(logits: Tensor, target: Tensor, *, per: str = "image", backgr
 
     Formula: mean_k sum_i m_i (J_i - J_(i-1)), with the errors m = |t_k - p_k| in descending order
 
-    The authors count the classes present and sort the batch unless told otherwise: that is `per=batch`.
+    The authors count the classes present and sort the batch unless told otherwise: that is `per=batch`. It shares its
+    minimum with the Jaccard loss where that can be well below 1/2. Where it can't, as for a rare class of which inputs
+    tell little, the minimum is p = 1/2 with the value 1/2: no hard region, and cheaper than any.
 
     Parameters
     ----------
@@ -95,7 +96,6 @@ def lovasz_softmax(logits: Tensor, target: Tensor, *, per: str = "image", backgr
         'Intersection-Over-Union Measure in Neural Networks", arXiv:1705.08790; Yu and Blaschko 2015, "Learning '
         'Submodular Losses with the Lovász Hinge"'
     ),
-    problem="imbalance",
     ranges={"per": "one of: image, batch"},
     shapes="N H W K , N H W -> N",
 )
