@@ -95,8 +95,8 @@ def main() -> None:
         for repeat in range(arguments.repeats):
             for bare in (True, False)[:: 1 if repeat % 2 else -1]:
                 seconds[bare].append(seconds_of_epoch(cell, data, bare))
-        bare, ours = median(seconds[True]), median(seconds[False])
-        print(f"| {name} | {bare:.2f} | {ours:.2f} | {bare / ours:.2f} |", flush=True)
+        alone, ours = median(seconds[True]), median(seconds[False])
+        print(f"| {name} | {alone:.2f} | {ours:.2f} | {alone / ours:.2f} |", flush=True)
     print("\n| data | loss | ms | share of a step |\n|---|---|---|---|")
     for name, data in loaded.items():
         for loss, (cost, share) in shares_of_step(name, data, arguments.repeats).items():
