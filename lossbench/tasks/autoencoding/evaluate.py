@@ -72,8 +72,3 @@ def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, 
         "mse": float(predictions["mse"].double().mean()),
         "active_units": active_units(predictions["mean"]),
     }
-
-
-def measure_final(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
-    """Measure nothing more."""
-    return {}

@@ -20,8 +20,3 @@ def example(loss: BoundLoss, num_classes: int | None, samples: int, generator: t
 def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
     """Measure the counts."""
     return count_metrics(predictions["prediction"], predictions["target"], predictions["target_clean"])
-
-
-def measure_final(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
-    """Measure nothing more."""
-    return {}

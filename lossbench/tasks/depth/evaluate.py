@@ -68,8 +68,3 @@ def predict(loss: BoundLoss, kept: Kept, problem: Problem) -> Predictions:
 def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
     """Measure the depths."""
     return depth_metrics(predictions["depth"].double(), predictions["target"].double())
-
-
-def measure_final(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
-    """Measure nothing more."""
-    return {}

@@ -65,8 +65,3 @@ def predict(loss: BoundLoss, kept: Kept, problem: Problem) -> Predictions:
 def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
     """Measure the distributions."""
     return distributional_metrics(predictions)
-
-
-def measure_final(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
-    """Measure nothing more."""
-    return {}

@@ -70,8 +70,3 @@ def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, 
         return {}
     metrics = sample_metrics(samples, real, problem.modes)
     return metrics if problem.frechet is None else {**metrics, "frechet": problem.frechet.distance(part, samples)}
-
-
-def measure_final(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
-    """Measure nothing more."""
-    return {}
