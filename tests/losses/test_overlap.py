@@ -54,7 +54,7 @@ def test_the_predicted_area_where_all_probabilities_are_as_frequent(loss, settin
 
 
 @pytest.mark.parametrize("law", LAWS, ids=["beta", "power"])
-@pytest.mark.parametrize("loss", [dice, jaccard, *WEIGHTS], ids=str)
+@pytest.mark.parametrize("loss", [dice, jaccard, *WEIGHTS], ids=lambda loss: getattr(loss, "__name__", str(loss)))
 def test_the_predicted_area_where_some_probabilities_are_more_frequent(law, loss):
     target, known = field(law)
     a, b = loss if isinstance(loss, tuple) else (0.5, 0.5)

@@ -8,7 +8,7 @@ from lossbench.tasks.example import Example, context_for, outputs_for
 from lossbench.tasks.problem import Problem
 from lossbench.tasks.regression.evaluate import Predictions, check_link, predict
 
-__all__ = ["Predictions", "check_link", "example", "measure", "measure_final", "predict"]
+__all__ = ["Predictions", "check_link", "example", "measure", "predict"]
 
 
 def example(loss: BoundLoss, num_classes: int | None, samples: int, generator: torch.Generator) -> Example:
