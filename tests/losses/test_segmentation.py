@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from lossbench import load_loss
 from lossbench.losses.facts import declared_losses
 from lossbench.losses.labelled_pixels import IGNORED
 from tests.support.losses import value_and_gradient
@@ -211,3 +212,16 @@ def test_hard_predictions_are_judged_as_sets(name):
             expected.append(1 - sum(scores) / len(scores))
         values = loss_named(name, background=background)(certain(predicted), target)
         torch.testing.assert_close(values, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+@each_loss
+def test_as_a_library_a_wrong_label_is_named(name):
+    logits, target = images(1)
+    target[0, 0, 0] = 9
+    settings = (
+        {"class_counts": [5] * logits.shape[-1]}
+        if name in ("pixel_weighted_cross_entropy", "exponential_logarithmic")
+        else {}
+    )
+    with pytest.raises(ValueError, match=r"go from 0 to 9; .* labels from 0 to 3; one that is not known is 255"):
+        load_loss(name, **settings)(logits, target)
