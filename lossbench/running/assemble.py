@@ -135,9 +135,22 @@ def _problem(cell: Cell, data: Any, frechet: Frechet | None) -> Problem:
         density=getattr(data, "target_density", None),
         num_features=math.prod(data.input_shape),
         images=len(data.input_shape) == 3,
+        levels=_levels(data),
         frechet=frechet,
         modes=data.modes,
     )
+
+
+def _levels(data: Any) -> int | None:
+    """Count the values that a pixel can have, by the smallest step between those of the first test images.
+
+    None where no images are generated.
+    """
+    if len(data.input_shape) != 3 or data.task.target != "sample":
+        return None
+    values = next(iter(data.evaluation_loaders["test"])).inputs.unique()
+    steps = values.diff()
+    return 1 + round(1 / float(steps[steps > 1 / 512].min())) if len(values) > 1 else 2
 
 
 def _posthoc(cell: Cell, data: Any) -> Posthoc:

@@ -78,6 +78,8 @@ class Problem:
         Numbers in the input of a sample.
     images : bool
         Whether inputs are images (C, H, W).
+    levels : int or None
+        Of images to be generated, how many values a pixel can have, evenly spaced in 0..1.
     frechet : Frechet or None
         Measures generated images against those of each part.
     modes : Modes or None
@@ -96,6 +98,7 @@ class Problem:
     density: TargetDensity | None = None
     num_features: int | None = None
     images: bool = False
+    levels: int | None = None
     frechet: Frechet | None = None
     modes: Modes | None = None
 

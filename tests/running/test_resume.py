@@ -24,6 +24,8 @@ CASES = {
     "gan of pairs": [*POINTS, "loss=relativistic_average_gan", "trainer.max_epochs=5"],
     "denoising": ["data=digits", "loss=denoise_min_snr", "trainer.max_epochs=4", "learner.network.hidden=32",
                   "learner.network.blocks=1"],
+    "flow": ["data=digits", "loss=flow_nll", "trainer.max_epochs=4", "learner.network.hidden=32",
+             "learner.network.couplings=2"],
     "ctc": [*LINES, "loss=ctc_entropy", "trainer.max_epochs=3", "scheduler=cosine"],
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ DATA = {
     "vae": "digits",
     "gan": "digits",
     "denoising": "digits",
+    "flow": "digits",
     "distributional": "heteroscedastic",
     "count": "counts",
 }

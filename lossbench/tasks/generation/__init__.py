@@ -1,4 +1,7 @@
-"""New samples like those of the data: against a critic (`gan`), or step by step from noise (`denoising`)."""
+"""New samples like those of the data, by whatever way a network learns to draw them.
+
+Against a critic (`gan`), step by step from noise (`denoising`), by a function that can be inverted (`flow`).
+"""
 
 from typing import Any
 
@@ -23,6 +26,10 @@ _OF_SAMPLES = (
     Metric("diversity", "neither", "mean distance of a sample to its nearest neighbour, over that of the data"),
     *metrics("lower", collapsed="1 where samples lie on few modes, or much closer to each other than the data; else 0"),
 )  # fmt: skip
+_OF_DENSITY = (
+    *metrics("higher", log_likelihood="log-likelihood of a held-out sample, in nats; of an image a lower bound"),
+    *metrics("lower", bits_per_dimension="-log-likelihood over log 2 and the numbers of a sample"),
+)
 PAGE = Page("Generation", "New data like those seen are to be drawn.")
 _SHARED: dict[str, Any] = {
     "package": __name__,
@@ -58,6 +65,18 @@ TASKS = (
         columns=_COLUMNS,
         monitor="sliced_wasserstein",
         context=("epoch", "index", "inputs", "signal_to_noise"),
+        **_SHARED,
+    ),
+    Task(
+        name="flow",
+        title="generation by a function that can be inverted",
+        learner="flow",
+        data=("points", "images"),
+        baseline="flow_nll",
+        metrics=(*_OF_DENSITY, *_OF_SAMPLES),
+        columns=("log_likelihood", "bits_per_dimension", *_COLUMNS),
+        monitor="log_likelihood",
+        context=("epoch", "index", "inputs"),
         **_SHARED,
     ),
 )
