@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import OmegaConf
 
 from lossbench.catalogue.examine.example_batch import probe
@@ -27,7 +28,7 @@ from lossbench.running.build import (
 )
 from lossbench.running.load_teacher import load_teacher
 from lossbench.seeding import derive_seed
-from lossbench.tasks.generation.frechet import Frechet
+from lossbench.tasks.generation.frechet import Frechet, Gaussian
 from lossbench.tasks.problem import Problem
 
 log = logging.getLogger(__name__)
@@ -136,6 +137,7 @@ def _problem(cell: Cell, data: Any, frechet: Frechet | None) -> Problem:
         num_features=math.prod(data.input_shape),
         images=len(data.input_shape) == 3,
         levels=_levels(data),
+        gaussian=_gaussian(data),
         frechet=frechet,
         modes=data.modes,
     )
@@ -151,6 +153,13 @@ def _levels(data: Any) -> int | None:
     values = next(iter(data.evaluation_loaders["test"])).inputs.unique()
     steps = values.diff()
     return 1 + round(1 / float(steps[steps > 1 / 512].min())) if len(values) > 1 else 2
+
+
+def _gaussian(data: Any) -> Gaussian | None:
+    """Fit a Gaussian to the training samples where a learner asks for one."""
+    if "log_noise" not in data.task.context:
+        return None
+    return Gaussian.of(torch.cat([batch.inputs.flatten(1) for batch in data.train_dataloader()]))
 
 
 def _posthoc(cell: Cell, data: Any) -> Posthoc:

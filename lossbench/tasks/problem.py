@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lossbench.losses.bound_loss import BoundLoss
-from lossbench.tasks.generation.frechet import Frechet
+from lossbench.tasks.generation.frechet import Frechet, Gaussian
 from lossbench.tasks.task import Task
 
 Kept = dict[str, Tensor]
@@ -80,6 +80,8 @@ class Problem:
         Whether inputs are images (C, H, W).
     levels : int or None
         Of images to be generated, how many values a pixel can have, evenly spaced in 0..1.
+    gaussian : Gaussian or None
+        Mean and covariance of the flattened training samples, for learners that fit densities against it.
     frechet : Frechet or None
         Measures generated images against those of each part.
     modes : Modes or None
@@ -99,6 +101,7 @@ class Problem:
     num_features: int | None = None
     images: bool = False
     levels: int | None = None
+    gaussian: Gaussian | None = None
     frechet: Frechet | None = None
     modes: Modes | None = None
 

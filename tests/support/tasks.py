@@ -9,6 +9,7 @@ DATA = {
     "vae": "digits",
     "gan": "digits",
     "denoising": "digits",
+    "energy": "digits",
     "flow": "digits",
     "distributional": "heteroscedastic",
     "count": "counts",

@@ -1,6 +1,7 @@
 """New samples like those of the data, by whatever way a network learns to draw them.
 
-Against a critic (`gan`), step by step from noise (`denoising`), by a function that can be inverted (`flow`).
+Against a critic (`gan`), step by step from noise (`denoising`), by a function that can be inverted (`flow`),
+by a density that is known but for a constant (`energy`).
 """
 
 from typing import Any
@@ -77,6 +78,18 @@ TASKS = (
         columns=("log_likelihood", "bits_per_dimension", *_COLUMNS),
         monitor="log_likelihood",
         context=("epoch", "index", "inputs"),
+        **_SHARED,
+    ),
+    Task(
+        name="energy",
+        title="generation by an energy",
+        learner="energy",
+        data=("points", "images"),
+        baseline="contrastive_divergence",
+        metrics=(*_OF_DENSITY, *_OF_SAMPLES),
+        columns=("sliced_wasserstein", "log_likelihood", "bits_per_dimension", *_COLUMNS[1:]),
+        monitor="sliced_wasserstein",
+        context=("drawn_log_noise", "epoch", "index", "inputs", "log_noise"),
         **_SHARED,
     ),
 )

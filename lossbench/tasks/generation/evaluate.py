@@ -60,7 +60,20 @@ def _to_map(samples: int, generator: torch.Generator) -> Example:
     return latents, torch.randn(samples, generator=generator), context
 
 
-_EXAMPLES = {"denoising": _to_denoise, "flow": _to_map, "gan": _to_oppose}
+def _to_lower(samples: int, generator: torch.Generator) -> Example:
+    energies, log_noise = torch.randn(2, samples, generator=generator)
+    drawn, drawn_log_noise = torch.randn(2, samples, 3, generator=generator)
+    context = {
+        "epoch": 0,
+        "index": torch.arange(samples),
+        "inputs": torch.randn(samples, 2, generator=generator),
+        "log_noise": log_noise,
+        "drawn_log_noise": drawn_log_noise,
+    }
+    return energies, drawn, context
+
+
+_EXAMPLES = {"denoising": _to_denoise, "energy": _to_lower, "flow": _to_map, "gan": _to_oppose}
 
 
 def check_link(linked: Tensor, samples: int, num_classes: int) -> None:
