@@ -28,13 +28,14 @@ from lossbench.running.build import (
 )
 from lossbench.running.load_teacher import load_teacher
 from lossbench.seeding import derive_seed
-from lossbench.tasks.generation.frechet import Frechet, Gaussian
+from lossbench.tasks.generation.frechet import Gaussian
+from lossbench.tasks.generation.image_metrics import ImageMetrics
 from lossbench.tasks.problem import Problem
 
 log = logging.getLogger(__name__)
 
 
-def build_learner(cell: Cell, data: Any, frechet: Frechet | None = None) -> Learner:
+def build_learner(cell: Cell, data: Any, image_metrics: ImageMetrics | None = None) -> Learner:
     """Build network, loss, weighting and optimizer for loaded data, and the learner that the config names.
 
     Parameters
@@ -43,7 +44,7 @@ def build_learner(cell: Cell, data: Any, frechet: Frechet | None = None) -> Lear
         A checked cell.
     data : DataModule
         Its data, loaded.
-    frechet : Frechet, optional
+    image_metrics : ImageMetrics, optional
         Measures generated images.
 
     Raises
@@ -52,7 +53,7 @@ def build_learner(cell: Cell, data: Any, frechet: Frechet | None = None) -> Lear
         If a part refuses its settings, or parts do not fit together.
 
     """
-    learner = _learner(cell, data, frechet)
+    learner = _learner(cell, data, image_metrics)
     learner.key, learner.stepping = cell.key, stepping(cell.config.scheduler)
     with refusals(f"optimizer or scheduler ({_settings(cell, 'optimizer', 'scheduler')})"):
         learner.configure_optimizers()  # Lightning does it when the run has begun
@@ -65,14 +66,14 @@ def _settings(cell: Cell, *groups: str) -> str:
     return ", ".join(f"{key}={value}" for key, value in settings.items() if not key.endswith("._partial_"))
 
 
-def _learner(cell: Cell, data: Any, frechet: Frechet | None) -> Learner:
+def _learner(cell: Cell, data: Any, image_metrics: ImageMetrics | None) -> Learner:
     config = cell.config
     loss = _loss(cell, data)
     common = {
         "loss": loss,
         "optimizer": build(without(config.optimizer, "calibrate")),
         "scheduler": _schedule(cell, data),
-        "problem": _problem(cell, data, frechet),
+        "problem": _problem(cell, data, image_metrics),
         "max_epochs": config.trainer.max_epochs,
         "seed": config.seed,
     }
@@ -123,7 +124,7 @@ def _loss(cell: Cell, data: Any) -> BoundLoss:
     return loss
 
 
-def _problem(cell: Cell, data: Any, frechet: Frechet | None) -> Problem:
+def _problem(cell: Cell, data: Any, image_metrics: ImageMetrics | None) -> Problem:
     return Problem(
         task=data.task,
         num_classes=data.num_classes,
@@ -138,7 +139,7 @@ def _problem(cell: Cell, data: Any, frechet: Frechet | None) -> Problem:
         images=len(data.input_shape) == 3,
         levels=_levels(data),
         gaussian=_gaussian(data),
-        frechet=frechet,
+        image_metrics=image_metrics,
         modes=data.modes,
     )
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from lossbench.losses.bound_loss import BoundLoss
-from lossbench.tasks.generation.frechet import Frechet, Gaussian
+from lossbench.tasks.generation.frechet import Gaussian
+from lossbench.tasks.generation.image_metrics import ImageMetrics
 from lossbench.tasks.task import Task
 
 Kept = dict[str, Tensor]
@@ -82,7 +83,7 @@ class Problem:
         Of images to be generated, how many values a pixel can have, evenly spaced in 0..1.
     gaussian : Gaussian or None
         Mean and covariance of the flattened training samples, for learners that fit densities against it.
-    frechet : Frechet or None
+    image_metrics : ImageMetrics or None
         Measures generated images against those of each part.
     modes : Modes or None
         Where points to be generated lie, if that is known.
@@ -102,7 +103,7 @@ class Problem:
     images: bool = False
     levels: int | None = None
     gaussian: Gaussian | None = None
-    frechet: Frechet | None = None
+    image_metrics: ImageMetrics | None = None
     modes: Modes | None = None
 
 

@@ -8,12 +8,17 @@ from typing import Any
 
 from lossbench.tasks.task import Metric, Page, Task, metrics
 
-FRECHET = metrics(
-    "lower", frechet="Fréchet distance of images to the held-out ones, in features of a classifier of the same data"
+OF_IMAGES = (
+    *metrics(
+        "lower",
+        frechet="Fréchet distance of images to the held-out ones, in features of a classifier of the same data",
+        kernel_distance="squared maximum mean discrepancy in these features, cubic kernel, without bias (KID)",
+    ),
+    *metrics("higher", inception_score="how sure the same classifier is of each image, and how many classes it sees"),
 )
 _OF_SAMPLES = (
     *metrics("lower", sliced_wasserstein="sliced 2-Wasserstein distance to the held-out samples, over 128 directions"),
-    *FRECHET,
+    *OF_IMAGES,
     *metrics(
         "higher",
         modes_covered="number of modes that get at least a tenth of their even share, counting good samples only",

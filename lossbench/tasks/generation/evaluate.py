@@ -87,12 +87,12 @@ def predict(loss: BoundLoss, kept: Kept, problem: Problem) -> Predictions:
 
 
 def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
-    """Compare samples with held-out ones, images also by their Fréchet distance; nothing if one is not finite."""
+    """Compare samples with held-out ones, images also in features; nothing if one is not finite."""
     samples, real = (in_units(predictions[name]) for name in ("samples", "real"))
     if not samples.isfinite().all():
         return {}
     metrics = {**likelihood(predictions), **sample_metrics(samples, real, problem.modes)}
-    return metrics if problem.frechet is None else {**metrics, "frechet": problem.frechet.distance(part, samples)}
+    return metrics if problem.image_metrics is None else metrics | problem.image_metrics.measured(part, samples)
 
 
 def likelihood(predictions: Predictions) -> dict[str, float]:
