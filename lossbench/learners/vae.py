@@ -9,7 +9,7 @@ from lossbench.learners.generative import FIXED, Generative
 from lossbench.learners.learner import in_full_precision
 from lossbench.ranges import takes
 from lossbench.seeding import torch_stream
-from lossbench.tasks.autoencoding.metrics import bound_of_each
+from lossbench.tasks.autoencoding.metrics import bound_of_each, similarity
 from lossbench.tasks.generation.samples import KEPT, as_pixels
 from lossbench.tasks.problem import Kept
 
@@ -79,6 +79,7 @@ class VAE(Generative):
         means = self.loss.link(outputs)
         return {
             **bound_of_each(means, batch.inputs, mean, log_variance),
+            "ssim": similarity(means, batch.inputs),
             "mean": mean,
             "target": batch.target,
             "index": batch.index,
@@ -93,6 +94,6 @@ class VAE(Generative):
     def metrics(self, part: str, predictions: Any) -> dict[str, float]:
         """Measure the codes, and how far all samples are off, of which the predictions keep a few."""
         metrics = super().metrics(part, predictions)
-        if self.problem.frechet is not None:
-            metrics["frechet"] = self.problem.frechet.distance(part, self.samples)
+        if self.problem.image_metrics is not None:
+            metrics |= self.problem.image_metrics.measured(part, self.samples)
         return metrics

@@ -24,6 +24,13 @@ CASES = {
     "gan of pairs": [*POINTS, "loss=relativistic_average_gan", "trainer.max_epochs=5"],
     "denoising": ["data=digits", "loss=denoise_min_snr", "trainer.max_epochs=4", "learner.network.hidden=32",
                   "learner.network.blocks=1"],
+    "flow": ["data=digits", "loss=flow_nll", "trainer.max_epochs=4", "learner.network.hidden=32",
+             "learner.network.couplings=2"],
+    "energy": ["data=gaussians8", "data.max_train=600", "data.max_test=300", "learner.network.hidden=[32]",
+               "loss=contrastive_divergence", "loss.persistent=true", "loss.steps=2", "trainer.max_epochs=4",
+               "trainer.check_val_every_n_epoch=1"],
+    "energy of noise": ["data=digits", "loss=noise_contrastive", "loss.nu=2", "trainer.max_epochs=4",
+                        "learner.network.hidden=[32]", "learner.sampling_steps=5"],
     "ctc": [*LINES, "loss=ctc_entropy", "trainer.max_epochs=3", "scheduler=cosine"],
 }  # fmt: skip
 

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import pytest
@@ -20,7 +19,6 @@ from lossbench.tasks.task import Metric, Task
 
 TASKS = list(own_tasks().values())
 CLASSES = {"class": 4, "labels": 4, "sequence": 4, "mask": 4, "boxes": 4}
-FRECHET = SimpleNamespace(distance=lambda part, samples: float(samples.double().var() < 0.1))
 
 
 def measured(task: Task, good: bool, part: str = "test") -> dict[str, float]:
@@ -53,7 +51,7 @@ def measures_what_it_declares(task: Task) -> None:
     found = sampled(task)
     keys = {f"{name.partition('/')[0]}/" if "/" in name else name for name in found}
     assert keys <= set(task.named), f"measured, but no metric of the task: {sorted(keys - set(task.named))}"
-    added = {"frechet", "temperature"}  # by the learner that draws images, and by posthoc
+    added = {"frechet", "inception_score", "kernel_distance", "temperature"}  # of images, and by posthoc
     assert set(task.named) - keys <= added, f"never measured: {sorted(set(task.named) - keys - added)}"
 
 

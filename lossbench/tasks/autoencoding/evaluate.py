@@ -5,10 +5,10 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from lossbench.losses.bound_loss import BoundLoss
-from lossbench.tasks.autoencoding.metrics import active_units
+from lossbench.tasks.autoencoding.metrics import active_units, peak_signal_to_noise
 from lossbench.tasks.example import Example
 from lossbench.tasks.generation.samples import KEPT, as_pixels
-from lossbench.tasks.problem import Kept, Problem
+from lossbench.tasks.problem import Kept, Problem, with_a_value
 
 
 class Predictions(TypedDict):
@@ -22,6 +22,8 @@ class Predictions(TypedDict):
     """(N,), in nats."""
     mse: Tensor
     """(N,), of a pixel."""
+    ssim: Tensor
+    """(N,), NaN for images that are too small for it."""
     mean: Tensor
     """(N, D), of the codes."""
     target: Tensor
@@ -64,11 +66,13 @@ def predict(loss: BoundLoss, kept: Kept, problem: Problem) -> Predictions:
 
 
 def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
-    """Return the bound and its parts as means over the images, and the latents in use."""
+    """Return what is known of each image as means over the images, and the latents in use."""
     return {
         "neg_elbo": float(predictions["neg_elbo"].double().mean()),
         "reconstruction": float(predictions["reconstruction"].double().mean()),
         "kl": float(predictions["kl"].double().mean()),
         "mse": float(predictions["mse"].double().mean()),
+        "psnr": float(peak_signal_to_noise(predictions["mse"].double()).mean()),
+        **with_a_value({"ssim": predictions["ssim"].double().mean()}),
         "active_units": active_units(predictions["mean"]),
     }
