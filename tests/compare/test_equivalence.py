@@ -19,6 +19,9 @@ from lossbench.compare.report.figures.metrics import forest
 from lossbench.compare.report.tables import differences_table
 from lossbench.compare.report.verdict import verdict
 from lossbench.compare.report.writers import to_csv, to_latex, to_markdown, to_rich
+from lossbench.compat.hydra import parse_arguments
+from lossbench.config.compose import compose_one
+from lossbench.config.values import check_comparing
 from lossbench.errors import ConfigError
 from lossbench.tracking import sweep
 from tests.support.compared import made_up, write
@@ -257,6 +260,14 @@ def test_mistakes_are_told(options, parts):
     assert all(part in str(error.value) for part in parts)
     with pytest.raises(ValueError, match="margin=-1"):
         p_equivalence(CE, CE, -1)
+
+
+@pytest.mark.parametrize("margin", ["-0.01", "0", "abc", "[0.1]"])
+def test_mistakes_of_the_command_are_told(margin):
+    arguments = parse_arguments([f"compare.margin={margin}"])
+    arguments.config_name = "comparison"
+    with pytest.raises(ConfigError, match=r"compare\.margin=.* a number in \(0, inf\) or null"):
+        check_comparing(compose_one(arguments))
 
 
 def test_mlflow_is_told_what_the_report_says(five, tmp_path, monkeypatch):

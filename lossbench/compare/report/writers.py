@@ -33,7 +33,8 @@ def to_rich(analysis: Analysis, width: int) -> RichTable:
             with_interval(against.difference, digits, "+"), p_value(against.p_t), str(against.outcome)
         ]  # fmt: skip
         rows.append([*row[:4], *told][:fixed])
-    if fixed > 6 and sum(max(map(len, texts)) + 3 for texts in zip(*rows, strict=True)) > width:  # p gives way
+    of_words = ([*name.split(), *texts] for name, *texts in zip(heading, *rows, strict=True))
+    if fixed > 6 and sum(max(map(len, texts)) + 3 for texts in of_words) > width:  # p gives way
         heading, rows, fixed = heading[:5] + heading[6:], [row[:5] + row[6:] for row in rows], 6
     for k in range(4, len(means.heading)):
         wider = [max(len(text) for text in texts) + 2 for texts in zip(heading, *rows, strict=True)]
