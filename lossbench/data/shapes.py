@@ -39,7 +39,7 @@ def declared_sources() -> dict[str, SourceFacts]:
     return dict(sorted(found.items()))
 
 
-SMALLEST_IMAGE = {"LeNet": 12, "ResNet32": 4}
+SMALLEST_IMAGE = {"ConvNet": 2, "LeNet": 12, "ResNet32": 4}
 """The pixels a side that a convolutional model needs."""
 
 
