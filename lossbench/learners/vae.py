@@ -18,7 +18,8 @@ from lossbench.tasks.problem import Kept
 class VAE(Generative):
     """Train a network that encodes an image as a Gaussian, and decodes a draw from it (Kingma and Welling 2014).
 
-    The loss gets the decoded outputs, the images, and `mean` and `log_variance` of the code. The draws come from
+    The loss gets the decoded outputs, the images, `mean` and `log_variance` of the code, and for a loss that asks for
+    them the `feature_maps` of a classifier. The draws come from
     streams of their own, the same for every loss: one for each epoch of training, and a fixed one for evaluations.
 
     Parameters
@@ -48,6 +49,7 @@ class VAE(Generative):
             mean=mean,
             log_variance=log_variance,
             epoch=self.current_epoch,
+            feature_maps=self.problem.feature_maps,
             index=batch.index,
             inputs=batch.inputs,
         )

@@ -1,6 +1,7 @@
 """Models: backbones that map inputs to features, and the network that joins one with a head."""
 
 from lossbench.models.backbones import MLP as MLP
+from lossbench.models.backbones import ConvNet as ConvNet
 from lossbench.models.backbones import LeNet as LeNet
 from lossbench.models.denoising import DenoisingMLP as DenoisingMLP
 from lossbench.models.energy import EnergyMLP as EnergyMLP

@@ -1,7 +1,7 @@
 """What is known of the data that a learner trains and is measured on."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -85,6 +85,8 @@ class Problem:
         Mean and covariance of the flattened training samples, for learners that fit densities against it.
     image_metrics : ImageMetrics or None
         Measures generated images against those of each part.
+    feature_maps : callable or None
+        Maps images (N, C, H, W) in 0..1 to maps of features, for losses that compare these.
     modes : Modes or None
         Where points to be generated lie, if that is known.
 
@@ -104,6 +106,7 @@ class Problem:
     levels: int | None = None
     gaussian: Gaussian | None = None
     image_metrics: ImageMetrics | None = None
+    feature_maps: Callable[[Tensor], Sequence[Tensor]] | None = None
     modes: Modes | None = None
 
 

@@ -28,7 +28,7 @@ TASKS = (
         ),
         columns=("neg_elbo", "reconstruction", "kl", "active_units", "mse", "psnr", "ssim", "frechet"),
         monitor="neg_elbo",
-        context=("epoch", "index", "inputs", "log_variance", "mean"),
+        context=("epoch", "feature_maps", "index", "inputs", "log_variance", "mean"),
         package=__name__,
         target="sample",
         stacked=False,

@@ -1,6 +1,7 @@
 """How the codes and reconstructions of images are measured: the same way for every loss."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import TypedDict
 
@@ -39,11 +40,13 @@ class Predictions(TypedDict):
 
 
 def example(loss: BoundLoss, num_classes: int | None, samples: int, generator: torch.Generator) -> Example:
-    """Make up decoded outputs, images, and mean and log variance of the codes."""
+    """Make up decoded outputs, images, features, and mean and log variance of the codes."""
     outputs = torch.randn(samples, 1, 4, 4, generator=generator)
     images = torch.rand(samples, 1, 4, 4, generator=generator)
+    kernel = torch.randn(3, 1, 3, 3, generator=generator)
     context = {
         "epoch": 0,
+        "feature_maps": lambda seen: [F.conv2d(seen, kernel.to(seen)).tanh()],
         "index": torch.arange(samples),
         "inputs": images,
         "mean": torch.randn(samples, 3, generator=generator),
