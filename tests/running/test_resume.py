@@ -24,6 +24,8 @@ CASES = {
     "gan of pairs": [*POINTS, "loss=relativistic_average_gan", "trainer.max_epochs=5"],
     "denoising": ["data=digits", "loss=denoise_min_snr", "trainer.max_epochs=4", "learner.network.hidden=32",
                   "learner.network.blocks=1"],
+    "detector": ["data=digit_boxes", "data.count=60", "data.max_test=20", "loss=varifocal", "trainer.max_epochs=3",
+                 "trainer.check_val_every_n_epoch=1", "learner.network.channels=16"],
     "ctc": [*LINES, "loss=ctc_entropy", "trainer.max_epochs=3", "scheduler=cosine"],
 }  # fmt: skip
 
