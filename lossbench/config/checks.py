@@ -182,7 +182,7 @@ def _check_loss(cell: Cell) -> None:
         _check_terms(cell, facts, node)
     else:
         _check_task_of_loss(cell, facts, f"loss={cell.loss}")
-        _check_learner(cell, task_named(facts.task), f"loss={cell.loss}")
+        _check_learner(cell, cell.task, f"loss={cell.loss}")
 
 
 def _check_terms(cell: Cell, facts: LossFacts, node: dict[str, Any]) -> None:
@@ -192,7 +192,7 @@ def _check_terms(cell: Cell, facts: LossFacts, node: dict[str, Any]) -> None:
     known = {key: each for key, each in said.items() if each is not None}
     for key, each in known.items():
         _check_task_of_loss(cell, each, title(key, nodes[key]))
-        _check_learner(cell, task_named(each.task), title(key, nodes[key]))
+        _check_learner(cell, cell.task, title(key, nodes[key]))
         check_node(f"loss.terms.{key}", nodes[key], table_of("loss", nodes[key]))
     if known:
         require_agreement({title(key, nodes[key]): each for key, each in known.items()})

@@ -19,6 +19,9 @@ from lossbench.locate import locate
 from lossbench.tasks import task_named
 from lossbench.tasks.task import Task
 
+NOT_IN_PAIRS = {"sequence": "the alignment of each line", "boxes": "the boxes of each image"}
+"""By target what a task needs that pairs (inputs, target) lack."""
+
 
 class ForeignDataModule(pl.LightningDataModule):
     """Wrap a LightningDataModule whose loaders give pairs (inputs, target), or dicts with these names.
@@ -44,9 +47,9 @@ class ForeignDataModule(pl.LightningDataModule):
 
     def __init__(self, module: pl.LightningDataModule, task: Task, standardize: str = "robust") -> None:
         super().__init__()
-        if task.target == "sequence":
+        if task.target in NOT_IN_PAIRS:
             raise ConfigError(
-                f"data.task={task.name} needs the alignment of each line, which data={type(module).__name__} "
+                f"data.task={task.name} needs {NOT_IN_PAIRS[task.target]}, which data={type(module).__name__} "
                 f"can't give: its loaders give pairs (inputs, target). Use {' or '.join(data_for(task))}."
             )
         module.prepare_data()

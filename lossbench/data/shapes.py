@@ -58,12 +58,17 @@ def tasks_of(source: str) -> list[str]:
 
 
 def data_for(task: Task) -> list[str]:
-    """Return the names of the uncorrupted data that lossbench brings that serve a task."""
-    texts = {name: (CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8") for name in own_choices("data")}
-    found = {name: re.search(r"^  source: (\S+)", text, re.MULTILINE) for name, text in texts.items()}
-    return [
-        name for name, match in found.items() if match and set(task.data) & set(declared_sources()[match[1]].serves)
-    ]
+    """Return the names of the uncorrupted data that lossbench brings that serve a task; some choose one themselves."""
+    fitting = []
+    for name in own_choices("data"):
+        text = (CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8")
+        source, chosen = (
+            re.search(key, text, re.MULTILINE) for key in (r"^  source: (\S+)", r"^  - override /task: (\S+)")
+        )
+        served = declared_sources()[source[1]].serves if source else ()
+        if set(task.data) & set(served) and (chosen is None or chosen[1] == task.name):
+            fitting.append(name)
+    return fitting
 
 
 def require_fit(model: str, input_shape: Sequence[int]) -> None:

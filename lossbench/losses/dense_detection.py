@@ -1,8 +1,8 @@
 """Losses of the places of a dense detector: classes by a sigmoid each, and a side of a box as a distribution over bins.
 
-Most places are background, whose targets are 0 for every class. p = sigmoid(z), q the target. The value of a place is
-the sum over its classes; detectors divide the sum over an image by its number of positives, or by the sum of their
-qualities.
+Most places are background, whose targets are 0 for every class. p = sigmoid(z), y the target, and q = y u that of a
+class whose score shall be the quality u of the box beside it. The value of a place is the sum over its classes;
+detectors divide the sum over an image by its number of positives, or by the sum of their qualities.
 
 Where a loss says nothing else:
 
@@ -11,8 +11,10 @@ Parameters
 logits : Tensor (M, K)
     Floating point: one logit z for each class at each place.
 target : Tensor (M, K)
-    Floating point in [0, 1]: at the class of an object the quality, such as the IoU of the predicted box with the true
-    one, and 0 at all others.
+    Floating point: 1 at the class of an object, else 0.
+quality : Tensor (M,)
+    Floating point in [0, 1]: how well the box that is predicted at the place fits its object, as its IoU with the true
+    one; held constant. At background it counts nothing.
 
 Returns
 -------
@@ -32,14 +34,34 @@ from torch.nn import functional as F
 
 from lossbench.losses.classification import bce
 from lossbench.losses.declaration import loss
-from lossbench.losses.links import sigmoids, softmax
+from lossbench.losses.links import sigmoids
 from lossbench.losses.sigmoid import binary_focal
 
-__all__ = ["dense_focal", "distribution_focal", "quality_focal", "varifocal"]
+__all__ = ["dense_bce", "dense_focal", "distribution_focal", "quality_focal", "varifocal"]
 
 
 @loss(
-    task="boxes",
+    task="detection",
+    link=sigmoids,
+    shapes="M K , M K -> M",
+    source='Redmon and Farhadi 2018, "YOLOv3: An Incremental Improvement" (classes), arXiv:1804.02767',
+)
+def dense_bce(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of each class by itself, summed: all places count alike, the many easy ones too.
+
+    Formula: sum_k (-y_k log p_k - (1 - y_k) log(1 - p_k))
+
+    Examples
+    --------
+    >>> dense_bce(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
+    tensor([1.3863])
+
+    """
+    return bce(logits, target).sum(-1)
+
+
+@loss(
+    task="detection",
     link=sigmoids,
     shapes="M K , M K -> M",
     source='Lin et al. 2017, "Focal Loss for Dense Object Detection", arXiv:1708.02002',
@@ -55,8 +77,6 @@ def dense_focal(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gamma: f
 
     Parameters
     ----------
-    target : Tensor (M, K)
-        1 at the class of an object, else 0.
     alpha : float in [0, 1]
         Weight of positives.
     gamma : float from 0
@@ -72,7 +92,7 @@ def dense_focal(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gamma: f
 
 
 @loss(
-    task="boxes",
+    task="detection",
     link=sigmoids,
     shapes="M K , M K -> M",
     source=(
@@ -82,12 +102,12 @@ def dense_focal(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gamma: f
     problem="imbalance",
     ranges={"beta": "[0, inf)"},
 )
-def quality_focal(logits: Tensor, target: Tensor, *, beta: float = 2.0) -> Tensor:
+def quality_focal(logits: Tensor, target: Tensor, *, quality: Tensor, beta: float = 2.0) -> Tensor:
     """Cross-entropy with a quality, weighted by the distance from it: focal loss for soft targets (QFL).
 
-    Formula: sum_k |q_k - p_k|^beta (-q_k log p_k - (1 - q_k) log(1 - p_k))
+    Formula: sum_k |q_k - p_k|^beta (-q_k log p_k - (1 - q_k) log(1 - p_k)), with q_k = y_k u
 
-    With targets 0 and 1 it is the focal loss without alpha (gamma = beta). Smallest, and 0, at p = q. The weight is
+    Where every quality is 1 it is the focal loss without alpha (gamma = beta). Smallest, and 0, at p = q. The weight is
     part of the gradient.
 
     Parameters
@@ -97,30 +117,32 @@ def quality_focal(logits: Tensor, target: Tensor, *, beta: float = 2.0) -> Tenso
 
     Examples
     --------
-    >>> quality_focal(torch.zeros(1, 2), torch.tensor([[0.5, 0.0]]))
+    >>> quality_focal(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), quality=torch.tensor([0.5]))
     tensor([0.1733])
 
     """
+    soft = target * quality.unsqueeze(-1)
     # The slope of a power below 1 is infinite at 0: cut, it has none there.
-    apart = (target - logits.sigmoid()).abs().clamp(min=torch.finfo(logits.dtype).tiny)
-    return (apart**beta * bce(logits, target)).sum(-1)
+    apart = (soft - logits.sigmoid()).abs().clamp(min=torch.finfo(logits.dtype).tiny)
+    return (apart**beta * bce(logits, soft)).sum(-1)
 
 
 @loss(
-    task="boxes",
+    task="detection",
     link=sigmoids,
     shapes="M K , M K -> M",
     source='Zhang et al. 2021, "VarifocalNet: An IoU-aware Dense Object Detector", arXiv:2008.13367',
     problem="imbalance",
     ranges={"alpha": "[0, inf)", "gamma": "[0, inf)"},
 )
-def varifocal(logits: Tensor, target: Tensor, *, alpha: float = 0.75, gamma: float = 2.0) -> Tensor:
+def varifocal(logits: Tensor, target: Tensor, *, quality: Tensor, alpha: float = 0.75, gamma: float = 2.0) -> Tensor:
     """Focal loss of the negatives alone; positives are weighted by their quality (VFL).
 
     Formula: sum_k q_k (-q_k log p_k - (1 - q_k) log(1 - p_k)) if q_k > 0, else alpha p_k^gamma (-log(1 - p_k))
 
-    Positives are rare and none is weighted down; those with a good box count most. Its minimum for a positive is at
-    p = q, but is not 0. p^gamma is part of the gradient.
+    with q_k = y_k u. Positives are rare and none is weighted down; those with a good box count most, and one whose box
+    misses the object, u = 0, is a negative. The minimum of a positive is at p = q, but is not 0. p^gamma is part of the
+    gradient.
 
     Parameters
     ----------
@@ -131,30 +153,23 @@ def varifocal(logits: Tensor, target: Tensor, *, alpha: float = 0.75, gamma: flo
 
     Examples
     --------
-    >>> varifocal(torch.zeros(1, 2), torch.tensor([[0.5, 0.0]]))
+    >>> varifocal(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), quality=torch.tensor([0.5]))
     tensor([0.4765])
 
     """
+    soft = target * quality.unsqueeze(-1)
     negative = alpha * (gamma * F.logsigmoid(logits)).exp() * -F.logsigmoid(-logits)
-    return torch.where(target > 0, target * bce(logits, target), negative).sum(-1)
+    return torch.where(soft > 0, soft * bce(logits, soft), negative).sum(-1)
 
 
-@loss(
-    task="boxes",
-    link=softmax,
-    shapes="N R , N -> N",
-    source=(
-        'Li et al. 2020, "Generalized Focal Loss: Learning Qualified and Distributed Bounding Boxes for Dense Object '
-        'Detection", arXiv:2006.04388'
-    ),
-)
 def distribution_focal(logits: Tensor, target: Tensor) -> Tensor:
     """Cross-entropies with the two bins next to a number, by its distance from each (DFL).
 
     Formula: -(i + 1 - y) log p_i - (y - i) log p_(i + 1), with i = floor(y) and p = softmax(logits)
 
     For a side of a box as a distribution over the numbers 0 to R - 1, whose mean is the side. At a whole number it is
-    the cross-entropy; between two it is smallest where p interpolates, where the mean of the distribution is y.
+    the cross-entropy; between two it is smallest where p interpolates, where the mean of the distribution is y. No
+    choice of a run, whose networks predict the sides themselves.
 
     Parameters
     ----------
@@ -173,12 +188,22 @@ def distribution_focal(logits: Tensor, target: Tensor) -> Tensor:
     ValueError
         If the shapes differ, or there is one bin only.
 
+    References
+    ----------
+    Li et al. 2020, "Generalized Focal Loss: Learning Qualified and Distributed Bounding Boxes for Dense Object
+    Detection", arXiv:2006.04388.
+
     Examples
     --------
     >>> distribution_focal(torch.tensor([[0.0, 0.0, 2.0]]), torch.tensor([1.25]))
     tensor([1.7395])
 
     """
+    if target.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"the target has shape {tuple(target.shape)}; logits of shape {tuple(logits.shape)} have "
+            f"{tuple(logits.shape[:-1])} numbers."
+        )
     last = logits.shape[-1] - 1
     if last < 1:
         raise ValueError(f"logits of shape {tuple(logits.shape)} have one bin: a number lies between two of them.")

@@ -15,7 +15,7 @@ _STRAIGHT = 1e-4
 
 
 @loss(
-    task="boxes",
+    task="detection",
     link=identity,
     shapes="N S S O , N S S T -> N",
     source='Redmon et al. 2016, "You Only Look Once: Unified, Real-Time Object Detection", arXiv:1506.02640',

@@ -88,8 +88,8 @@ class CentrePoints(nn.Module):
             )
         depth, height, width = input_shape
         few = max(1, channels // 2)
-        layers = [_block(depth, few, stride=2), _block(few, channels, stride=2)]
-        layers += [_block(channels, channels, dilation=1 + each % 2) for each in range(blocks)]
+        layers = [block(depth, few, stride=2), block(few, channels, stride=2)]
+        layers += [block(channels, channels, dilation=1 + each % 2) for each in range(blocks)]
         self.maps = nn.Sequential(*layers)
         self.classes = nn.Conv2d(channels, num_classes, 3, padding=1)
         self.boxes = nn.Conv2d(channels, 4 + quality, 3, padding=1)
@@ -120,6 +120,7 @@ def locations_of(height: int, width: int) -> Tensor:
     return torch.cartesian_prod(y, x).flip(-1)
 
 
-def _block(width_in: int, width_out: int, stride: int = 1, dilation: int = 1) -> nn.Module:
+def block(width_in: int, width_out: int, stride: int = 1, dilation: int = 1) -> nn.Module:
+    """Return a convolution of 3x3 pixels, group norm and ReLU."""
     convolution = nn.Conv2d(width_in, width_out, 3, stride, padding=dilation, dilation=dilation, bias=False)
     return nn.Sequential(convolution, nn.GroupNorm(math.gcd(8, width_out), width_out), nn.ReLU())

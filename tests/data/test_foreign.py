@@ -81,9 +81,13 @@ def test_losses_need_a_test_set(cell):
         run(cell("data._target_=tests.data.test_foreign.WithoutTest"))
 
 
-def test_lines_need_an_alignment(cell):
-    with pytest.raises(ConfigError, match="alignment of each line, which data=Own can't give"):
-        run(cell("data=digit_lines", "data._target_=tests.support.own_data.Own", "loss=ctc"))
+@pytest.mark.parametrize(
+    ("data", "loss", "needed"),
+    [("digit_lines", "ctc", "alignment of each line"), ("digit_boxes", "box_giou", "boxes of each image")],
+)
+def test_what_pairs_lack_is_told(cell, data, loss, needed):
+    with pytest.raises(ConfigError, match=f"{needed}, which data=Own can't give"):
+        run(cell(f"data={data}", "data._target_=tests.support.own_data.Own", f"loss={loss}"))
 
 
 def test_other_classes_are_refused(cell):

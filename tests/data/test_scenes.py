@@ -6,6 +6,7 @@ import torch
 from scipy import ndimage, stats
 from sklearn.datasets import load_digits
 
+from lossbench.data import DataModule
 from lossbench.data.scenes import FEWEST_PIXELS, digit_scenes, field, lesions
 from lossbench.data.textures import smooth_noise, stretched, textures
 from lossbench.errors import ConfigError
@@ -166,3 +167,16 @@ def test_textures_fill_the_range_and_smooth_noise_is_smooth():
     assert (
         np.abs(np.diff(noise, axis=2)).max() <= 5 / 30 + 1e-6 and np.abs(np.diff(noise, axis=3)).max() <= 5 / 20 + 1e-6
     )
+
+
+def test_a_source_of_scenes_has_the_targets_and_the_classes_of_both_its_tasks():
+    masks, boxes = (DataModule("digit_scenes", task, count=40, max_test=30) for task in ("segmentation", "detection"))
+    masks.setup()
+    boxes.setup()
+    assert (masks.num_classes, boxes.num_classes) == (11, 10)
+    assert boxes.class_names == masks.class_names[1:] == tuple("0123456789")
+    seen, found = (next(iter(module.test_dataloader())) for module in (masks, boxes))
+    assert torch.equal(seen.inputs, found.inputs) and found.target.shape == (30, 5) and found.target.min() == -1
+    for mask, labels, corners in zip(seen.target, found.target, found.extras["boxes"], strict=True):
+        for label, (x1, y1, x2, y2) in zip(labels[labels >= 0], corners.int(), strict=False):
+            assert (mask[y1:y2, x1:x2] == 1 + label).sum() >= FEWEST_PIXELS

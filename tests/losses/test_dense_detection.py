@@ -8,18 +8,35 @@ import torch
 from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
-from lossbench.losses import dense_focal, distribution_focal, quality_focal, varifocal
+from lossbench.losses import dense_bce, dense_focal, quality_focal, varifocal
+from lossbench.losses.dense_detection import distribution_focal
 from tests.support.losses import assert_same_loss, value_and_gradient
 
 LOGITS = 3 * torch.randn(40, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 HARD = F.one_hot(torch.arange(40) % 6, 6)[:, :5].double()  # a sixth of the places are background
-SOFT = HARD * torch.rand(40, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+QUALITY = torch.rand(40, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+SOFT, GOOD = HARD * QUALITY[:, None], torch.ones(40, dtype=torch.float64)
 BINS = 2 * torch.randn(30, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-OF_CLASSES = {"dense_focal": dense_focal, "quality_focal": quality_focal, "varifocal": varifocal}
+WITH_QUALITY = {"quality_focal": quality_focal, "varifocal": varifocal}
+OF_CLASSES = {"dense_bce": dense_bce, "dense_focal": dense_focal, **WITH_QUALITY}
 
 
 def bce(logits, target):
     return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+
+
+def of(name, logits, target=HARD, quality=QUALITY, **settings):
+    asked = {"quality": quality} if name in WITH_QUALITY else {}
+    return OF_CLASSES[name](logits, target, **asked, **settings)
+
+
+def test_dense_bce_is_torchs_for_several_labels():
+    """torch takes the mean over the classes."""
+    assert_same_loss(
+        lambda z: dense_bce(z, HARD),
+        lambda z: 5 * F.multilabel_soft_margin_loss(z, HARD, reduction="none"),
+        LOGITS,
+    )
 
 
 @pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.6, 0.5)])
@@ -34,21 +51,25 @@ def test_dense_focal_is_torchvisions(alpha, gamma):
 @pytest.mark.parametrize("beta", [0.5, 1.0, 2.0, 3.0])
 def test_quality_focal_of_hard_labels_is_torchvisions_focal_loss_without_alpha(beta):
     assert_same_loss(
-        lambda z: quality_focal(z, HARD, beta=beta),
+        lambda z: quality_focal(z, HARD, quality=GOOD, beta=beta),
         lambda z: sigmoid_focal_loss(z, HARD, alpha=-1, gamma=beta).sum(1),
         LOGITS,
     )
 
 
 def test_without_focus_both_are_cross_entropies():
-    assert_same_loss(lambda z: quality_focal(z, SOFT, beta=0.0), lambda z: bce(z, SOFT).sum(1), LOGITS)
-    assert_same_loss(lambda z: varifocal(z, HARD, alpha=1.0, gamma=0.0), lambda z: bce(z, HARD).sum(1), LOGITS)
-
-
-def test_varifocal_of_background_is_alpha_times_the_focal_loss():
-    zero = torch.zeros_like(LOGITS)
+    assert_same_loss(lambda z: quality_focal(z, HARD, quality=QUALITY, beta=0.0), lambda z: bce(z, SOFT).sum(1), LOGITS)
     assert_same_loss(
-        lambda z: varifocal(z, zero, alpha=0.75, gamma=1.5),
+        lambda z: varifocal(z, HARD, quality=GOOD, alpha=1.0, gamma=0.0), lambda z: bce(z, HARD).sum(1), LOGITS
+    )
+
+
+@pytest.mark.parametrize("missed", [False, True], ids=["background", "a box that misses"])
+def test_varifocal_of_what_has_no_quality_is_alpha_times_the_focal_loss(missed):
+    zero = torch.zeros_like(LOGITS)
+    target, quality = (HARD, torch.zeros_like(GOOD)) if missed else (zero, GOOD)
+    assert_same_loss(
+        lambda z: varifocal(z, target, quality=quality, alpha=0.75, gamma=1.5),
         lambda z: 0.75 * sigmoid_focal_loss(z, zero, alpha=-1, gamma=1.5).sum(1),
         LOGITS,
     )
@@ -63,19 +84,20 @@ def printed(name, z, q):
     return q * cross_entropy if q > 0 else -0.75 * p**2 * math.log(1 - p)
 
 
-@pytest.mark.parametrize("name", ["quality_focal", "varifocal"])
+@pytest.mark.parametrize("name", WITH_QUALITY)
 def test_soft_targets_by_the_printed_formula(name):
     expected = [sum(printed(name, *each) for each in zip(*row, strict=True)) for row in zip(LOGITS, SOFT, strict=True)]
-    np.testing.assert_allclose(OF_CLASSES[name](LOGITS, SOFT), expected, rtol=1e-10)
+    np.testing.assert_allclose(of(name, LOGITS), expected, rtol=1e-10)
     free = LOGITS.clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda z: OF_CLASSES[name](z, SOFT), free)
+    assert torch.autograd.gradcheck(lambda z: of(name, z), free)
 
 
-@pytest.mark.parametrize("name", ["quality_focal", "varifocal"])
+@pytest.mark.parametrize("name", WITH_QUALITY)
 @pytest.mark.parametrize("q", [0.2, 0.7])
 def test_a_positive_is_best_scored_by_its_quality(name, q):
     scores = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
-    values = OF_CLASSES[name](scores.logit()[:, None], torch.full((99, 1), q, dtype=torch.float64))
+    one = torch.ones(99, dtype=torch.float64)
+    values = of(name, scores.logit()[:, None], one[:, None], q * one)
     assert scores[values.argmin()].item() == pytest.approx(q)
     at_best = {"quality_focal": 0, "varifocal": -q * (q * math.log(q) + (1 - q) * math.log(1 - q))}
     assert values.min().item() == pytest.approx(at_best[name], abs=1e-12)
@@ -84,7 +106,7 @@ def test_a_positive_is_best_scored_by_its_quality(name, q):
 @pytest.mark.parametrize("beta", [0.0, 0.5, 1.0, 2.0])
 def test_quality_focal_has_a_finite_gradient_where_the_score_is_right(beta):
     value, gradient = value_and_gradient(
-        lambda z: quality_focal(z, torch.full((1, 1), 0.5), beta=beta), torch.zeros(1, 1)
+        lambda z: quality_focal(z, torch.ones(1, 1), quality=torch.tensor([0.5]), beta=beta), torch.zeros(1, 1)
     )
     assert value.isfinite().all() and gradient.item() == 0
 
@@ -118,9 +140,11 @@ def test_distribution_focal_is_smallest_where_the_mean_is_the_number():
     torch.testing.assert_close(shares @ torch.arange(8.0).double(), target)
 
 
-def test_one_bin_is_refused():
+def test_one_bin_is_refused_and_a_target_of_another_shape():
     with pytest.raises(ValueError, match=r"\(3, 1\) have one bin"):
         distribution_focal(torch.zeros(3, 1), torch.zeros(3))
+    with pytest.raises(ValueError, match=r"the target has shape \(3, 1\); logits of shape \(3, 8\)"):
+        distribution_focal(torch.zeros(3, 8), torch.zeros(3, 1))
 
 
 # --- All ----------------------------------------------------------------------------------------------------------
@@ -129,18 +153,18 @@ def test_one_bin_is_refused():
 @pytest.mark.parametrize("name", [*OF_CLASSES, "distribution_focal"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_extreme_logits_are_finite(name, dtype):
-    of_bins = name == "distribution_focal"
-    function = distribution_focal if of_bins else OF_CLASSES[name]
-    target = torch.linspace(0, 7, 30) if of_bins else HARD if name == "dense_focal" else SOFT
+    of_bins, numbers = name == "distribution_focal", torch.linspace(0, 7, 30).to(dtype)
     for size in (0.0, 30.0, 1e4):
         logits = ((BINS if of_bins else LOGITS).sign() * size).to(dtype)
-        values, gradient = value_and_gradient(lambda z: function(z, target.to(dtype)), logits)
+        values, gradient = value_and_gradient(
+            lambda z: distribution_focal(z, numbers) if of_bins else of(name, z, HARD.to(dtype), QUALITY.to(dtype)),
+            logits,
+        )
         assert values.isfinite().all() and gradient.isfinite().all()
 
 
 @pytest.mark.parametrize("name", OF_CLASSES)
 def test_classes_may_change_places(name):
     order = torch.tensor([2, 0, 4, 1, 3])
-    function, target = OF_CLASSES[name], HARD if name == "dense_focal" else SOFT
-    torch.testing.assert_close(function(LOGITS[:, order], target[:, order]), function(LOGITS, target))
-    torch.testing.assert_close(function(LOGITS[3:4], target[3:4]), function(LOGITS, target)[3:4])
+    torch.testing.assert_close(of(name, LOGITS[:, order], HARD[:, order]), of(name, LOGITS))
+    torch.testing.assert_close(of(name, LOGITS[3:4], HARD[3:4], QUALITY[3:4]), of(name, LOGITS)[3:4])

@@ -17,7 +17,7 @@ def standardised(
     targets: Parts,
     class_names: tuple[str, ...] = (),
     extras: Mapping[str, Parts] | None = None,
-    other_targets: Mapping[str, Parts] | None = None,
+    other_targets: Mapping[str, tuple[Tensor, Tensor, tuple[str, ...]]] | None = None,
 ) -> Source:
     """Make a source of images, whose mean and deviation are those of the training pixels of each channel.
 

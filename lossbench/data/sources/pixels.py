@@ -65,13 +65,14 @@ def digit_scenes(root: Path, seed: int, *, digits: str = "embedded", count: int 
     pairs = {
         name: (torch.from_numpy(getattr(train, name)), torch.from_numpy(getattr(test, name))) for name in train._fields
     }
+    names = tuple(str(digit) for digit in range(10))
     return standardised(
         "segmentation",
         pairs["images"],
         pairs["classes"],
-        ("background", *(str(digit) for digit in range(10))),
+        ("background", *names),
         {name: pairs[name] for name in ("instances", "boxes")},
-        {"detection": pairs["box_labels"]},
+        {"detection": (*pairs["box_labels"], names)},
     )
 
 

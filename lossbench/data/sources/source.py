@@ -46,7 +46,8 @@ class Source:
     train_extras, test_extras : mapping of str to Tensor, shape (N, ...)
         What else is known of each sample, by the name by which a loss asks for it; images as uint8.
     other_targets : mapping
-        By the names of further tasks that it serves, their targets: of the training and of the test part.
+        By the names of further tasks that it serves, their targets, of the training and of the test part, and the names
+        of their classes.
 
     """
 
@@ -63,16 +64,15 @@ class Source:
     modes: Modes | None = None
     train_extras: Mapping[str, Tensor] = field(default_factory=dict)
     test_extras: Mapping[str, Tensor] = field(default_factory=dict)
-    other_targets: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    other_targets: Mapping[str, tuple[Tensor, Tensor, tuple[str, ...]]] = field(default_factory=dict)
 
     def seen_as(self, task: str) -> "Source":
         """Return it with the targets of a task."""
         if task not in self.other_targets:
             return self
-        train, test = self.other_targets[task]
-        return replace(
-            self, task=task, train_target=train, test_target=test, train_target_clean=None, test_target_clean=None
-        )
+        train, test, names = self.other_targets[task]
+        seen: dict[str, Any] = {"task": task, "train_target": train, "test_target": test, "class_names": names}
+        return replace(self, **seen, train_target_clean=None, test_target_clean=None)
 
     @property
     def num_classes(self) -> int | None:
