@@ -113,11 +113,11 @@ def langevin(
 class Energy(Generative):
     """Train a network that gives the energy of a sample, against a Gaussian q that is fitted to the training samples.
 
-    The density is p(x) = q(x) exp(-E(x)) / Z, so that a network that gives 0 is the best Gaussian; so are the density
-    of noise, which a loss may ask for, against q. A loss is called with the energies of data, and of samples that go
-    with each of them: of noise from q for a loss that asks for `log_noise`, as many as its parameter `nu` says; else of
-    chains, by its parameters `steps` and `persistent`. Chains run where q is standard normal. What is drawn comes from
-    a stream of its own for each epoch.
+    The density is p(x) = q(x) exp(-E(x)) / Z, so that a network that gives 0 is the best Gaussian. A loss is called
+    with the energies of data, and of samples that go with each of them: of noise from q for a loss that asks for
+    `log_noise`, as many as its parameter `nu` says; else of chains, by its parameters `steps` and `persistent`. Against
+    q the log-density of this noise is 0. Chains run where q is standard normal. What is drawn comes from a stream of
+    its own for each epoch.
 
     Of points the density is normalised, and samples are drawn, on a grid (`tasks.generation.plane`); images are drawn
     by chains that begin at q, and have no log-likelihood.
