@@ -86,8 +86,8 @@ def circles(arrows: Arrows) -> list[set[str]]:
 
 
 TASKS = (
-    "binary", "count", "denoising", "distributional", "gan", "generation", "multiclass", "multilabel", "regression",
-    "sequence", "vae",
+    "binary", "count", "denoising", "distributional", "energy", "flow", "gan", "generation", "multiclass", "multilabel",
+    "regression", "sequence", "vae",
 )  # fmt: skip
 
 

@@ -56,6 +56,8 @@ SWEEPS = {
     "gan-images": "data=digits learner=gan learner/network=gan_conv loss=hinge_gan,relativistic_gan",
     "denoising": "data=digits learner=denoising loss=denoise_mse,denoise_min_snr learner.evaluated_samples=200",
     "flow-matching": "data=ring loss=denoise_l1,flow_matching learner.evaluated_samples=200",
+    "flow": "data=gaussians8,digits loss=flow_nll learner.network.couplings=2",
+    "energy": "data=ring loss=contrastive_divergence,noise_contrastive",
     "axes": "data=digits_imb loss=cross_entropy weighting=none,drw sampler=class_balanced mixup=none,mixup "
     "posthoc=temperature,logit_adjustment",
     "axes-stacked": "engine=stacked data=digits_imb loss=ldam weighting=none,drw sampler=uniform,class_balanced "

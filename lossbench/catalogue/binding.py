@@ -102,11 +102,11 @@ def _bind_terms(terms: Any, weights: Any, context: Mapping[str, Any], task: str)
 def load_loss(name: str, **parameters: Any) -> BoundLoss:
     """Load a loss of the catalogue by name, with its default parameters, to use it without the rest of lossbench.
 
-    Seven losses learn parameters of their own: adaptive_robust, aucm, balanced_mse, gaussian_nll_global, laplace_nll,
-    learned_student_t, negative_binomial_nll (and a weighted_sum of them). They learn only if the optimizer gets
-    `.module.parameters()` beside those of the model; a run gives them to it without weight decay. Six have a memory:
-    elr, eql_v2, ghm_c, group_dro, ovr_ghm_c, seesaw. Their `.module` moves to a device and is saved as a model is. For
-    all others `.module` is None.
+    Eight losses learn parameters of their own: adaptive_robust, aucm, balanced_mse, gaussian_nll_global, laplace_nll,
+    learned_student_t, negative_binomial_nll, noise_contrastive (and a weighted_sum of them). They learn only if the
+    optimizer gets `.module.parameters()` beside those of the model; a run gives them to it without weight decay. Six
+    have a memory: elr, eql_v2, ghm_c, group_dro, ovr_ghm_c, seesaw. Their `.module` moves to a device and is saved as a
+    model is. For all others `.module` is None.
 
     Parameters
     ----------

@@ -22,8 +22,9 @@ COLORS = {"holds": "green", "advice": "yellow", "fails": "bold red"}
 def list_table(rows: list[tuple[Entry, LossFacts]]) -> Table:
     """Make the table of some losses, by family; sources without their titles."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for above, below in (("loss", "made for"), ("task", "link"), ("parameters", "needs")):
+    for above, below in (("loss", "made for"), ("task", "link")):
         table.add_column(_stacked(above, below), no_wrap=True)
+    table.add_column(_stacked("parameters", "needs"), overflow="fold")
     table.add_column(_stacked("formula", "source"), overflow="fold")
     family = ""
     for entry, facts in rows:

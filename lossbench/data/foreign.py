@@ -1,7 +1,7 @@
 """A user's own LightningDataModule, seen through the interface of lossbench's."""
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -24,7 +24,10 @@ NOT_IN_PAIRS = {"sequence": "the alignment of each line", "boxes": "the boxes of
 
 
 class ForeignDataModule(pl.LightningDataModule):
-    """Wrap a LightningDataModule whose loaders give pairs (inputs, target).
+    """Wrap a LightningDataModule whose loaders give pairs (inputs, target), or dicts with these names.
+
+    A third part of a batch, or `weight` of a dict, are the weights of its samples in training; what else a dict has is
+    given to losses that ask for it by name.
 
     Its training, validation (optional) and test loaders are used as they are; its batch order is its own affair. All
     data are read once before training: to count the classes, or to find the centre and scale of a regression target,
@@ -55,7 +58,8 @@ class ForeignDataModule(pl.LightningDataModule):
         self.task = task
         self.name = type(module).__name__
         self._train = module.train_dataloader()
-        inputs, targets = _read(self._train, "training", task)
+        inputs, targets, weights = _read(self._train, "training", task)
+        _check_weights(weights, task)
         self.input_shape = list(inputs.shape[1:])
         self.num_train = self.train_size = len(targets)
         self.class_names = [str(name) for name in getattr(module, "class_names", ())]
@@ -123,12 +127,12 @@ class _Batches:
         start = 0
         for given in self.loader:
             batch, index = given if isinstance(given, _Numbered) else (given, None)
-            inputs, target = _as_tensors(batch, self.task)
+            inputs, target, extras = _as_tensors(batch, self.task)
             if index is None:  # of data that come as a stream, by their place in it
                 index = torch.arange(start, start + len(target))
                 start += len(target)
             scaled = _with_unknown(target) if self.classes else (target - self.center) / self.scale
-            yield Batch(inputs, scaled, scaled, index)
+            yield Batch(inputs, scaled, scaled, index, extras)
 
 
 def wrap(node: DictConfig) -> ForeignDataModule:
@@ -189,14 +193,15 @@ def _has_numbers(loader: Any) -> bool:
     return known and not isinstance(loader.dataset, IterableDataset)
 
 
-def _read(loader: Any, part: str, task: Task) -> tuple[Tensor, Tensor]:
-    """Read a whole part; return the first inputs, and all targets."""
+def _read(loader: Any, part: str, task: Task) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Read a whole part; return the first inputs, all targets, and the weights if there are some."""
     if _has_numbers(loader):  # the data themselves, not what a sampler draws of them
         loader = DataLoader(loader.dataset, batch_size=loader.batch_size or 256, collate_fn=loader.collate_fn)
     first: Tensor | None = None
-    targets, start = [], 0
+    targets, weights, start = [], [], 0
     for batch in loader:
-        inputs, target = _as_tensors(batch, task)
+        inputs, target, extras = _as_tensors(batch, task)
+        weights += [extras["weight"]] if "weight" in extras else []
         if not inputs.isfinite().all():
             row, *place = (~inputs.isfinite()).nonzero()[0].tolist()
             raise ConfigError(
@@ -212,23 +217,55 @@ def _read(loader: Any, part: str, task: Task) -> tuple[Tensor, Tensor]:
     if task.target != "labels" and not together.isfinite().all():
         row = int((~together.isfinite()).nonzero()[0, 0])
         raise ConfigError(f"the target of sample {row} of the {part} set is {together[row].tolist()}: no number.")
-    return first, together
+    return first, together, torch.cat(weights) if weights else None
 
 
-def _as_tensors(batch: Any, task: Task) -> tuple[Tensor, Tensor]:
-    """Return inputs in torch's default precision, and targets; a column of one target to a sample is taken as such."""
-    if not isinstance(batch, list | tuple) or len(batch) != 2:
-        shown = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, list | tuple) else "")
-        raise ConfigError(f"the loaders of a LightningDataModule must give pairs (inputs, target), not {shown}.")
+def _check_weights(weights: Tensor | None, task: Task) -> None:
+    if weights is None:
+        return
+    if task.learner != "supervised":
+        raise ConfigError(f"data.task={task.name}: learner={task.learner} takes no weights of samples. Leave them out.")
+    if not ((weights >= 0) & weights.isfinite()).all() or not weights.any():
+        raise ConfigError(
+            f"the weights of the training set go from {weights.min():g} to {weights.max():g}: they must be finite "
+            "numbers from 0, not all of them 0."
+        )
+
+
+def _as_tensors(batch: Any, task: Task) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Return inputs in torch's default precision, targets, and what else a batch has, by name.
+
+    A column of one target to a sample is taken as one number to a sample.
+    """
     try:
-        inputs, target = map(torch.as_tensor, batch)
+        named = {name: torch.as_tensor(each) for name, each in _named(batch).items()}
     except (TypeError, ValueError) as error:
         raise ConfigError(f"inputs and targets must be tensors or arrays of numbers: {first_line(error)}") from error
+    inputs, target = named.pop("inputs"), named.pop("target")
     if inputs.dtype != torch.get_default_dtype():
         inputs = inputs.to(torch.get_default_dtype())
-    return inputs, target.squeeze(1) if task.target != "labels" and target.ndim == 2 and target.shape[
-        1
-    ] == 1 else target
+    if task.target != "labels" and target.ndim == 2 and target.shape[1] == 1:
+        target = target.squeeze(1)
+    if (weight := named.get("weight")) is not None:
+        named["weight"] = weight.to(torch.get_default_dtype()).reshape(-1)
+    for name, each in named.items():
+        if len(each) != len(target):
+            raise ConfigError(f"{name} of a batch has {len(each)} samples, but its target {len(target)}.")
+    return inputs, target, named
+
+
+def _named(batch: Any) -> dict[str, Any]:
+    """Return the parts of a batch by name."""
+    if isinstance(batch, Mapping) and {"inputs", "target"} <= batch.keys():
+        return dict(batch)
+    if isinstance(batch, list | tuple) and len(batch) in (2, 3):
+        return dict(zip(("inputs", "target", "weight"), batch, strict=False))
+    shown = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, list | tuple) else "")
+    shown += f" of {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else ""
+    raise ConfigError(
+        "the loaders of a LightningDataModule must give pairs (inputs, target), triples (inputs, target, weight), or "
+        f"dicts with `inputs` and `target`, not {shown}."
+    )
 
 
 def require_labels(targets: Tensor, where: str, task: Task, num_classes: int | None = None) -> None:

@@ -144,7 +144,8 @@ class DataModule(pl.LightningDataModule):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.source, self.options = source, options
+        self.source = source
+        self.options = {name: tuple(each) if isinstance(each, list) else each for name, each in options.items()}
         self.task = task_named(task)
         self.imbalance, self.noise, self.contamination = imbalance, noise, contamination
         self.noise_kind: str = noise["kind"]

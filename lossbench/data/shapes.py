@@ -48,7 +48,7 @@ def axis_of(group: str, kind: str) -> str:
     return kind if kind in KINDS_APART else group
 
 
-SMALLEST_IMAGE = {"LeNet": 12, "ResNet32": 4}
+SMALLEST_IMAGE = {"ConvNet": 2, "LeNet": 12, "ResNet32": 4}
 """The pixels a side that a convolutional model needs."""
 
 

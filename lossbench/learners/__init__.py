@@ -1,6 +1,8 @@
 """Learners: one Lightning module for each way of learning."""
 
 from lossbench.learners.denoising import Denoising as Denoising
+from lossbench.learners.energy import Energy as Energy
+from lossbench.learners.flow import Flow as Flow
 from lossbench.learners.gan import GAN as GAN
 from lossbench.learners.learner import Learner as Learner
 from lossbench.learners.supervised import Supervised as Supervised

@@ -45,8 +45,8 @@ class BoxOffsets(nn.Module):
 class FreeBoxes(Learner):
     """Bring boxes to their targets by steps of a loss's gradient, all pairs in one batch.
 
-    B <- B - lr (2 - IoU) dL/dB of centre, width and height, the factor being a constant of the step: a box that is nearly
-    there goes slower. What is evaluated are the boxes that are trained; nothing is to be generalised.
+    B <- B - lr (2 - IoU) dL/dB of centre, width and height, the factor being a constant of the step: a box that is
+    nearly there goes slower. What is evaluated are the boxes that are trained; nothing is to be generalised.
 
     Parameters
     ----------

@@ -165,14 +165,7 @@ class GAN(Generative):
         """Return some samples; for points also the score of the critic on a grid that spans the data."""
         count = SHOWN_SAMPLES if self.problem.images else SHOWN_POINTS
         samples = self.shown(self.sample(count, torch_stream(FIXED, "samples")))
-        if self.problem.images or self.problem.modes is None:
-            return {"samples": samples}
-        reach = 1.5 * float(self.problem.modes.centers.abs().max())
-        side = torch.linspace(-reach, reach, SIDE)
-        grid = torch.cartesian_prod(side, side).to(self.device, self.dtype)
-        with torch.no_grad():
-            scores = self.network.score(grid).float().cpu().reshape(SIDE, SIDE)
-        return {"samples": samples, "side": side, "critic": scores}
+        return {"samples": samples, **self.over_the_plane("critic", self.network.score, SIDE)}
 
 
 def gradient_norm(network: Any, points: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """What all learners of generative models share: samples from fixed noise at each evaluation, kept small."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ FIXED = 0
 """The seed of the noise of evaluations: the same for all losses, seeds and epochs."""
 SHOWN_SAMPLES, SHOWN_POINTS, SHOWN_IMAGES = 20, 500, 10
 """So many of them are kept of every evaluation, to see how they change."""
+SIDE = 80
+"""Points on each side of the grid on which a density is seen."""
 
 
 class Generative(Learner):
@@ -65,6 +68,19 @@ class Generative(Learner):
         test = self.last["test"]
         counts = {"samples": SHOWN_SAMPLES if self.problem.images else SHOWN_POINTS, "reconstructions": SHOWN_IMAGES}
         return {name: test[name][:count] for name, count in counts.items() if name in test}
+
+    def over_the_plane(self, name: str, function: Callable[[Tensor], Tensor], side: int = SIDE) -> Kept:
+        """Return the values of a function of points (N, 2) on a grid that spans the data, and its coordinates `side`.
+
+        Nothing where it is not known where the data lie.
+        """
+        if self.problem.images or self.problem.modes is None:
+            return {}
+        reach = 1.5 * float(self.problem.modes.centers.abs().max())
+        places = torch.linspace(-reach, reach, side)
+        grid = torch.cartesian_prod(places, places).to(self.device, self.dtype)
+        with torch.no_grad():
+            return {"side": places, name: function(grid).float().cpu().reshape(side, side)}
 
     def compared_with_held_out(self, kept: Kept, samples: Tensor) -> Kept:
         """Keep as many samples as are held out, or as many of those as there are samples; images as pixels."""

@@ -92,6 +92,8 @@ class Supervised(Learner):
         if mixture is None:
             return self._weighted_loss(outputs, batch.target, context)
         own = self._weighted_loss(outputs, batch.target, context, mixture.share)
+        if "weight" in context:
+            context["weight"] = context["weight"][mixture.partner]
         return own + self._weighted_loss(outputs, batch.target[mixture.partner], context, 1 - mixture.share)
 
     def _weighted_loss(self, outputs: Tensor, target: Tensor, context: Mapping[str, Any], share: float = 1.0) -> Tensor:
@@ -99,6 +101,8 @@ class Supervised(Learner):
         expected = target if self.loss.declaration.takes_classes else target.to(outputs.dtype)
         terms = self.loss.terms(outputs, expected, **context)
         weights = None if self._class_weights is None else self._class_weights[self._places(target)]
+        if (own := context.get("weight")) is not None:
+            weights = own if weights is None else weights * own
         if self.loss.is_sum:
             self.add_terms(**{name: share * weighted(term, weights) for name, term in terms.items()})
         return share * weighted(self.loss.total(terms), weights)

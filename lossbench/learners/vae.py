@@ -9,7 +9,7 @@ from lossbench.learners.generative import FIXED, Generative
 from lossbench.learners.learner import in_full_precision
 from lossbench.ranges import takes
 from lossbench.seeding import torch_stream
-from lossbench.tasks.autoencoding.metrics import bound_of_each
+from lossbench.tasks.autoencoding.metrics import bound_of_each, similarity
 from lossbench.tasks.generation.samples import KEPT, as_pixels
 from lossbench.tasks.problem import Kept
 
@@ -18,7 +18,8 @@ from lossbench.tasks.problem import Kept
 class VAE(Generative):
     """Train a network that encodes an image as a Gaussian, and decodes a draw from it (Kingma and Welling 2014).
 
-    The loss gets the decoded outputs, the images, and `mean` and `log_variance` of the code. The draws come from
+    The loss gets the decoded outputs, the images, `mean` and `log_variance` of the code, and for a loss that asks for
+    them the `feature_maps` of a classifier. The draws come from
     streams of their own, the same for every loss: one for each epoch of training, and a fixed one for evaluations.
 
     Parameters
@@ -48,6 +49,7 @@ class VAE(Generative):
             mean=mean,
             log_variance=log_variance,
             epoch=self.current_epoch,
+            feature_maps=self.problem.feature_maps,
             index=batch.index,
             inputs=batch.inputs,
         )
@@ -79,6 +81,7 @@ class VAE(Generative):
         means = self.loss.link(outputs)
         return {
             **bound_of_each(means, batch.inputs, mean, log_variance),
+            "ssim": similarity(means, batch.inputs),
             "mean": mean,
             "target": batch.target,
             "index": batch.index,
@@ -93,6 +96,6 @@ class VAE(Generative):
     def metrics(self, part: str, predictions: Any) -> dict[str, float]:
         """Measure the codes, and how far all samples are off, of which the predictions keep a few."""
         metrics = super().metrics(part, predictions)
-        if self.problem.frechet is not None:
-            metrics["frechet"] = self.problem.frechet.distance(part, self.samples)
+        if self.problem.image_metrics is not None:
+            metrics |= self.problem.image_metrics.measured(part, self.samples)
         return metrics

@@ -276,6 +276,8 @@ def box_siou(boxes: Tensor, target: Tensor, *, theta: float = 4.0) -> Tensor:
     tensor([0.5120])
 
     """
+    # The angle is a ratio of differences that may be small: in half precision nothing would be left of it.
+    boxes, target = (each.to(torch.promote_types(each.dtype, torch.float32)) for each in (boxes, target))
     dx, dy = _between_centres(boxes, target)
     weight = 2 - _ratio(2 * (dx * dy).abs(), dx.square() + dy.square())
     distance = sum(

@@ -228,7 +228,7 @@ def log_probability(logits: Tensor, target: Tensor) -> Tensor:
 
 def of_true_class(outputs: Tensor, target: Tensor) -> Tensor:
     """Return the outputs (..., 1) of the true classes, of outputs (..., K) and integer class indices (...)."""
-    _require_indices(outputs, target)
+    require_indices(outputs, target)
     return outputs.gather(-1, target.long().unsqueeze(-1))
 
 
@@ -239,7 +239,7 @@ def with_true_class(outputs: Tensor, target: Tensor, value: Tensor | float) -> T
 
 def one_hot(logits: Tensor, target: Tensor) -> Tensor:
     """Return the boolean mask (..., K) of the true classes, of outputs (..., K) and integer class indices (...)."""
-    _require_indices(logits, target)
+    require_indices(logits, target)
     return F.one_hot(target.long(), logits.shape[-1]).bool()
 
 
@@ -260,7 +260,7 @@ def positives(scores: Tensor, target: Tensor) -> Tensor:
 
 def _of_indices(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
     """Return the cross-entropy (...) of logits (..., K) and integer class indices (...)."""
-    _require_indices(logits, target)
+    require_indices(logits, target)
     rows, indices = logits, target.long()
     if logits.ndim > 2:
         rows, indices = logits.flatten(0, -2), indices.flatten()
@@ -268,7 +268,7 @@ def _of_indices(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tenso
     return value.view(target.shape)
 
 
-def _require_indices(logits: Tensor, target: Tensor) -> None:
+def require_indices(logits: Tensor, target: Tensor) -> None:
     # gather would take a shorter index without a word
     if target.is_floating_point() or target.shape != logits.shape[:-1]:
         raise ValueError(

@@ -55,7 +55,6 @@ WEIGHTS = [1.0, 1.0]
         'Isensee et al. 2021, "nnU-Net: A Self-configuring Method for Deep Learning-based Biomedical Image '
         'Segmentation", doi:10.1038/s41592-020-01008-z'
     ),
-    problem="imbalance",
     ranges={"weights": "[0, inf)"},
     shapes="N H W K , N H W -> N",
 )

@@ -193,18 +193,24 @@ def _sizes(
 
 
 def require_labels(declaration: Declaration, outputs: "Tensor", target: "Tensor", name: str = "the loss") -> None:
-    """Raise ValueError unless all labels are classes that the outputs have; several labels may also be NaN or -1."""
-    if declaration.task not in ("binary", "multiclass", "multilabel") or target.numel() == 0:
+    """Raise ValueError unless all labels are classes that the outputs have.
+
+    Several labels may also be NaN or -1, those of pixels 255: not known.
+    """
+    several, of_pixels = declaration.task == "multilabel", "W" in declaration.sides[1]
+    if not (declaration.takes_classes or several or declaration.task == "binary") or target.numel() == 0:
         return
-    if declaration.task == "multiclass" and target.is_floating_point():
+    if declaration.takes_classes and target.is_floating_point():
         return  # probabilities
-    last = outputs.shape[-1] - 1 if declaration.task == "multiclass" else 1
+    if of_pixels and not len(target := target[target != 255]):
+        return
+    last = outputs.shape[-1] - 1 if declaration.takes_classes else 1
     low, high = (float(end) for end in target.aminmax())
-    several = declaration.task == "multilabel"
     if several and math.isnan(low):
         low, high = (float(end) for end in target.nan_to_num(-1).aminmax())
     if not (-1 if several else 0) <= low <= high <= last:
         unknown = "; a label that is not known is NaN or -1" if several else ""
+        unknown = "; one that is not known is 255" if of_pixels else unknown
         raise ValueError(
             f"{name}: the labels of the target go from {low:g} to {high:g}; outputs of shape {tuple(outputs.shape)} "
             f"({declaration.task}) are those of labels from 0 to {last}{unknown}."

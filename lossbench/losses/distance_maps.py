@@ -70,7 +70,7 @@ def boundary(logits: Tensor, target: Tensor, *, background: bool = True) -> Tens
 
     """
     p, truth, valid = regions(logits, target)
-    distance = signed_distance(truth, valid).to(p)
+    distance = signed_distance(truth, valid, p.dtype)
     return _mean_over_pixels(p * distance, truth, valid, background)
 
 
@@ -81,7 +81,6 @@ def boundary(logits: Tensor, target: Tensor, *, background: bool = True) -> Tens
         'Karimi and Salcudean 2019, "Reducing the Hausdorff Distance in Medical Image Segmentation with Convolutional '
         'Neural Networks", arXiv:1904.10030'
     ),
-    problem="imbalance",
     ranges={"alpha": "(0, inf)"},
     detached="the distances to the predicted regions",
     shapes="N H W K , N H W -> N",
@@ -115,14 +114,14 @@ def hausdorff_dt(logits: Tensor, target: Tensor, *, alpha: float = 2.0, backgrou
 
     """
     p, truth, valid = regions(logits, target)
-    of_truth = signed_distance(truth, valid).abs().to(p)
-    of_prediction = signed_distance((p.detach() > 0.5) & valid, valid).abs().to(p)
+    of_truth = signed_distance(truth, valid, p.dtype).abs()
+    of_prediction = signed_distance((p.detach() > 0.5) & valid, valid, p.dtype).abs()
     error = torch.square(p - truth.to(p))
     return _mean_over_pixels(error * (of_truth**alpha + of_prediction**alpha), truth, valid, background)
 
 
-def signed_distance(masks: Tensor, valid: Tensor) -> Tensor:
-    """Return the signed distances (N, H, W, K) of all pixels to regions that don't overlap, in float32.
+def signed_distance(masks: Tensor, valid: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return the signed distances (N, H, W, K) of all pixels to regions that don't overlap.
 
     Parameters
     ----------
@@ -130,6 +129,8 @@ def signed_distance(masks: Tensor, valid: Tensor) -> Tensor:
         Which pixels are in which region, boolean; none in two.
     valid : Tensor (N, H, W, 1)
         Which pixels count, boolean; the distance of others is 0.
+    dtype : torch.dtype
+        Of what is returned.
 
     Examples
     --------
@@ -140,13 +141,13 @@ def signed_distance(masks: Tensor, valid: Tensor) -> Tensor:
     """
     # Outside of a region it is the distance to it, inside the smallest distance to any other: one transform for each.
     parts = torch.cat([masks, valid & ~masks.any(-1, keepdim=True)], -1)
-    distance = distance_to(parts.movedim(-1, 1)).movedim(1, -1)
+    distance = distance_to(parts.movedim(-1, 1), dtype).movedim(1, -1)
     nearest_other = distance.masked_fill(parts, torch.inf).amin(-1, keepdim=True)
     signed = torch.where(masks, -nearest_other, distance[..., :-1])
     return signed.masked_fill(signed.isinf() | ~valid, 0)
 
 
-def distance_to(mask: Tensor) -> Tensor:
+def distance_to(mask: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return the Euclidean distance (..., H, W) of each pixel to the nearest one of a mask, infinite without any.
 
     Exact and separable (Felzenszwalb and Huttenlocher 2012, "Distance Transforms of Sampled Functions"): distances
@@ -156,6 +157,8 @@ def distance_to(mask: Tensor) -> Tensor:
     ----------
     mask : Tensor (..., H, W)
         Boolean.
+    dtype : torch.dtype
+        Of what is returned; squares are whole numbers, exact in float32.
 
     Examples
     --------
@@ -174,7 +177,7 @@ def distance_to(mask: Tensor) -> Tensor:
     nearest = torch.full_like(along, torch.inf)
     for other in range(width):
         nearest = torch.minimum(nearest, along[..., other : other + 1] + (column - other).square())
-    return nearest.sqrt().masked_fill(nearest >= beyond**2, torch.inf)
+    return nearest.to(dtype).sqrt().masked_fill(nearest >= beyond**2, torch.inf)
 
 
 def _mean_over_pixels(values: Tensor, truth: Tensor, valid: Tensor, background: bool) -> Tensor:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lossbench.losses.classification import one_hot
+from lossbench.losses.classification import one_hot, require_indices
 
 IGNORED = 255
 """The label of a pixel that is left out of every loss and metric."""
@@ -95,9 +95,19 @@ def overlap_of(logits: Tensor, target: Tensor, per: str) -> Overlap:
         "image": sums (N, K) over each image; "batch": (1, K) over all.
 
     """
-    p, truth, valid = regions(logits, target)
-    hit = torch.where(truth, p, 0.0)
-    return Overlap(*(summed(each, valid, per) for each in (hit, p - hit, truth.to(p) - hit, truth)))
+    require_per(per)
+    require_indices(logits, target)
+    # Nothing of the size of the logits but p and its other classes: half of the time that one-hot truth takes.
+    p, valid = in_single_precision(logits).softmax(-1).flatten(1, 2), valid_pixels(target).flatten(1)
+    own = target.flatten(1).long().masked_fill(~valid, 0).unsqueeze(-1)
+    of_own, counted = p.gather(-1, own).squeeze(-1), valid.to(p)
+    false_positives = (counted.unsqueeze(1) @ p.scatter(-1, own, 0.0)).squeeze(1)
+
+    def by_class(values: Tensor) -> Tensor:
+        return values.new_zeros(len(p), p.shape[-1]).scatter_add(1, own.squeeze(-1), values * counted)
+
+    sums = (by_class(of_own), false_positives, by_class(1 - of_own), by_class(torch.ones_like(of_own)))
+    return Overlap(*(each.sum(0, keepdim=True) if per == "batch" else each for each in sums))
 
 
 def regions(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -54,7 +54,6 @@ __all__ = ["lovasz_hinge", "lovasz_softmax"]
         'Berman et al. 2018, "The Lovász-Softmax Loss: A Tractable Surrogate for the Optimization of the '
         'Intersection-Over-Union Measure in Neural Networks", arXiv:1705.08790'
     ),
-    problem="imbalance",
     ranges={"per": "one of: image, batch"},
     shapes="N H W K , N H W -> N",
 )
@@ -63,7 +62,9 @@ def lovasz_softmax(logits: Tensor, target: Tensor, *, per: str = "image", backgr
 
     Formula: mean_k sum_i m_i (J_i - J_(i-1)), with the errors m = |t_k - p_k| in descending order
 
-    The authors count the classes present and sort the batch unless told otherwise: that is `per=batch`.
+    The authors count the classes present and sort the batch unless told otherwise: that is `per=batch`. It shares its
+    minimum with the Jaccard loss where that can be well below 1/2. Where it can't, as for a rare class of which inputs
+    tell little, the minimum is p = 1/2 with the value 1/2: no hard region, and cheaper than any.
 
     Parameters
     ----------
@@ -95,7 +96,6 @@ def lovasz_softmax(logits: Tensor, target: Tensor, *, per: str = "image", backgr
         'Intersection-Over-Union Measure in Neural Networks", arXiv:1705.08790; Yu and Blaschko 2015, "Learning '
         'Submodular Losses with the Lovász Hinge"'
     ),
-    problem="imbalance",
     ranges={"per": "one of: image, batch"},
     shapes="N H W K , N H W -> N",
 )
@@ -127,16 +127,18 @@ def lovasz_hinge(logits: Tensor, target: Tensor, *, per: str = "image", backgrou
 
 def _extended(errors: Tensor, truth: Tensor, per: str, background: bool) -> Tensor:
     """Return the extension (N,) at errors (N, H, W, K) from 0; ignored pixels have none, so that they come last."""
-    sorted_errors, order = _by_class(errors, per).sort(dim=-1, descending=True, stable=True)
-    is_true = _by_class(truth, per)
+    rows, is_true = _by_class(errors, per), _by_class(truth, per)
+    present = is_true.any(-1)  # only these are sorted, which is what takes the time
+    sorted_errors, order = rows[present].sort(dim=-1, descending=True, stable=True)
+    is_true = is_true[present].gather(-1, order)
     volume = is_true.sum(-1, keepdim=True)
-    is_true = is_true.gather(-1, order)
     hit = is_true.cumsum(-1)
     missed = torch.arange(1, is_true.shape[-1] + 1, device=hit.device) - hit
     # J_i - J_(i-1) in closed form: as a difference it would lose its digits in a large image.
     union = (volume + missed).to(errors)
     step = torch.where(is_true, 1 / union, (volume - hit) / (union * (union - 1).clamp(min=1)))
-    value = mean_over_present((sorted_errors * step).sum(-1), volume.squeeze(-1) > 0, background)
+    of_class = rows.new_zeros(present.shape).masked_scatter(present, (sorted_errors * step).sum(-1))
+    value = mean_over_present(of_class, present, background)
     return value.expand(len(errors))
 
 

@@ -9,7 +9,7 @@ TP_k = sum p_k t_k, FP_k = sum p_k (1 - t_k), FN_k = sum (1 - p_k) t_k, and the 
   predicted of it still counts against the classes whose pixels it takes.
 - `background=False` leaves class 0 out as well. Without any class left the value is 0, without a gradient.
 - `smooth` is added above and below the line of each score. 0 is safe, since a class that counts has a pixel.
-- The value is 1 - mean_k score_k, computed as the mean of what is missed, so that small values keep their digits.
+- The value is 1 - mean_k score_k, computed as the mean of what is missed: never below 0, and 0 where all is hit.
 
 These losses are minimised by hard regions, not by probabilities: they say nothing of how sure a prediction is.
 

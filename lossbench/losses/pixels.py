@@ -33,7 +33,7 @@ import torch
 from torch import Tensor
 
 from lossbench.losses.class_weights import ClassCounts
-from lossbench.losses.classification import cross_entropy
+from lossbench.losses.classification import log_probability
 from lossbench.losses.declaration import loss
 from lossbench.losses.imbalance import focal, weighted_cross_entropy
 from lossbench.losses.labelled_pixels import in_single_precision, mean_over_valid, valid_pixels
@@ -62,7 +62,7 @@ def pixel_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     tensor([0.6931])
 
     """
-    return mean_over_valid(_of_pixels(cross_entropy, logits, target), target)
+    return mean_over_valid(-_of_pixels(log_probability, logits, target), target)
 
 
 @loss(
@@ -185,7 +185,7 @@ def pixel_top_k(logits: Tensor, target: Tensor, *, share: float = 0.1) -> Tensor
     tensor([0.6931])
 
     """
-    values, valid = _of_pixels(cross_entropy, logits, target).flatten(1), valid_pixels(target).flatten(1)
+    values, valid = -_of_pixels(log_probability, logits, target).flatten(1), valid_pixels(target).flatten(1)
     kept = (share * valid.sum(1, keepdim=True)).round().clamp(min=1)
     hardest = values.masked_fill(~valid, 0).sort(dim=1, descending=True).values
     within = torch.arange(hardest.shape[1], device=hardest.device) < kept

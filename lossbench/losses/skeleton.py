@@ -39,7 +39,6 @@ __all__ = ["cl_dice"]
         'Shit et al. 2021, "clDice: A Novel Topology-Preserving Loss Function for Tubular Structure Segmentation", '
         "arXiv:2003.07311"
     ),
-    problem="imbalance",
     ranges={"iterations": "[0, inf)", "smooth": "(0, inf)"},
     shapes="N H W K , N H W -> N",
 )

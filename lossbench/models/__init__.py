@@ -1,8 +1,11 @@
 """Models: backbones that map inputs to features, and the network that joins one with a head."""
 
 from lossbench.models.backbones import MLP as MLP
+from lossbench.models.backbones import ConvNet as ConvNet
 from lossbench.models.backbones import LeNet as LeNet
 from lossbench.models.denoising import DenoisingMLP as DenoisingMLP
+from lossbench.models.energy import EnergyMLP as EnergyMLP
+from lossbench.models.flow import CouplingFlow as CouplingFlow
 from lossbench.models.gan import GANMLP as GANMLP
 from lossbench.models.gan import GANConv as GANConv
 from lossbench.models.network import Network as Network

@@ -58,8 +58,45 @@ class LeNet(nn.Module):
         self.fc2 = nn.Linear(120, 84)
         self.num_features = 84
 
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Return what the convolutions make of images (N, C, H, W)."""
+        first = F.relu(self.conv1(images))
+        return [first, F.relu(self.conv2(F.max_pool2d(first, 2)))]
+
     def forward(self, images: Tensor) -> Tensor:
         """Map images (N, C, H, W) to features (N, 84)."""
-        maps = F.max_pool2d(F.relu(self.conv1(images)), 2)
-        maps = F.max_pool2d(F.relu(self.conv2(maps)), 2)
+        maps = F.max_pool2d(self.maps(images)[1], 2)
         return F.relu(self.fc2(F.relu(self.fc1(maps.flatten(1)))))
+
+
+@takes(channels="list of 2 int [1, inf)")
+class ConvNet(nn.Module):
+    """Two convolutions of 3x3 with ReLU, max pooling and a layer of 64 features, for images of at least 2x2 pixels.
+
+    Parameters
+    ----------
+    input_shape : sequence of int
+        Channels, height and width of one image.
+    channels : sequence of int
+        Of the two convolutions.
+
+    """
+
+    def __init__(self, input_shape: Sequence[int], channels: Sequence[int] = (16, 32)) -> None:
+        super().__init__()
+        require_fit("ConvNet", input_shape)
+        depth, height, width = input_shape
+        few, many = channels
+        self.conv1 = nn.Conv2d(depth, few, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv2d(few, many, kernel_size=3, padding=1)
+        self.fc = nn.Linear(many * (height // 2) * (width // 2), 64)
+        self.num_features = 64
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Return what the convolutions make of images (N, C, H, W)."""
+        first = F.relu(self.conv1(images))
+        return [first, F.relu(self.conv2(first))]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (N, C, H, W) to features (N, 64)."""
+        return F.relu(self.fc(F.max_pool2d(self.maps(images)[1], 2).flatten(1)))

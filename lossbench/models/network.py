@@ -50,5 +50,5 @@ class CosineHead(nn.Module):
         self.scale = scale
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (N, F) to scaled cosines (N, K) in [-scale, scale]."""
-        return self.scale * F.linear(F.normalize(features), F.normalize(self.weight))
+        """Map features (..., F) to scaled cosines (..., K) in [-scale, scale]."""
+        return self.scale * F.linear(F.normalize(features, dim=-1), F.normalize(self.weight))

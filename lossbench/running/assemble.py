@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import OmegaConf
 
 from lossbench.catalogue.examine.example_batch import probe
@@ -17,6 +18,7 @@ from lossbench.learners.teacher import Teacher
 from lossbench.locate import locate
 from lossbench.losses.bound_loss import BoundLoss, context_names
 from lossbench.losses.class_weights import at_least_one
+from lossbench.losses.perceptual import FeatureMaps
 from lossbench.methods.posthoc import Posthoc
 from lossbench.running.build import (
     build,
@@ -27,13 +29,16 @@ from lossbench.running.build import (
 )
 from lossbench.running.load_teacher import load_teacher
 from lossbench.seeding import derive_seed
-from lossbench.tasks.generation.frechet import Frechet
+from lossbench.tasks.generation.frechet import Gaussian
+from lossbench.tasks.generation.image_metrics import ImageMetrics
 from lossbench.tasks.problem import Problem
 
 log = logging.getLogger(__name__)
 
 
-def build_learner(cell: Cell, data: Any, frechet: Frechet | None = None) -> Learner:
+def build_learner(
+    cell: Cell, data: Any, image_metrics: ImageMetrics | None = None, feature_maps: FeatureMaps | None = None
+) -> Learner:
     """Build network, loss, weighting and optimizer for loaded data, and the learner that the config names.
 
     Parameters
@@ -42,8 +47,10 @@ def build_learner(cell: Cell, data: Any, frechet: Frechet | None = None) -> Lear
         A checked cell.
     data : DataModule
         Its data, loaded.
-    frechet : Frechet, optional
+    image_metrics : ImageMetrics, optional
         Measures generated images.
+    feature_maps : callable, optional
+        Maps images to maps of features, for losses that ask for it.
 
     Raises
     ------
@@ -51,7 +58,7 @@ def build_learner(cell: Cell, data: Any, frechet: Frechet | None = None) -> Lear
         If a part refuses its settings, or parts do not fit together.
 
     """
-    learner = _learner(cell, data, frechet)
+    learner = _learner(cell, data, {"image_metrics": image_metrics, "feature_maps": feature_maps})
     learner.key, learner.stepping = cell.key, stepping(cell.config.scheduler)
     with refusals(f"optimizer or scheduler ({_settings(cell, 'optimizer', 'scheduler')})"):
         learner.configure_optimizers()  # Lightning does it when the run has begun
@@ -64,14 +71,14 @@ def _settings(cell: Cell, *groups: str) -> str:
     return ", ".join(f"{key}={value}" for key, value in settings.items() if not key.endswith("._partial_"))
 
 
-def _learner(cell: Cell, data: Any, frechet: Frechet | None) -> Learner:
+def _learner(cell: Cell, data: Any, of_images: dict[str, Any]) -> Learner:
     config = cell.config
     loss = _loss(cell, data)
     common = {
         "loss": loss,
         "optimizer": build(without(config.optimizer, "calibrate")),
         "scheduler": _schedule(cell, data),
-        "problem": _problem(cell, data, frechet),
+        "problem": _problem(cell, data, of_images),
         "max_epochs": config.trainer.max_epochs,
         "seed": config.seed,
     }
@@ -122,7 +129,7 @@ def _loss(cell: Cell, data: Any) -> BoundLoss:
     return loss
 
 
-def _problem(cell: Cell, data: Any, frechet: Frechet | None) -> Problem:
+def _problem(cell: Cell, data: Any, of_images: dict[str, Any]) -> Problem:
     return Problem(
         task=data.task,
         num_classes=data.num_classes,
@@ -135,9 +142,30 @@ def _problem(cell: Cell, data: Any, frechet: Frechet | None) -> Problem:
         density=getattr(data, "target_density", None),
         num_features=math.prod(data.input_shape),
         images=len(data.input_shape) == 3,
-        frechet=frechet,
+        levels=_levels(data),
+        gaussian=_gaussian(data),
         modes=data.modes,
+        **of_images,
     )
+
+
+def _levels(data: Any) -> int | None:
+    """Count the values that a pixel can have, by the smallest step between those of the first held-out images.
+
+    None where no images are generated.
+    """
+    if len(data.input_shape) != 3 or data.task.target != "sample":
+        return None
+    values = next(iter([*data.evaluation_loaders.values()][-1])).inputs.unique()
+    steps = values.diff()
+    return 1 + round(1 / float(steps[steps > 1 / 512].min())) if len(values) > 1 else 2
+
+
+def _gaussian(data: Any) -> Gaussian | None:
+    """Fit a Gaussian to the training samples where a learner asks for one."""
+    if "log_noise" not in data.task.context:
+        return None
+    return Gaussian.of(torch.cat([batch.inputs.flatten(1) for batch in data.train_dataloader()]))
 
 
 def _posthoc(cell: Cell, data: Any) -> Posthoc:

@@ -26,7 +26,7 @@ from lossbench.running.build import (
     head_of,
 )
 from lossbench.running.callbacks import Cost, EpochReporter
-from lossbench.running.feature_network import frechet_of
+from lossbench.running.feature_network import features_of
 from lossbench.running.loss_scale import calibrate
 from lossbench.running.resume import to_go_on_from
 from lossbench.running.reuse import reusable
@@ -104,7 +104,7 @@ def _train(cell: Cell, engine: str, threads: int) -> Record:
     quiet()
     torch.set_num_threads(threads_of(cell, threads))
     data, cost = build_data(cell.config.data), Cost()
-    learner = build_learner(cell, data, frechet_of(data))
+    learner = build_learner(cell, data, **features_of(cell, data))
     tell = EpochReporter()
     callbacks = [cost, tell, *_checkpoints(cell, learner.problem)]
     trainer = build_trainer(cell.config.trainer, callbacks, cell.path)

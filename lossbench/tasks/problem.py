@@ -1,7 +1,7 @@
 """What is known of the data that a learner trains and is measured on."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from lossbench.losses.bound_loss import BoundLoss
-from lossbench.tasks.generation.frechet import Frechet
+from lossbench.tasks.generation.frechet import Gaussian
+from lossbench.tasks.generation.image_metrics import ImageMetrics
 from lossbench.tasks.task import Task
 
 Kept = dict[str, Tensor]
@@ -78,8 +79,14 @@ class Problem:
         Numbers in the input of a sample.
     images : bool
         Whether inputs are images (C, H, W).
-    frechet : Frechet or None
+    levels : int or None
+        Of images to be generated, how many values a pixel can have, evenly spaced in 0..1.
+    gaussian : Gaussian or None
+        Mean and covariance of the flattened training samples, for learners that fit densities against it.
+    image_metrics : ImageMetrics or None
         Measures generated images against those of each part.
+    feature_maps : callable or None
+        Maps images (N, C, H, W) in 0..1 to maps of features, for losses that compare these.
     modes : Modes or None
         Where points to be generated lie, if that is known.
 
@@ -96,7 +103,10 @@ class Problem:
     density: TargetDensity | None = None
     num_features: int | None = None
     images: bool = False
-    frechet: Frechet | None = None
+    levels: int | None = None
+    gaussian: Gaussian | None = None
+    image_metrics: ImageMetrics | None = None
+    feature_maps: Callable[[Tensor], Sequence[Tensor]] | None = None
     modes: Modes | None = None
 
 

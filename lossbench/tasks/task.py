@@ -3,13 +3,13 @@
 A task is a package with the facts in its `__init__.py` (a `Task` for each name, in `TASKS`), and beside them
 `evaluate.py` and `figures.py`, which are imported when they are used.
 
-`evaluate.py` has five functions:
+`evaluate.py` has four functions, and a fifth where there is something to do:
 
 - `example(loss, num_classes, samples, generator)` makes up outputs, target and step context of the shapes of training;
 - `check_link(linked, samples, num_classes)` asserts that the link has turned such outputs into what is measured;
 - `predict(loss, kept, problem)` turns what a learner keeps of a whole part into what is predicted, a typed dict;
 - `measure(part, predictions, problem)` measures it after every epoch;
-- `measure_final(part, predictions, problem)` measures what is measured once, at the end of a run.
+- `measure_final(part, predictions, problem)` measures what is measured only once, at the end of a run.
 
 `sample.py` has `sample(task, good, part)`: made-up predictions, good or bad on every metric, and their problem. The
 contract of tasks is tested by them.

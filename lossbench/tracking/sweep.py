@@ -1,5 +1,6 @@
 """The MLflow side of a sweep: a parent run in each experiment, and one run that sums up each loss."""
 
+import csv
 import json
 import logging
 import os
@@ -35,6 +36,7 @@ NOTES = ".sweeps"
 """The folder inside `output_dir` where it is noted which sweeps were begun, and which of them MLflow has whole."""
 SERVED = "http://127.0.0.1:5000"
 """Where `mlflow ui` serves its pages by default."""
+OUTCOME = "lossbench.outcome"
 
 
 class Note(TypedDict, total=False):
@@ -201,7 +203,7 @@ def _close(parent: Parent, status: str, folders: Mapping[str, list[Path]]) -> No
             parent.client.set_tag(entry["mlflow_run_id"], "mlflow.parentRunId", parent.run_id)
     with FileLock(parent.output_dir / LOCK):
         for comparison in comparisons(records):
-            _sum_up(parent, comparison)
+            _sum_up(parent, comparison, _outcomes(comparison, folders))
     for data in {entry["choices"]["data"] for entry in records} & set(folders):
         for folder in folders[data]:
             place = "comparison" if len(folders[data]) == 1 else f"comparison/{folder.name}"
@@ -210,8 +212,21 @@ def _close(parent: Parent, status: str, folders: Mapping[str, list[Path]]) -> No
     parent.client.set_terminated(parent.run_id, STATUS[status])
 
 
-def _sum_up(parent: Parent, comparison: "Comparison") -> None:
-    """Write a run for each loss that holds mean and 95 % interval of each test metric over the finished seeds."""
+def _outcomes(comparison: "Comparison", folders: Mapping[str, list[Path]]) -> dict[str, str]:
+    """Read what the report says of each loss against the baseline; nothing where it was made without a margin."""
+    for folder in folders.get(comparison.data, ()):
+        table = folder / "table.csv"
+        if folder.name == comparison.name and table.is_file():
+            with table.open(encoding="utf-8", newline="") as lines:
+                return {row["loss"]: row["outcome"] for row in csv.DictReader(lines) if row.get("outcome")}
+    return {}
+
+
+def _sum_up(parent: Parent, comparison: "Comparison", outcomes: Mapping[str, str]) -> None:
+    """Write a run for each loss that holds mean and 95 % interval of each test metric over the finished seeds.
+
+    Where the report was made with a margin, the tag `lossbench.outcome` says what the loss is against the baseline.
+    """
     from mlflow.entities import Metric, Param
 
     for label, metrics in _intervals(comparison).items():
@@ -232,6 +247,10 @@ def _sum_up(parent: Parent, comparison: "Comparison") -> None:
             partial(create_run, parent.client, parent.note["experiment"], f"{label}, all seeds", tags),
         )
         found = parent.client.get_run(run_id).data
+        if label in outcomes:
+            parent.client.set_tag(run_id, OUTCOME, outcomes[label])
+        elif OUTCOME in found.tags:
+            parent.client.delete_tag(run_id, OUTCOME)
         if not found.params:
             parent.client.log_batch(run_id, params=[Param("loss", loss), Param("label", label)])
         now = int(time.time() * 1000)  # the newest value is shown

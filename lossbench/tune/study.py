@@ -33,7 +33,7 @@ from lossbench.records import claims
 from lossbench.running import progress
 from lossbench.running.assemble import build_learner
 from lossbench.running.build import build_data, build_trainer
-from lossbench.running.feature_network import frechet_of
+from lossbench.running.feature_network import features_of
 from lossbench.running.loss_scale import calibrate
 from lossbench.running.trainer import TORCH_THREADS, quiet, threads_of, train
 from lossbench.seeding import derive_seed
@@ -229,7 +229,7 @@ def _validation_score(cell: Cell, report: "_Report") -> float | None:
     if "val" not in data.evaluation_loaders:
         raise ConfigError(f"data={cell.data} has no validation part, but tuning chooses by it.")
     data.evaluation_loaders = {"val": data.evaluation_loaders["val"]}
-    learner = build_learner(cell, data, frechet_of(data))
+    learner = build_learner(cell, data, **features_of(cell, data))
     if cell.config.optimizer.get("calibrate") == "gradient":
         calibrate(learner, data)
     callbacks = [report, ModelCheckpoint(save_top_k=0)]

@@ -39,7 +39,7 @@ def test_a_target_with_one_more_axis_is_not_broadcast(name):
             bound.function(outputs, target.unsqueeze(1), **asked)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [name for name in LOSSES if declared_losses()[name].shapes != "N ... , N -> N"])
 def test_outputs_with_one_more_axis_are_not_broadcast(name):
     bound, outputs, target, context = called(name)
     with pytest.raises(ValueError, match="shape"):

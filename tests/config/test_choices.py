@@ -11,7 +11,8 @@ def test_every_choice_is_a_run_of_its_own(cell, group):
     keys = {}
     for choice in own_choices(group):
         data = "mnist" if group == "model" else "curve_imb" if choice == "lds" else "digits_imb"
-        made = cell(f"data={data}", f"{group}={choice}")
+        pixels = ["data=lesions", "loss=dice"] if choice in ("unet", "pixel_mlp") else []
+        made = cell(*(pixels or [f"data={data}"]), f"{group}={choice}")
         assert keys.setdefault(made.key, choice) == choice and made.choices[group] == choice
     assert len(keys) == len(own_choices(group)) > 1
 

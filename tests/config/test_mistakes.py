@@ -56,7 +56,7 @@ REFUSED = {
     # a key of another choice, or a new one
     "data=mnist model.hidden=[8]": ["no key 'hidden' in model=lenet", "a key of model=mlp", "+model.hidden="],
     "-m data=mnist,digits model.hidden=[8]": ["no key 'hidden' in model=lenet", "a key of model=mlp"],
-    "scheduler={gamma:0.9}": ["no key 'gamma' in scheduler=constant", "a key of scheduler=step", "+scheduler.gamma="],
+    "scheduler={gamma:0.9}": ["no key 'gamma' in scheduler=constant", "scheduler=late_step", "+scheduler.gamma="],
     "optimizer={lr:1,foo:2}": ["no key 'foo' in optimizer=adam", "+optimizer.foo="],
     # what Hydra has and a comparison has not
     "-m optimizer.lr=interval(0.1,1)": ["optimizer.lr=interval(0.1,1)", "python -m lossbench.tune", "range(...)"],

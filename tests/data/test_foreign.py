@@ -144,7 +144,9 @@ def classes(inputs):
         (lambda x: (x, torch.nn.functional.one_hot(classes(x), 2)), r"argmax\(1\)"),
         (_spoilt, r"sample 7, feature \[3\] is nan"),
         (lambda x: (x, classes(x).float() / 0), "nan: no number|inf: no number"),
-        (lambda x: (x, classes(x), torch.ones(len(x))), "not a list of 3"),
+        (lambda x: (x, classes(x), torch.ones(len(x))), None),
+        (lambda x: (x, classes(x), -torch.ones(len(x))), "weights of the training set go from -1 to -1: they must"),
+        (lambda x: (x, classes(x), torch.ones(len(x)), x), "not a list of 4"),
     ],
 )
 def test_labels_and_inputs_work_or_are_told_before_training(make, told, cell, monkeypatch):
@@ -156,6 +158,47 @@ def test_labels_and_inputs_work_or_are_told_before_training(make, told, cell, mo
     else:
         with pytest.raises(ConfigError, match=told):
             build_data(made.config.data)
+
+
+class Weighted(Own):
+    """Batches that are dicts; half of the samples have the wrong class and the weight 0."""
+
+    wrong = 1
+
+    def loader(self, samples, seed):
+        inputs = torch.randn(samples, 5, generator=torch.Generator().manual_seed(seed))
+        off = torch.arange(samples) % 2 * self.wrong
+        rows = [
+            {"inputs": x, "target": (y + bad) % 2, "weight": 1.0 - float(bad)}
+            for x, y, bad in zip(inputs, classes(inputs), off, strict=True)
+        ]
+        return DataLoader(rows, batch_size=16)
+
+
+class Unweighted(Weighted):
+    def loader(self, samples, seed):
+        loader = super().loader(samples, seed)
+        return DataLoader([{**row, "weight": 1.0} for row in loader.dataset], batch_size=16)
+
+
+def test_weights_of_samples_count_in_training(cell):
+    lines = ["data=digits", "loss=cross_entropy", "trainer.max_epochs=30", "trainer.check_val_every_n_epoch=30"]
+    weighted, plain = (run(cell(*lines, f"data._target_=tests.data.test_foreign.{name}")) for name in
+                       ("Weighted", "Unweighted"))  # fmt: skip
+    assert plain["metrics"]["last"]["test/accuracy"] < 0.75  # half of the test's classes are wrong as well
+    history = [entry["history"][0]["train/loss"] for entry in (weighted, plain)]
+    assert 0.3 < history[0] / history[1] < 0.7  # the plain mean over samples: half of them count 0
+
+
+def test_a_sample_of_weight_zero_teaches_nothing(cell):
+    made = cell("data=digits", "loss=cross_entropy", "data._target_=tests.data.test_foreign.Weighted", *SHORT)
+    data = build_data(made.config.data)
+    learner = build_learner(made, data)
+    batch = next(iter(data.train_dataloader()))
+    learner.on_train_epoch_start = lambda: None
+    value = learner.per_sample_loss(batch)
+    assert torch.equal(value == 0, batch.extras["weight"] == 0) and (batch.extras["weight"] == 0).sum() == 8
+    assert (value[batch.extras["weight"] == 1] > 0).all()
 
 
 class WithMoreInTheTest(Shaped):

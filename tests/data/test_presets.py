@@ -54,11 +54,12 @@ def test_groups_and_keys_override_a_preset():
 
 def test_every_choice_of_every_corruption_loads():
     presets = {"imbalance": "digits", "noise": "digits", "contamination": "diabetes", "label_density": "curve"}
+    presets |= dict.fromkeys(("boundary", "less_foreground", "missing", "rare"), "lesions")
     for group in ("imbalance", "noise", "contamination"):
         for path in sorted((CONF / "data" / group).glob("*.yaml")):
             overrides = [f"data={presets.get(path.stem, presets[group])}", f"data/{group}={path.stem}"]
             if group == "imbalance" and path.stem != "none":
-                overrides.append("data.imbalance.factor=10")
+                overrides.append("data.imbalance.factor=2")
             module = build_data(data_node(*overrides).data)
             assert module.facts()[group]["kind"] == path.stem
 

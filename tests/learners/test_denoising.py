@@ -11,7 +11,7 @@ from lossbench.learners.denoising import SIGNAL, diffuse, follow, straight, undo
 from lossbench.models import DenoisingMLP
 from lossbench.running.assemble import build_learner
 from lossbench.running.build import build_data
-from lossbench.running.feature_network import frechet_of
+from lossbench.running.feature_network import image_metrics_of
 from lossbench.running.run import run
 from lossbench.seeding import torch_stream
 
@@ -149,9 +149,9 @@ def test_every_denoising_loss_comes_nearer_to_the_digits(loss, cell):
     lines = [f"loss={loss}", "data=digits", "trainer.max_epochs=15", "trainer.check_val_every_n_epoch=15"]
     made = cell(*lines, "learner.network.hidden=128")
     data = build_data(made.config.data)
-    untrained = build_learner(made, data, frechet_of(data))
+    untrained = build_learner(made, data, image_metrics_of(data))
     noise = untrained.sample(500, torch_stream(0, "samples"))
-    start = untrained.problem.frechet.distance("test", noise)
+    start = untrained.problem.image_metrics.measured("test", noise)["frechet"]
     end = run(made)["metrics"]["last"]["test/frechet"]
     assert end < 0.5 * start
 

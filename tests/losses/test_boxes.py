@@ -153,6 +153,15 @@ def test_one_pair_by_hand(name, expected):
     assert of(name, *HAND) == pytest.approx(float(expected), rel=1e-12)
 
 
+def test_eiou_by_the_printed_formula():
+    def printed(p):
+        hull = torch.max(p, TARGETS)[:, 2:] - torch.min(p, TARGETS)[:, :2]
+        sides = (p[:, 2:] - p[:, :2]) - (TARGETS[:, 2:] - TARGETS[:, :2])
+        return ops.distance_box_iou_loss(1e3 * p, 1e3 * TARGETS) + ((sides / hull) ** 2).sum(1)
+
+    assert_same_loss(lambda p: boxes.box_eiou(p, TARGETS), printed, BOXES, rtol=1e-9, atol=1e-11)
+
+
 def test_siou_by_the_printed_formula():
     """The angle as the paper has it, by arcsine and sine, on boxes in all directions."""
     box, target = BOXES.numpy(), TARGETS.numpy()

@@ -10,5 +10,7 @@ DATA = {name: data_for(task)[0] for name, task in own_tasks().items()} | {
     "vae": "digits",
     "gan": "digits",
     "denoising": "digits",
+    "energy": "digits",
+    "flow": "digits",
 }
 """The first that serve a task, but where a difficulty is wanted, or small images."""

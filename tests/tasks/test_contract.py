@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import pytest
@@ -20,7 +19,6 @@ from lossbench.tasks.task import Metric, Task
 
 TASKS = list(own_tasks().values())
 CLASSES = {"class": 4, "labels": 4, "sequence": 4, "mask": 4, "boxes": 4}
-FRECHET = SimpleNamespace(distance=lambda part, samples: float(samples.double().var() < 0.1))
 
 
 def measured(task: Task, good: bool, part: str = "test") -> dict[str, float]:
@@ -30,7 +28,12 @@ def measured(task: Task, good: bool, part: str = "test") -> dict[str, float]:
     found = evaluate.measure(part, predictions, problem)
     if part == "train":
         return found
-    return {**found, **evaluate.measure_final(part, predictions, problem)}
+    return {**found, **at_the_end(task)(part, predictions, problem)}
+
+
+def at_the_end(task: Task) -> Callable[..., dict[str, float]]:
+    """Return what measures at the end of a run; nothing, where a task has none."""
+    return getattr(task.evaluate, "measure_final", lambda *_: {})
 
 
 def sampled(task: Task) -> dict[str, tuple[float, float]]:
@@ -48,7 +51,7 @@ def measures_what_it_declares(task: Task) -> None:
     found = sampled(task)
     keys = {f"{name.partition('/')[0]}/" if "/" in name else name for name in found}
     assert keys <= set(task.named), f"measured, but no metric of the task: {sorted(keys - set(task.named))}"
-    added = {"frechet", "temperature"}  # by the learner that draws images, and by posthoc
+    added = {"frechet", "inception_score", "kernel_distance", "temperature"}  # of images, and by posthoc
     assert set(task.named) - keys <= added, f"never measured: {sorted(set(task.named) - keys - added)}"
 
 
@@ -63,7 +66,7 @@ def scores_better_predictions_better(task: Task) -> None:
 def computes_at_every_epoch_what_it_says(task: Task) -> None:
     """What is measured at every epoch, and what at the end, is what the metrics say."""
     predictions, problem = task.sample(task, True, "test")
-    for when, measure in (("epoch", task.evaluate.measure), ("end", task.evaluate.measure_final)):
+    for when, measure in (("epoch", task.evaluate.measure), ("end", at_the_end(task))):
         wrong = [name for name in measure("test", predictions, problem) if task.metric(name).when != when]
         assert not wrong, f"measured at {when}, but declared otherwise: {wrong}"
 

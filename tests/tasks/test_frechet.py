@@ -8,8 +8,9 @@ from scipy.linalg import sqrtm
 from lossbench.records.record import read_all
 from lossbench.running import feature_network
 from lossbench.running.build import build_data
-from lossbench.running.feature_network import classifier_features, frechet_of
-from lossbench.tasks.generation.frechet import Frechet, Gaussian, frechet_distance
+from lossbench.running.feature_network import classifier_features, image_metrics_of
+from lossbench.tasks.generation.frechet import Gaussian, frechet_distance
+from lossbench.tasks.generation.image_metrics import ImageMetrics
 
 pytestmark = pytest.mark.xdist_group("frechet")
 
@@ -35,6 +36,12 @@ def made_of_digits():
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return build_data(compose("config", ["loss=vae_bernoulli", "data=digits"]).data)
+
+
+def distance_of(features, data):
+    """The Fréchet distance of images from the test part."""
+    measures = ImageMetrics(features, torch.nn.Identity(), {"test": data.test_dataloader()})
+    return lambda images: measures.measured("test", images)["frechet"]
 
 
 def test_is_the_closed_form_of_diagonal_gaussians():
@@ -66,22 +73,22 @@ def test_a_shift_counts_as_its_square(digits):
     features = torch.nn.Flatten()
     data, _ = digits
     images = torch.cat([batch.inputs for batch in data.test_dataloader()])
-    measure = Frechet(features, {"test": data.test_dataloader()})
-    assert measure.distance("test", images) == pytest.approx(0, abs=1e-5)
-    assert measure.distance("test", images + 0.5) == pytest.approx(64 * 0.25, rel=1e-4)
+    distance = distance_of(features, data)
+    assert distance(images) == pytest.approx(0, abs=1e-5)
+    assert distance(images + 0.5) == pytest.approx(64 * 0.25, rel=1e-4)
 
 
 def test_grows_with_noise_and_falls_on_fresh_real_images(digits):
     data, features = digits
-    measure = Frechet(features, {"test": data.test_dataloader()})
+    distance = distance_of(features, data)
     images = torch.cat([batch.inputs for batch in data.test_dataloader()])
     noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(0))
-    distances = [measure.distance("test", torch.lerp(images, noise, part)) for part in (0.0, 0.1, 0.3, 0.6, 1.0)]
+    distances = [distance(torch.lerp(images, noise, part)) for part in (0.0, 0.1, 0.3, 0.6, 1.0)]
     assert distances == sorted(distances) and distances[0] < 1e-4
     train = torch.cat([batch.inputs for batch in data.train_dataloader()])
-    assert 0 < measure.distance("test", train) < distances[2]
+    assert 0 < distance(train) < distances[2]
     ones = train[train.flatten(1).sum(1).argsort()[:100]].repeat(10, 1, 1, 1)
-    assert measure.distance("test", ones) > 3 * measure.distance("test", train)
+    assert distance(ones) > 3 * distance(train)
 
 
 def test_the_features_tell_the_digits_apart(digits):
@@ -108,7 +115,7 @@ def test_the_classifier_is_trained_once_and_always_the_same(digits, monkeypatch,
 
 
 def test_only_images_have_it(cell):
-    assert frechet_of(build_data(cell("data=breast_cancer").config.data)) is None
+    assert image_metrics_of(build_data(cell("data=breast_cancer").config.data)) is None
 
 
 def test_the_distance_of_a_fit_falls(digits, cell):

@@ -6,7 +6,11 @@ from functools import cached_property
 from itertools import combinations
 from math import inf, nan
 
-from lossbench.compare.numbers.comparisons import Comparison
+import numpy as np
+from numpy.typing import NDArray
+
+from lossbench.compare.numbers.comparisons import Comparison, baseline_of
+from lossbench.compare.numbers.equivalence import Outcome, outcome, p_equivalence
 from lossbench.compare.numbers.ranks import letter_display
 from lossbench.compare.numbers.selection import SELECTIONS, Metrics, test_metrics
 from lossbench.compare.numbers.statistics import (
@@ -21,10 +25,10 @@ from lossbench.compare.numbers.statistics import (
 from lossbench.compare.numbers.unpaired import unpaired_difference
 from lossbench.errors import ConfigError, nearest
 from lossbench.ranges import contains, takes
-from lossbench.tasks import tasks
 from lossbench.tasks.task import NEITHER
 
 Values = dict[int, float]
+Pair = tuple[list[float], list[float], bool]
 
 
 @takes(
@@ -34,6 +38,7 @@ Values = dict[int, float]
     confidence="number (0, 1)",
     interval="one of: bca, t",
     unpaired="bool",
+    margin="number (0, inf) or null",
 )
 @dataclass(frozen=True)
 class Options:
@@ -53,6 +58,8 @@ class Options:
         "t" (Student) or "bca" (bootstrap).
     unpaired : bool
         Whether losses that were run with other seeds than the baseline are compared without pairs.
+    margin : float, optional
+        Losses whose difference on `metric` is shown to be smaller are equal in practice; None: no loss is called equal.
     trust : tuple of str
         Losses, not lossbench's, that may be imported when a record names them.
 
@@ -64,6 +71,7 @@ class Options:
     confidence: float = 0.95
     interval: Method = "t"
     unpaired: bool = False
+    margin: float | None = None
     trust: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -74,6 +82,10 @@ class Options:
             raise ConfigError(f"compare.interval={self.interval} is not known. {nearest(self.interval, ['t', 'bca'])}")
         if not contains("(0, 1)", self.confidence):
             raise ConfigError(f"compare.confidence={self.confidence} is out of range: allowed is (0, 1).")
+        if self.margin is not None and not contains("(0, inf)", self.margin):
+            raise ConfigError(f"compare.margin={self.margin} is out of range: allowed is (0, inf) or null.")
+        if self.margin is not None and self.confidence <= 0.5:
+            raise ConfigError(f"compare.margin needs a compare.confidence above 0.5; it is {self.confidence}.")
 
     @property
     def alpha(self) -> float:
@@ -95,6 +107,10 @@ class BaselineComparison:
         Corrected after Holm over all losses that are compared with the baseline on this metric.
     seeds : int or None
         Estimated number of seeds that resolve the difference; None where it can't be said.
+    p_equivalence : float
+        That the difference lies within the margin, corrected as the others; NaN without a margin.
+    outcome : str or None
+        What the loss is by `lossbench.compare.numbers.equivalence`; None without a margin.
 
     """
 
@@ -103,15 +119,21 @@ class BaselineComparison:
     p_t: float
     p_wilcoxon: float
     seeds: int | None
+    p_equivalence: float = nan
+    outcome: Outcome | None = None
 
 
 @dataclass(frozen=True)
 class MetricSummary:
-    """One metric: the mean of each loss, each loss against the baseline, and the letters of those that tie."""
+    """One metric: the mean of each loss, each loss against the baseline, and the letters of those that tie.
+
+    `equivalent` has the pairs that are equal in practice, and whether they differ measurably all the same.
+    """
 
     intervals: dict[str, Interval]
     against: dict[str, BaselineComparison]
     letters: dict[str, str]
+    equivalent: dict[frozenset[str], bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +212,10 @@ class Analysis:
         """Return a metric of a loss by seed."""
         return {seed: found[metric] for seed, found in self.scores[label].items() if metric in found}
 
+    def margin(self, metric: str) -> float | None:
+        """Return the margin of equality in practice; it has the unit of the main metric, so no other one has any."""
+        return self.options.margin if metric == self.metric else None
+
     def best_mean(self, metric: str) -> float | None:
         """Return the best mean of a column; None where neither high nor low values are better."""
         means = [interval.mean for interval in self.columns[metric].intervals.values()]
@@ -215,7 +241,7 @@ def analyse(comparison: Comparison, options: Options) -> Analysis:
         label: {entry["seed"]: test_metrics(entry, options.select, metric) for entry in comparison.finished(label)}
         for label in comparison.entries
     }
-    baseline = _baseline(comparison, options.baseline, {label for label in scores if any(scores[label].values())})
+    baseline = baseline_of(comparison, options.baseline, {label for label in scores if any(scores[label].values())})
     if not options.unpaired:
         _require_same_seeds(comparison)
     known = dict.fromkeys(name for found in scores.values() for each in found.values() for name in each)
@@ -232,7 +258,7 @@ def analyse(comparison: Comparison, options: Options) -> Analysis:
     return Analysis(comparison, options, metric, baseline, scores, columns, order)
 
 
-def pair_up(analysis: Analysis, label: str, other: str, metric: str) -> tuple[list[float], list[float], bool]:
+def pair_up(analysis: Analysis, label: str, other: str, metric: str) -> Pair:
     """Return the values of two losses, and whether they are pairs: position i of both is then the same seed."""
     first, second = analysis.values(label, metric), analysis.values(other, metric)
     entries = analysis.comparison.entries
@@ -257,8 +283,8 @@ def _column(analysis: Analysis, metric: str, shown: bool) -> MetricSummary:
         label: mean_interval(found, options.confidence, options.interval) for label, found in values.items() if found
     }
     against = _against(analysis, [label for label in intervals if label != analysis.baseline], metric, shown)
-    letters = _letters(analysis, list(intervals), metric) if shown else {}
-    return MetricSummary(intervals, against, letters)
+    letters, equivalent = _letters(analysis, list(intervals), metric, against) if shown else ({}, {})
+    return MetricSummary(intervals, against, letters, equivalent)
 
 
 def _against(analysis: Analysis, labels: Iterable[str], metric: str, shown: bool) -> dict[str, BaselineComparison]:
@@ -267,7 +293,9 @@ def _against(analysis: Analysis, labels: Iterable[str], metric: str, shown: bool
     differences = {label: _difference(analysis, found, metric) for label, found in pairs.items()}
     p_t = holm([difference.p_t for difference in differences.values()])
     p_wilcoxon = holm([difference.p_wilcoxon for difference in differences.values()])
-    alpha = analysis.options.alpha / max(1, len(pairs))
+    p_equal = _equivalence(analysis, list(pairs.values()), metric)
+    level = analysis.options.alpha
+    alpha, higher = level / max(1, len(pairs)), analysis.comparison.task.direction(metric) == "higher"
     return {
         label: BaselineComparison(
             difference,
@@ -275,14 +303,24 @@ def _against(analysis: Analysis, labels: Iterable[str], metric: str, shown: bool
             float(p_t[i]),
             float(p_wilcoxon[i]),
             _seeds(pairs[label], alpha) if shown else None,
+            float(p_equal[i]),
+            outcome(difference.mean, p_t[i], p_equal[i], higher_is_better=higher, alpha=level)
+            if analysis.margin(metric)
+            else None,
         )
         for i, (label, difference) in enumerate(differences.items())
     }
 
 
-def _difference(
-    analysis: Analysis, pair: tuple[list[float], list[float], bool], metric: str, method: Method | None = None
-) -> PairedDifference:
+def _equivalence(analysis: Analysis, pairs: list[Pair], metric: str) -> NDArray[np.float64]:
+    """Return the p of equality in practice of each pair, after Holm; NaN without a margin for this metric."""
+    margin = analysis.margin(metric)
+    if margin is None:
+        return np.full(len(pairs), nan)
+    return holm([p_equivalence(*pair[:2], margin, paired=pair[2]) if pair[0] and pair[1] else 1.0 for pair in pairs])
+
+
+def _difference(analysis: Analysis, pair: Pair, metric: str, method: Method | None = None) -> PairedDifference:
     first, second, paired = pair
     way, confidence = analysis.comparison.task.direction(metric), analysis.options.confidence
     better = way == "higher"
@@ -294,7 +332,7 @@ def _difference(
     return replace(found, improvement=nan) if way == "neither" else found
 
 
-def _seeds(pair: tuple[list[float], list[float], bool], alpha: float) -> int | None:
+def _seeds(pair: Pair, alpha: float) -> int | None:
     first, second, paired = pair
     return seeds_needed([a - b for a, b in zip(first, second, strict=True)], alpha=alpha) if paired else None
 
@@ -310,33 +348,30 @@ def pair_difference(analysis: Analysis, label: str, other: str) -> tuple[PairedD
     return _difference(analysis, pair, analysis.metric, "t"), _seeds(pair, alpha)
 
 
-def _letters(analysis: Analysis, labels: list[str], metric: str) -> dict[str, str]:
-    """Letter the losses, best mean first; each pair is tested over the seeds that both have."""
+def _letters(
+    analysis: Analysis, labels: list[str], metric: str, against: dict[str, BaselineComparison]
+) -> tuple[dict[str, str], dict[frozenset[str], bool]]:
+    """Letter the losses, best mean first, and return the pairs that are equal in practice: they share a letter.
+
+    Each pair is tested over the seeds that both have, after Holm over all pairs. A loss that is equal to the baseline
+    after Holm over the losses, which asks for less, is so here too.
+    """
     means = {label: mean_interval(list(analysis.values(label, metric).values())).mean for label in labels}
     names = sorted(means, key=means.__getitem__, reverse=analysis.comparison.task.direction(metric) == "higher")
     pairs = list(combinations(range(len(names)), 2))
     values = [pair_up(analysis, names[i], names[j], metric) for i, j in pairs]
     p_values = [_difference(analysis, pair, metric, "t").p_t if pair[0] and pair[1] else 1.0 for pair in values]
-    different = [pair for pair, p in zip(pairs, holm(p_values), strict=True) if p <= analysis.options.alpha]
-    return dict(zip(names, letter_display(len(names), different), strict=True))
-
-
-def _baseline(comparison: Comparison, wanted: str | None, counted: set[str]) -> str:
-    labels = list(comparison.entries)
-    losses = {label: next(iter(entries.values()))["loss"] for label, entries in comparison.entries.items()}
-    if wanted is not None:
-        fitting = [wanted] if wanted in labels else [label for label in labels if losses[label] == wanted]
-        if not fitting:
-            raise ConfigError(
-                f"compare.baseline={wanted} is not among the losses of {comparison.title}. {nearest(wanted, labels)}"
-            )
-        return min(fitting, key=len)
-    with_numbers = [label for label in labels if label in counted] or labels
-    known = tasks()
-    plain_losses = [known[name].baseline for name in comparison.task.served_by if name in known]
-    usual = [label for name in plain_losses for label in with_numbers if losses[label] == name]
-    plain = [label for label in usual if label in plain_losses]
-    return (plain or usual or with_numbers)[0]
+    alpha, named = analysis.options.alpha, [frozenset((names[i], names[j])) for i, j in pairs]
+    differ = dict(zip(named, (holm(p_values) <= alpha).tolist(), strict=True))
+    p_equal = _equivalence(analysis, values, metric)
+    equal = {pair: differ[pair] for pair, p in zip(named, p_equal, strict=True) if p < alpha}
+    equal |= {
+        frozenset((label, analysis.baseline)): each.p_t <= alpha
+        for label, each in against.items()
+        if each.outcome == "equivalent"
+    }
+    different = [pair for pair, key in zip(pairs, named, strict=True) if differ[key] and key not in equal]
+    return dict(zip(names, letter_display(len(names), different), strict=True)), equal
 
 
 def _require_same_seeds(comparison: Comparison) -> None:

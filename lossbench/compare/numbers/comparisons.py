@@ -15,8 +15,10 @@ from lossbench.catalogue.facts import facts_of, hyperparameters
 from lossbench.catalogue.terms import in_words
 from lossbench.config.axes import AXES, additions, axes_of
 from lossbench.config.cell import NOT_IN_KEY, NOT_IN_PROBLEM, Cell
+from lossbench.errors import ConfigError, nearest
 from lossbench.records import record
 from lossbench.records.schema import Record, task_of
+from lossbench.tasks import tasks
 from lossbench.tasks.task import Task
 
 Entries = dict[int, Record]
@@ -157,6 +159,32 @@ def _comparison(problem: str, records: list[Record], settings: str = "") -> Comp
         entries[label][seed] = entry
     data, task = records[0]["choices"]["data"], task_of(records[0])
     return Comparison(data, problem, task, dict(entries), superseded, settings)
+
+
+def baseline_of(comparison: Comparison, wanted: str | None, counted: set[str]) -> str:
+    """Return the label that is asked for; without one the plain loss of the task, else the first that has numbers.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such label or loss.
+
+    """
+    labels = list(comparison.entries)
+    losses = {label: next(iter(entries.values()))["loss"] for label, entries in comparison.entries.items()}
+    if wanted is not None:
+        fitting = [wanted] if wanted in labels else [label for label in labels if losses[label] == wanted]
+        if not fitting:
+            raise ConfigError(
+                f"compare.baseline={wanted} is not among the losses of {comparison.title}. {nearest(wanted, labels)}"
+            )
+        return min(fitting, key=len)
+    with_numbers = [label for label in labels if label in counted] or labels
+    known = tasks()
+    plain_losses = [known[name].baseline for name in comparison.task.served_by if name in known]
+    usual = [label for name in plain_losses for label in with_numbers if losses[label] == name]
+    plain = [label for label in usual if label in plain_losses]
+    return (plain or usual or with_numbers)[0]
 
 
 def read_outputs(output_dir: Path) -> Iterator[Record]:

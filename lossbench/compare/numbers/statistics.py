@@ -183,14 +183,7 @@ def paired_difference(
     (1.5, 0.1027, 0.25, 0.875)
 
     """
-    first, second = finite(values, "values"), finite(baseline, "baseline")
-    if len(first) != len(second):
-        raise ValueError(f"values has {len(first)} runs and baseline {len(second)}; give the seeds that both have")
-    differences = first - second
-    # metrics come in single precision: below it, equal differences would look different and break ties by chance
-    resolution = 4 * np.finfo(np.float32).eps * max(np.abs(first).max(), np.abs(second).max())
-    steps = np.round(differences / resolution) if resolution > 0 else differences
-    differences = np.where(steps == 0, 0.0, differences)
+    differences, steps = paired_steps(values, baseline)
     interval = mean_interval(differences, confidence, method)
     better = np.sign(steps) if higher_is_better else -np.sign(steps)
     return PairedDifference(
@@ -204,6 +197,20 @@ def paired_difference(
         improvement=float((better + 1).mean() / 2),
         kind=interval.kind,
     )
+
+
+def paired_steps(values: ArrayLike, baseline: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return value - baseline of each pair, and the same in steps of the single precision that metrics come in.
+
+    Below a step, equal differences would look different and break ties by chance: such a difference is 0.
+    """
+    first, second = finite(values, "values"), finite(baseline, "baseline")
+    if len(first) != len(second):
+        raise ValueError(f"values has {len(first)} runs and baseline {len(second)}; give the seeds that both have")
+    differences = first - second
+    resolution = 4 * np.finfo(np.float32).eps * max(np.abs(first).max(), np.abs(second).max())
+    steps = np.round(differences / resolution) if resolution > 0 else differences
+    return np.where(steps == 0, 0.0, differences), steps
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -314,7 +321,7 @@ def seeds_needed(differences: ArrayLike, power: float = 0.8, alpha: float = 0.05
     check_fraction(alpha, "alpha")
     if len(sample) < 2 or sample.mean() == 0:
         return None
-    if _all_alike(sample):
+    if all_alike(sample):
         return max(2, ceil(1 - log2(alpha)))
     effect = abs(sample.mean()) / sample.std(ddof=1)
 
@@ -342,7 +349,7 @@ def check_fraction(value: float, name: str) -> None:
         raise ValueError(f"{name}={value} is not allowed; give a number between 0 and 1, such as 0.95 or 0.05")
 
 
-def _all_alike(differences: NDArray[np.float64]) -> bool:
+def all_alike(differences: NDArray[np.float64]) -> bool:
     """Tell whether the spread is no more than the noise of single precision in a small difference of large numbers."""
     return bool(np.ptp(differences) <= 1e-3 * np.abs(differences).max())
 
@@ -352,7 +359,7 @@ def _t_test(differences: NDArray[np.float64]) -> float:
         return nan
     if not differences.any():
         return 1.0
-    if _all_alike(differences):
+    if all_alike(differences):
         return smallest_p(len(differences))
     return float(stats.ttest_1samp(differences, 0).pvalue)
 
@@ -374,4 +381,4 @@ def _effect_size(differences: NDArray[np.float64]) -> float:
     if not differences.any():
         return 0.0
     mean = float(differences.mean())
-    return float(np.copysign(np.inf, mean)) if _all_alike(differences) else mean / float(differences.std(ddof=1))
+    return float(np.copysign(np.inf, mean)) if all_alike(differences) else mean / float(differences.std(ddof=1))

@@ -50,7 +50,8 @@ _OF_FIFTHS = {name for name, per in _NUMBERED if per == "fifth"}
 _OF_LABELS = {name for name, per in _NUMBERED if per == "label"} - {name for name, per in _NUMBERED if per == "class"}
 _UPPER = (
     "nll", "ece", "auroc", "mae", "rmse", "r2", "ae", "f1", "f0.5", "f2", "fdr", "fnr", "fpr", "npv", "mcc", "mce",
-    "ap", "aurc", "auprc", "cer", "crps", "d2", "elbo", "kl", "mape", "mmd", "mse", "nrmse", "smape", "wer", "wmape",
+    "ap", "aurc", "auprc", "cer", "crps", "d2", "elbo", "kl", "mape", "mmd", "mse", "nrmse", "psnr", "smape", "ssim",
+    "wer", "wmape",
 )  # fmt: skip
 _WORDS = {
     **{word: word.upper() for word in _UPPER}, "brier": "Brier", "cohen": "Cohen", "g": "G", "kendall": "Kendall",

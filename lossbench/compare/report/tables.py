@@ -73,15 +73,17 @@ def differences_table(analysis: Analysis, metric: str) -> Table:
     """Make the table of the differences to the baseline on one metric."""
     column, kind = analysis.columns[metric], ""
     digits = decimals([each.difference for each in column.against.values()])
-    rows = []
+    margin, rows = analysis.margin(metric), []
     for label in analysis.order:
         against = column.against.get(label)
         if against is not None:
-            rows.append([label, *_difference_cells(against, digits)])
+            equal = [p_value(against.p_equivalence), str(against.outcome)] if margin else []
+            rows.append([label, *_difference_cells(against, digits), *equal])
             kind = against.difference.kind.replace("%", " %")
     heading = [
         "loss", "pairs", "difference", "interval", "p (t)", "p (Wilcoxon)", "effect size", "P(better)", "seeds needed",
     ]  # fmt: skip
+    heading += ["p (equivalent)", "outcome"] if margin else []
     alpha, count = analysis.options.alpha, len(rows)
     text = (
         f"Loss minus {analysis.baseline} on {words(metric)} ({better_is(metric, analysis.comparison.task)}), test set, "
@@ -91,6 +93,12 @@ def differences_table(analysis: Analysis, metric: str) -> Table:
         "differences (d_z). P(better): share of the pairs in which the loss is better, ties half. Seeds needed: "
         f"estimate for a power of 0.8 at level {alpha:g}/{max(1, count)}, taking the difference seen for the true one"
     )
+    if margin:
+        text += (
+            f". Outcome: equivalent where p (equivalent), of two one-sided t tests after the same Holm, is below "
+            f"{alpha:g} (before Holm: the {100 * (1 - 2 * alpha):g} % interval of the t test lies within ±{margin:g}), "
+            f"even if the loss differs measurably; else better or worse where p (t) is at most {alpha:g}; else open"
+        )
     if any(not each.paired for each in column.against.values()):
         text += (
             ". Rows marked “runs” are not paired: Welch's t test, Mann-Whitney's test, Cohen's d, and n of the "
@@ -130,8 +138,9 @@ def caption(analysis: Analysis) -> str:
     )
     if analysis.main.letters:
         pairs = len(analysis.counted) * (len(analysis.counted) - 1) // 2
+        equal = " or are equal in practice" if options.margin else ""
         text += (
-            f"; losses that share a letter can't be told apart on {words(analysis.metric)} "
+            f"; losses that share a letter can't be told apart{equal} on {words(analysis.metric)} "
             f"(paired t tests at {options.alpha:g} after Holm over {counted(pairs, 'pair')})"
         )
     return text + "."

@@ -8,8 +8,12 @@ from lossbench.compare.report.formatting import bounds, counted, decimals, equal
 
 
 def verdict(analysis: Analysis) -> str:
-    """Say in two sentences which loss is best and what can't be told; losses that diverged are named in a third one."""
-    told = [_who_is_best(analysis), _who_ties(analysis), _who_diverged(analysis)]
+    """Say in two sentences which loss is best and what can't be told; losses that diverged are named in a third one.
+
+    With a margin a sentence between them names the losses that are equal in practice to the best one, and one those
+    that are so to the baseline.
+    """
+    told = [_who_is_best(analysis), _who_is_equal(analysis), _who_ties(analysis), _who_diverged(analysis)]
     return " ".join(sentence for sentence in told if sentence)
 
 
@@ -55,7 +59,7 @@ def _has_best(analysis: Analysis) -> str:
     best = analysis.counted[0]
     against = analysis.main.against.get(best)
     decided = best == analysis.baseline or _decided(analysis, against)
-    return "is best on" if decided and not _ties(analysis) else "has the best mean"
+    return "is best on" if decided and not _ties(analysis) and not _equal(analysis, best) else "has the best mean"
 
 
 def _value(analysis: Analysis, label: str) -> str:
@@ -76,46 +80,79 @@ def _difference(analysis: Analysis, against: BaselineComparison) -> str:
     count = analysis.comparisons_with_baseline
     corrected = f" after Holm over {count} losses" if count > 1 else ""
     evidence = f"{how} {bounds(difference, digits, '+')}, {equals(against.p_t)}{corrected}"
-    if _decided(analysis, against):
+    if _decided(analysis, against) or against.outcome == "equivalent":
         return f"{size} ({evidence})"
     return f"{size}, which does not decide it ({evidence}); {_plan(against.seeds, difference)}"
 
 
 def _shown_worse(analysis: Analysis, worse: list[str]) -> str:
-    others = len(analysis.counted) - 1
+    equal = len(_equal(analysis, analysis.baseline))
+    others = len(analysis.counted) - 1 - equal
     count = analysis.comparisons_with_baseline
     corrected = f" after Holm over {count} losses" if count > 1 else ""
+    if not others:
+        return "every other loss is equal to it in practice"
+    if not worse and equal:
+        return f"no loss that is not equal to it in practice is shown to differ from it{corrected}"
     if not worse:
         return f"none of the {counted(others, 'other loss', 'other losses')} is shown to differ from it{corrected}"
     size = max(analysis.main.against[label].p_t for label in worse)
     return f"{listed(worse)} {'is' if len(worse) == 1 else 'are'} shown to be worse (each p ≤ {_ceil(size)}{corrected})"
 
 
+def _who_is_equal(analysis: Analysis) -> str:
+    if not analysis.counted or analysis.options.margin is None:
+        return ""
+    best, sentences = analysis.counted[0], []
+    for label in [best] if analysis.baseline in {best, *_equal(analysis, best)} else [best, analysis.baseline]:
+        if equal := _equal(analysis, label):
+            measurable = [other for other, differs in equal.items() if differs]
+            who = ", which" if len(measurable) == len(equal) else f"; {listed(measurable)}"
+            differ = f"{who} differ{'s' if len(measurable) == 1 else ''} measurably all the same" if measurable else ""
+            sentences.append(
+                f"Equal in practice to {label}, within a margin of {analysis.options.margin:g} (two one-sided t tests "
+                f"after Holm): {listed(equal)}{differ}."
+            )
+    return " ".join(sentences)
+
+
+def _equal(analysis: Analysis, label: str) -> dict[str, bool]:
+    """Return the losses that are equal to one in practice, best first, and whether they differ measurably."""
+    pairs = analysis.main.equivalent
+    return {other: pairs[pair] for other in analysis.counted if (pair := frozenset((label, other))) in pairs}
+
+
 def _who_ties(analysis: Analysis) -> str:
     if len(analysis.counted) < 2:
         return ""
     best, *others = analysis.counted
-    ties = _ties(analysis)
+    ties, equal, it = _ties(analysis), _equal(analysis, best), best if _who_is_equal(analysis) else "It"
     pairs = len(analysis.counted) * (len(analysis.counted) - 1) // 2
     if not ties:
-        return (
-            f"It is better than every other loss (t tests, Holm over {counted(pairs, 'pair')})." if others[1:] else ""
-        )
+        rest = [label for label in others if label not in equal]
+        if rest == [analysis.baseline] or not rest or len(others) == 1:  # all is said
+            return ""
+        who = "every other loss" if not equal else "all the rest" if rest[1:] else rest[0]
+        return f"{it} is better than {who} (t tests, Holm over {counted(pairs, 'pair')})."
     if ties == [analysis.baseline]:
         return ""
     closest = ties[0]
     difference, seeds = pair_difference(analysis, best, closest)
     who = "any other loss" if len(ties) == len(others) > 1 else listed(ties, "or")
-    text = f"It can't be told apart from {who} (Holm over {counted(pairs, 'pair')} of losses)"
+    text = f"{it} can't be told apart from {who} (Holm over {counted(pairs, 'pair')} of losses)"
     return f"{text}; for {closest}, the closest, {_plan(seeds, difference)}."
 
 
 def _ties(analysis: Analysis) -> list[str]:
-    """Return the losses that can't be told from the best one; the test against the baseline counts for the baseline."""
+    """Return the losses of which it is open whether they differ from the best one.
+
+    The test against the baseline counts for the baseline.
+    """
     letters, (best, *others) = analysis.main.letters, analysis.counted
     ties = [label for label in others if set(letters[label]) & set(letters[best])]
     decided = _decided(analysis, analysis.main.against.get(best))
-    return [label for label in ties if not (decided and label == analysis.baseline)]
+    equal = _equal(analysis, best)
+    return [label for label in ties if not (decided and label == analysis.baseline) and label not in equal]
 
 
 def _plan(seeds: int | None, difference: PairedDifference) -> str:
@@ -141,7 +178,7 @@ def _who_diverged(analysis: Analysis) -> str:
 
 
 def _decided(analysis: Analysis, against: BaselineComparison | None) -> bool:
-    return against is not None and against.p_t <= analysis.options.alpha
+    return against is not None and against.p_t <= analysis.options.alpha and against.outcome != "equivalent"
 
 
 def _ceil(p: float) -> str:

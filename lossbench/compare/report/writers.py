@@ -25,13 +25,17 @@ def to_rich(analysis: Analysis, width: int) -> RichTable:
     digits = decimals([each.difference for each in column.against.values()])
     baseline = analysis.baseline if len(analysis.baseline) <= LONGEST_HEADING else "the baseline"
     heading = ["loss", "n", "group", means.heading[3], f"vs {baseline}", "p"]
-    rows = []
+    heading += ["outcome"] if analysis.options.margin else []
+    fixed, rows = len(heading), []
     for row in means.rows:
         against = column.against.get(row[0])
-        told = ["–", "–"] if against is None else [
-            with_interval(against.difference, digits, "+"), p_value(against.p_t)
+        told = ["–"] * 3 if against is None else [
+            with_interval(against.difference, digits, "+"), p_value(against.p_t), str(against.outcome)
         ]  # fmt: skip
-        rows.append([*row[:4], *told])
+        rows.append([*row[:4], *told][:fixed])
+    of_words = ([*name.split(), *texts] for name, *texts in zip(heading, *rows, strict=True))
+    if fixed > 6 and sum(max(map(len, texts)) + 3 for texts in of_words) > width:  # p gives way
+        heading, rows, fixed = heading[:5] + heading[6:], [row[:5] + row[6:] for row in rows], 6
     for k in range(4, len(means.heading)):
         wider = [max(len(text) for text in texts) + 2 for texts in zip(heading, *rows, strict=True)]
         if sum(wider) + 2 + max(len(row[k]) for row in [means.heading, *means.rows]) + 2 > width:
@@ -41,9 +45,14 @@ def to_rich(analysis: Analysis, width: int) -> RichTable:
     shown = RichTable(box=box.SIMPLE_HEAD)
     for k, name in enumerate(heading):
         widest = min(20, max(len(row[0]) for row in rows)) if k == 0 else None
-        shown.add_column(Text(name), justify="left" if k in (0, 2) else "right", overflow="fold", min_width=widest)
+        shown.add_column(
+            Text(name),
+            justify="left" if k in (0, 2) or name == "outcome" else "right",
+            overflow="fold",
+            min_width=widest,
+        )
     for i, row in enumerate(rows):
-        best = {k if k < 4 else k + 2 for r, k in means.bold if r == i}
+        best = {k if k < 4 else k + fixed - 4 for r, k in means.bold if r == i}
         shown.add_row(*(Text(text, style="bold" if k in best else "") for k, text in enumerate(row)))
     return shown
 
@@ -125,12 +134,15 @@ CSV_COLUMNS = [
     "difference", "difference_low", "difference_high", "difference_interval", "p_t", "p_t_holm", "p_wilcoxon",
     "p_wilcoxon_holm", "effect_size", "improvement", "seeds_needed", "not_in_the_numbers",
 ]  # fmt: skip
+WITH_MARGIN = ["margin", "p_equivalence_holm", "outcome"]
+"""Further columns where there is a margin; filled for the metric that it is of."""
 
 
 def to_csv(analysis: Analysis) -> str:
     """Write every metric as CSV: one line for each loss and metric; a loss without numbers has one without numbers."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    columns = CSV_COLUMNS + (WITH_MARGIN if analysis.options.margin else [])
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     for label in analysis.order:
         missing = "; ".join(f"seed {seed}: {reason}" for seed, reason in analysis.missing.get(label, {}).items())
@@ -167,4 +179,6 @@ def _csv_row(analysis: Analysis, label: str, metric: str) -> dict[str, object]:
             "effect_size": difference.effect_size, "improvement": difference.improvement,
             "seeds_needed": "" if against.seeds is None else against.seeds,
         }  # fmt: skip
+        if margin := analysis.margin(metric):
+            row |= dict(zip(WITH_MARGIN, (margin, against.p_equivalence, against.outcome), strict=True))
     return row

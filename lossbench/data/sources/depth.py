@@ -38,8 +38,8 @@ def depth_pairs(root: Path, seed: int, *, path: str, test: float = 0.2) -> Sourc
     """Images and depth of the user's own, from an `.npz` file; kept in memory as it holds them.
 
     It has `images` (N, 3, H, W) uint8 and `depth` (N, H, W), 0 where it is not known; for losses that look at other
-    views `other_views` (N, V, 3, H, W) uint8, `intrinsics` (N, 3, 3) in pixels and `poses` (N, V, 4, 4), which lead from
-    the camera of the image to those of the views. A test part of its own has the same names with `test_` before them.
+    views `other_views` (N, V, 3, H, W) uint8, `intrinsics` (N, 3, 3) in pixels and `poses` (N, V, 4, 4), which lead
+    from the camera of the image to those of the views. A test part of its own has the same names with `test_` in front.
 
     Parameters
     ----------

@@ -1,5 +1,6 @@
 """Pictures of the user's own, from folders."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 @source(shape=(), serves=("segmentation",))
 @takes(path="text", size="list of 2 int [1, inf) or null", test="number (0, 1)")
-def masks(root: Path, seed: int, *, path: str, size: list[int] | None = None, test: float = 0.2) -> Source:
+def masks(root: Path, seed: int, *, path: str, size: Sequence[int] | None = None, test: float = 0.2) -> Source:
     """Images and masks of the user's own, by the same names in two folders; kept in memory as bytes.
 
     A mask holds the number of the class of each pixel, 0 for the background and 255 where it is not known: a grey
@@ -59,7 +60,7 @@ def masks(root: Path, seed: int, *, path: str, size: list[int] | None = None, te
     return standardised("segmentation", (images, test_images), (labels, test_labels), names)
 
 
-def _read_pairs(folder: Path, size: list[int] | None) -> tuple[Tensor, Tensor]:
+def _read_pairs(folder: Path, size: Sequence[int] | None) -> tuple[Tensor, Tensor]:
     """Read images (N, C, H, W) and masks (N, H, W), both uint8, in the order of their names."""
     found = {part: {each.stem: each for each in _pictures(folder / part)} for part in ("images", "masks")}
     if not found["images"]:
@@ -86,7 +87,7 @@ def _pictures(folder: Path) -> list[Path]:
     return [each for each in folder.iterdir() if each.suffix.lower() in ENDINGS] if folder.is_dir() else []
 
 
-def _read(path: Path, size: list[int] | None, colour: bool) -> Array:
+def _read(path: Path, size: Sequence[int] | None, colour: bool) -> Array:
     """Read a picture as bytes: (3, H, W) in colours, or the numbers (H, W) of a mask."""
     from PIL import Image
 

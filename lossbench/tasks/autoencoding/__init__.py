@@ -1,6 +1,6 @@
 """New images like those of the data, by an autoencoder (`vae`)."""
 
-from lossbench.tasks.generation import FRECHET, PAGE
+from lossbench.tasks.generation import OF_IMAGES, PAGE
 from lossbench.tasks.task import Metric, Task, metrics
 
 TASKS = (
@@ -19,11 +19,16 @@ TASKS = (
             Metric("kl", "neither", "its part that is the divergence of the code; at 0 the code tells nothing"),
             Metric("active_units", "neither", "number of latents whose mean has a variance above 0.01 over the data"),
             *metrics("lower", mse="mean squared error of a pixel"),
-            *FRECHET,
+            *metrics(
+                "higher",
+                psnr="peak signal-to-noise ratio of an image, -10 log10(mse), in dB",
+                ssim="structural similarity of an image and its reconstruction, Gaussian windows of 11x11",
+            ),
+            *OF_IMAGES,
         ),
-        columns=("neg_elbo", "reconstruction", "kl", "active_units", "mse", "frechet"),
+        columns=("neg_elbo", "reconstruction", "kl", "active_units", "mse", "psnr", "ssim", "frechet"),
         monitor="neg_elbo",
-        context=("epoch", "index", "inputs", "log_variance", "mean"),
+        context=("epoch", "feature_maps", "index", "inputs", "log_variance", "mean"),
         package=__name__,
         target="sample",
         stacked=False,

@@ -1,14 +1,15 @@
 """How the codes and reconstructions of images are measured: the same way for every loss."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import TypedDict
 
 from lossbench.losses.bound_loss import BoundLoss
-from lossbench.tasks.autoencoding.metrics import active_units
+from lossbench.tasks.autoencoding.metrics import active_units, peak_signal_to_noise
 from lossbench.tasks.example import Example
 from lossbench.tasks.generation.samples import KEPT, as_pixels
-from lossbench.tasks.problem import Kept, Problem
+from lossbench.tasks.problem import Kept, Problem, with_a_value
 
 
 class Predictions(TypedDict):
@@ -22,6 +23,8 @@ class Predictions(TypedDict):
     """(N,), in nats."""
     mse: Tensor
     """(N,), of a pixel."""
+    ssim: Tensor
+    """(N,), NaN for images that are too small for it."""
     mean: Tensor
     """(N, D), of the codes."""
     target: Tensor
@@ -37,11 +40,13 @@ class Predictions(TypedDict):
 
 
 def example(loss: BoundLoss, num_classes: int | None, samples: int, generator: torch.Generator) -> Example:
-    """Make up decoded outputs, images, and mean and log variance of the codes."""
+    """Make up decoded outputs, images, features, and mean and log variance of the codes."""
     outputs = torch.randn(samples, 1, 4, 4, generator=generator)
     images = torch.rand(samples, 1, 4, 4, generator=generator)
+    kernel = torch.randn(3, 1, 3, 3, generator=generator)
     context = {
         "epoch": 0,
+        "feature_maps": lambda seen: [F.conv2d(seen, kernel.to(seen)).tanh()],
         "index": torch.arange(samples),
         "inputs": images,
         "mean": torch.randn(samples, 3, generator=generator),
@@ -64,16 +69,13 @@ def predict(loss: BoundLoss, kept: Kept, problem: Problem) -> Predictions:
 
 
 def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
-    """Return the bound and its parts as means over the images, and the latents in use."""
+    """Return what is known of each image as means over the images, and the latents in use."""
     return {
         "neg_elbo": float(predictions["neg_elbo"].double().mean()),
         "reconstruction": float(predictions["reconstruction"].double().mean()),
         "kl": float(predictions["kl"].double().mean()),
         "mse": float(predictions["mse"].double().mean()),
+        "psnr": float(peak_signal_to_noise(predictions["mse"].double()).mean()),
+        **with_a_value({"ssim": predictions["ssim"].double().mean()}),
         "active_units": active_units(predictions["mean"]),
     }
-
-
-def measure_final(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
-    """Measure nothing more."""
-    return {}

@@ -16,6 +16,7 @@ def sample(task: Task, good: bool, part: str = "test") -> tuple[Predictions, Pro
         "reconstruction": values,
         "kl": torch.ones(8),
         "mse": values,
+        "ssim": 1 / values,
         "mean": torch.linspace(-1, 1, 16).view(8, 2),
         "target": torch.arange(8),
         "index": torch.arange(8),

@@ -8,7 +8,7 @@ from lossbench.tasks.example import Example, context_for, outputs_for
 from lossbench.tasks.problem import Problem
 from lossbench.tasks.regression.evaluate import Predictions, check_link, predict
 
-__all__ = ["Predictions", "check_link", "example", "measure", "measure_final", "predict"]
+__all__ = ["Predictions", "check_link", "example", "measure", "predict"]
 
 
 def example(loss: BoundLoss, num_classes: int | None, samples: int, generator: torch.Generator) -> Example:
@@ -20,8 +20,3 @@ def example(loss: BoundLoss, num_classes: int | None, samples: int, generator: t
 def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
     """Measure the counts."""
     return count_metrics(predictions["prediction"], predictions["target"], predictions["target_clean"])
-
-
-def measure_final(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
-    """Measure nothing more."""
-    return {}

@@ -2,7 +2,8 @@
 
 from lossbench.tasks.task import Page, Task, metrics
 
-_ERRORS, _SCALED, _ORDER = "Errors of depth", "After the scale is set right by the medians", "Shape and order"
+_ERRORS, _ORDER = "Errors of depth", "Shape and order"
+_SCALED, _ALIGNED = "After the scale is set right by the medians", "After scale and shift are set right"
 
 TASKS = (
     Task(
@@ -34,6 +35,12 @@ TASKS = (
                 rmse_scaled="rmse of these",
             ),
             *metrics("higher", _SCALED, delta_1_scaled="delta_1 of these"),
+            *metrics(
+                "lower", _ALIGNED,
+                abs_rel_aligned="abs_rel after the inverse depth of an image is scaled and shifted to fit the truth",
+                rmse_aligned="rmse of these",
+            ),
+            *metrics("higher", _ALIGNED, delta_1_aligned="delta_1 of these"),
             *metrics(
                 "lower", _ORDER,
                 scale_invariant="standard deviation of the error of log depth within an image, mean over images",

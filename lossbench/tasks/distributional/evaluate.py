@@ -12,7 +12,7 @@ from lossbench.tasks.distributional.metrics import RECORDED, crps_of_quantiles, 
 from lossbench.tasks.problem import Kept, Problem, in_units_of_the_target
 from lossbench.tasks.regression.evaluate import example
 
-__all__ = ["Predictions", "check_link", "example", "measure", "measure_final", "predict"]
+__all__ = ["Predictions", "check_link", "example", "measure", "predict"]
 
 
 class Predictions(TypedDict):
@@ -65,8 +65,3 @@ def predict(loss: BoundLoss, kept: Kept, problem: Problem) -> Predictions:
 def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
     """Measure the distributions."""
     return distributional_metrics(predictions)
-
-
-def measure_final(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
-    """Measure nothing more."""
-    return {}

@@ -1,12 +1,9 @@
 """Fréchet distance of generated images from real ones: the formula of FID, in features that are given."""
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
-
-_CHUNK = 500
+from torch import Tensor
 
 
 class Gaussian(NamedTuple):
@@ -47,31 +44,3 @@ def frechet_distance(one: Gaussian, other: Gaussian) -> float:
     crossed = torch.linalg.eigvalsh(root @ other.covariance @ root).clamp_min(0).sqrt().sum()
     distance = (one.mean - other.mean).square().sum() + one.covariance.trace() + other.covariance.trace() - 2 * crossed
     return max(0.0, float(distance))
-
-
-class Frechet:
-    """The distance of samples from the real images of each evaluated part.
-
-    Parameters
-    ----------
-    features : nn.Module
-        Maps images (N, C, H, W) in 0..1 to features (N, D).
-    loaders : mapping
-        The evaluation loaders by part, with images in 0..1.
-
-    """
-
-    def __init__(self, features: nn.Module, loaders: dict[str, Iterable[Any]]) -> None:
-        self.features = features
-        self.real = {
-            part: Gaussian.of(torch.cat([self._features(batch.inputs) for batch in loader]))
-            for part, loader in loaders.items()
-        }
-
-    def distance(self, part: str, samples: Tensor) -> float:
-        """Return the distance of samples (N, C, H, W) in 0..1 from a part."""
-        return frechet_distance(Gaussian.of(self._features(samples)), self.real[part])
-
-    def _features(self, images: Tensor) -> Tensor:
-        with torch.no_grad():
-            return torch.cat([self.features(chunk.float()) for chunk in images.split(_CHUNK)])

@@ -1,4 +1,4 @@
-"""The picture of a run that generates points: what it draws from epoch to epoch, over the score of its critic."""
+"""The picture of a run that generates points: what it draws from epoch to epoch, over its critic's score or density."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,12 +13,14 @@ PANELS = 6
 REAL, FAKE = "#555555", "#d1495b"
 SCORES = "BrBG"
 """Colours of scores: green is taken for real, brown for fake."""
+DENSITIES, DEPTH = "YlGnBu", 8.0
+"""Colours of densities, down to so many nats below the largest."""
 
 Array = NDArray[Any]
 
 
 def points_over_epochs(last: Mapping[str, Any], snapshots: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw the points of a few epochs over held-out ones, and below them the critic's score where it was kept.
+    """Draw the points of a few epochs over held-out ones, and below them a critic's score or a density that was kept.
 
     Parameters
     ----------
@@ -32,9 +34,18 @@ def points_over_epochs(last: Mapping[str, Any], snapshots: Sequence[Mapping[str,
     figure = Figure(figsize=(2.3 * len(places), 2.6), layout="constrained")
     for axes, place in zip(figure.subplots(1, len(places), squeeze=False).flat, places, strict=True):
         arrays = {name: tensor.numpy() for name, tensor in snapshots[place].items()}
+        if "log_density" in arrays:
+            show_density(axes, arrays["side"], arrays["log_density"])
         show_points(axes, arrays["samples"], last["real"].numpy(), arrays.get("side"), arrays.get("critic"))
         axes.set_title(f"epoch {int(arrays['epoch']) + 1}", fontsize=9)
     return figure
+
+
+def show_density(axes: Axes, side: Array, log_density: Array) -> None:
+    """Draw a density on a logarithmic scale; `log_density` (S, S) is that at (side[i], side[j]), in nats."""
+    top = log_density.max()
+    levels = np.linspace(top - DEPTH, top, 17)
+    axes.contourf(side, side, log_density.T, levels=levels, cmap=DENSITIES)
 
 
 def show_points(

@@ -55,8 +55,3 @@ def predict(loss: BoundLoss, kept: Kept, problem: Problem) -> Predictions:
 def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
     """Measure the labels."""
     return multilabel_metrics(predictions["probabilities"], predictions["target"], predictions["log_odds"])
-
-
-def measure_final(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
-    """Measure nothing more."""
-    return {}

@@ -10,7 +10,7 @@ from lossbench.tasks.example import Example, context_for
 from lossbench.tasks.problem import Kept, Problem
 from lossbench.tasks.segmentation.metrics import pixel_metrics, shape_metrics
 
-SIDE = 4
+SIDE = 8
 """Pixels of a side of a made-up image."""
 MOST = 1e4
 """Log-odds that half precision can hold."""
@@ -35,8 +35,8 @@ def example(loss: BoundLoss, num_classes: int | None, samples: int, generator: t
     """Make up logits, classes in blocks so that there are regions, a pixel that is left out, and step context."""
     shape = (samples, SIDE, SIDE)
     outputs = torch.randn(*shape, num_classes or 2, generator=generator)
-    coarse = torch.randint(num_classes or 2, (samples, SIDE // 2, SIDE // 2), generator=generator)
-    target = coarse.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    coarse = torch.randint(num_classes or 2, (samples, SIDE // 4, SIDE // 4), generator=generator)
+    target = coarse.repeat_interleave(4, 1).repeat_interleave(4, 2)
     target[:, 0, 0] = IGNORED
     context = context_for(outputs, samples, generator)
     del context["teacher_logits"]

@@ -99,8 +99,3 @@ def predict(loss: BoundLoss, kept: Kept, problem: Problem, beam_width: int = BEA
 def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
     """Measure the readings."""
     return sequence_metrics(predictions)
-
-
-def measure_final(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
-    """Measure nothing more."""
-    return {}

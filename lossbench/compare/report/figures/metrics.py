@@ -44,6 +44,9 @@ def forest(analysis: Analysis) -> list[Picture]:
         axes.plot(difference.mean, row, "o", color=color[label], markerfacecolor=color[label] if decided else "white")
         told = f"{equals(each.p_t)}, n={difference.n}" if math.isfinite(each.p_t) else f"n={difference.n}"
         axes.text(1.01, row, told, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5)
+    margin = analysis.options.margin
+    if margin is not None:
+        axes.axvspan(-margin, margin, color=BASELINE, alpha=0.12, linewidth=0, zorder=0)
     axes.axvline(0, color=BASELINE, linewidth=1)
     axes.set_yticks(range(len(against)), list(against))
     axes.set_ylim(len(against) - 0.5, -0.5)
@@ -57,6 +60,8 @@ def forest(analysis: Analysis) -> list[Picture]:
         f"n pairs of runs with the same seed: mean and {' or '.join(sorted(kinds))} interval; filled where p (t test, "
         f"Holm over {count} loss{'es' if count > 1 else ''}) is at most {analysis.options.alpha:g}."
     )
+    if margin is not None:
+        caption += f" Grey band: the margin of ±{margin:g}, within which a difference is none in practice."
     return [Picture("paired_differences", f"Differences to {analysis.baseline}", caption, figure)]
 
 

@@ -1,4 +1,4 @@
-"""Pictures of points that were generated: samples of each loss side by side, and how its critic judges the plane."""
+"""Pictures of points that were generated: samples of each loss side by side, and its critic's score or density."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import Arrays, load_arrays
 from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import Picture, columns_of, panels, title_panel
-from lossbench.tasks.generation.point_figures import show_points
+from lossbench.tasks.generation.point_figures import DEPTH, show_density, show_points
 
 
 def generated_points(analysis: Analysis) -> list[Picture]:
@@ -39,6 +39,24 @@ def critic_surfaces(analysis: Analysis) -> list[Picture]:
         "critic that can no longer tell them apart is flat where the data are."
     )
     return [Picture("critic_surfaces", "How the critic judges", caption, figure)]
+
+
+def densities(analysis: Analysis) -> list[Picture]:
+    """Draw the density over the plane at the last epoch."""
+    files = {"snapshots.npz": ["side", "log_density"], "predictions.npz": ["samples", "real"]}
+    seed, runs = _of_one_seed(analysis, files)
+    if not runs:
+        return []
+    figure, grid = panels(len(runs), 2.6)
+    for axes, (label, arrays) in zip(grid, runs.items(), strict=True):
+        show_density(axes, arrays["side"][-1], arrays["log_density"][-1])
+        show_points(axes, arrays["samples"][:0], arrays["real"][:200])
+        title_panel(axes, label, columns_of(grid))
+    caption = (
+        f"Density of each loss at the last epoch (seed {seed}), blue where it is large, white where it is more than "
+        f"{DEPTH:g} nats below the largest; some held-out points in grey."
+    )
+    return [Picture("densities", "Densities", caption, figure)]
 
 
 def _of_one_seed(analysis: Analysis, files: dict[str, list[str]]) -> tuple[int, dict[str, Arrays]]:

@@ -1,0 +1,107 @@
+"""What training on pixels costs: beside a bare loop over the same batches, and what part of a step each loss is.
+
+Prints two tables in Markdown. "training": seconds of an epoch of a run as the command trains it, without evaluation,
+and of a bare loop of the same network, loss, optimizer and batches, in turn in one process; the medians are compared.
+"losses": forward and backward of each loss beside those of the network, on one batch. Ratios are of one run.
+
+  python scripts/benchmark_pixels.py
+  python scripts/benchmark_pixels.py --data lesions --repeats 7
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from lossbench.catalogue.facts import losses_for
+from lossbench.config.cell import Cell, cell_of
+from lossbench.locate import CONF
+from lossbench.running.assemble import build_learner
+from lossbench.running.build import build_data, build_trainer
+from lossbench.running.trainer import quiet
+
+BASELINES = {"lesions": "pixel_cross_entropy", "digit_scenes": "pixel_cross_entropy", "depth_scenes": "depth_mae"}
+
+
+def composed(*overrides: str) -> Cell:
+    """Compose a run that trains one epoch and evaluates nothing."""
+    alone = ["tracking=none", "trainer.limit_val_batches=0", "trainer.max_epochs=1", "data.val_fraction=0"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return cell_of(compose("config", [*alone, *overrides], return_hydra_config=True))
+
+
+def seconds_of_epoch(cell: Cell, data: Any, bare: bool) -> float:
+    """Train an epoch, by the trainer or by a bare loop; return its seconds."""
+    learner = build_learner(cell, data)
+    if not bare:
+        with tempfile.TemporaryDirectory() as folder:
+            trainer = build_trainer(cell.config.trainer, [ModelCheckpoint(save_top_k=0)], Path(folder))
+            start = time.perf_counter()
+            trainer.fit(learner, datamodule=data)
+            return time.perf_counter() - start
+    optimizer, network, loss = learner.configure_optimizers()["optimizer"], learner.network, learner.loss
+    start = time.perf_counter()
+    network.train()
+    for batch in data.train_dataloader():
+        optimizer.zero_grad()
+        loss(network(batch.inputs), batch.target, **batch.extras).mean().backward()
+        optimizer.step()
+    return time.perf_counter() - start
+
+
+def shares_of_step(name: str, data: Any, repeats: int) -> dict[str, tuple[float, float]]:
+    """Return for each loss of a task its milliseconds, and its share of a step of network and loss."""
+    batch = next(iter(data.train_dataloader()))
+    found = {}
+    for each in losses_for(data.task.name):
+        learner = build_learner(composed(f"data={name}", f"loss={each}"), data)
+        of_network, of_loss = [], []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            outputs = learner.network(batch.inputs)
+            free = outputs.detach().requires_grad_()
+            middle = time.perf_counter()
+            known = {"epoch": 0, "index": batch.index, "inputs": batch.inputs, **batch.extras}
+            learner.loss(free, batch.target, **known).mean().backward()
+            after = time.perf_counter()
+            outputs.backward(free.grad)
+            of_network.append(middle - start + time.perf_counter() - after)
+            of_loss.append(after - middle)
+        cost = median(of_loss)
+        found[each] = (1000 * cost, cost / (cost + median(of_network)))
+    return found
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="lesions,digit_scenes,depth_scenes", help="data sets, by commas")
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    quiet()
+    torch.set_num_threads(1)
+    names = arguments.data.split(",")
+    loaded = {name: build_data(composed(f"data={name}", f"loss={BASELINES[name]}").config.data) for name in names}
+    print("| data | bare loop, s | lossbench, s | bare / lossbench |\n|---|---|---|---|")
+    for name, data in loaded.items():
+        cell = composed(f"data={name}", f"loss={BASELINES[name]}")
+        seconds: dict[bool, list[float]] = {True: [], False: []}
+        for repeat in range(arguments.repeats):
+            for bare in (True, False)[:: 1 if repeat % 2 else -1]:
+                seconds[bare].append(seconds_of_epoch(cell, data, bare))
+        alone, ours = median(seconds[True]), median(seconds[False])
+        print(f"| {name} | {alone:.2f} | {ours:.2f} | {alone / ours:.2f} |", flush=True)
+    print("\n| data | loss | ms | share of a step |\n|---|---|---|---|")
+    for name, data in loaded.items():
+        for loss, (cost, share) in shares_of_step(name, data, arguments.repeats).items():
+            print(f"| {name} | {loss} | {cost:.1f} | {share:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
