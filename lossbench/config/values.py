@@ -209,6 +209,8 @@ def _check_nothing_is_missing(config: Mapping[str, Any], paths: Iterable[str], o
             raise _no_node(path, node, deleted)
         for name, allowed in table_of(path, node).items():
             key = _join(path, name)
+            if node.get(name) == "???":
+                raise ConfigError(f"{key} is needed: give it a value, {key}=... It is {describe(allowed)}.")
             if name not in node and (key in deleted or key in READ_DIRECTLY or not path):
                 said = deleted.get(key, f"there is no key {key}")
                 raise ConfigError(f"{said}: {key} is needed. Give it a value: {describe(allowed)}.")

@@ -65,9 +65,12 @@ class Detector(Learner):
     def __init__(self, class_loss: str, box_loss: str, box_weight: float, **common: Any) -> None:
         super().__init__(**common)
         require_coco()
-        of_boxes = self.loss.declaration.task == "boxes"
-        self.class_loss = _named("class_loss", class_loss) if of_boxes else self.loss
-        self.box_loss = self.loss if of_boxes else _named("box_loss", box_loss)
+        of_boxes, classes, boxes = (
+            self.loss.declaration.task == "boxes",
+            _named("class_loss", class_loss),
+            _named("box_loss", box_loss),
+        )
+        self.class_loss, self.box_loss = (classes, self.loss) if of_boxes else (self.loss, boxes)
         if missing := set(self.box_loss.step_context) - {"epoch"}:
             raise ConfigError(
                 f"loss {self.box_loss.name} asks for {', '.join(sorted(missing))}, which learner=detector does not "

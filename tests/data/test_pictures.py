@@ -153,6 +153,7 @@ def batch_rows(batch, arrays):
     ("lines", "told"),
     [
         (["data=lesions", "loss=dice", "data.share=2"], r"data\.share=2 is out of range"),
+        (["data=masks", "loss=dice"], r"data\.path is needed: give it a value, data\.path="),
         (["data=lesions", "loss=dice", "+data.beta=[1,1]"], "nothing reads the key 'beta'"),
         (["data=digit_scenes", "loss=dice", "data.digits=svhn"], "data.digits=svhn is not known"),
         (["data=lesions", "loss=dice", "model=mlp"], "model=mlp has features of a whole input"),

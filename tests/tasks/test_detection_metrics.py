@@ -41,7 +41,7 @@ def test_right_wrong_right_by_hand():
     found = [[(square(0, 0), 0, 0.9), (square(40, 0), 0, 0.8), (square(20, 20), 0, 0.7)]]
     values = measured(found, truth)
     expected = (51 + 50 * 2 / 3) / 101
-    for name in ("ap", "ap50", "ap75", "ap/0"):
+    for name in ("ap", "ap50", "ap75", "class_ap/0"):
         assert values[name] == pytest.approx(expected), name
     assert values["voc11"] == pytest.approx((6 + 5 * 2 / 3) / 11)
     assert (values["ar_1"], values["ar_10"], values["ar_100"]) == (0.5, 1, 1)
@@ -59,9 +59,9 @@ def test_classes_are_kept_apart_and_count_alike():
     """Class 3 is found, of class 5 one of two objects, as another class."""
     truth = [[(square(0, 0), 3)], [(square(0, 0), 5), (square(20, 0), 5)]]
     values = measured([[(square(0, 0), 3, 0.9)], [(square(0, 0), 5, 0.9), (square(20, 0), 3, 0.8)]], truth)
-    assert values["ap/3"] == pytest.approx(1) and values["ap/5"] == pytest.approx(51 / 101)
+    assert values["class_ap/3"] == pytest.approx(1) and values["class_ap/5"] == pytest.approx(51 / 101)
     assert values["ap"] == pytest.approx((1 + 51 / 101) / 2)
-    assert not {"ap/0", "ap/4"} & set(values)
+    assert not {"class_ap/0", "class_ap/4"} & set(values)
 
 
 def test_sizes_are_those_of_small_images():
@@ -88,7 +88,7 @@ def test_a_recall_of_six_tenths_is_reached_by_six_of_ten():
 def test_nothing_found_is_zero_and_nothing_there_has_no_value():
     box = [(square(0, 0), 0)]
     nothing = measured([[], []], [box, box])
-    assert AT_EPOCHS | {"voc11", "ap/0", "ar_100"} <= set(nothing) and set(nothing.values()) == {0}
+    assert AT_EPOCHS | {"voc11", "class_ap/0", "ar_100"} <= set(nothing) and set(nothing.values()) == {0}
     assert measured([[(square(0, 0), 0, 0.9)]], [[]]) == {} == measured([[]], [[]])
 
 
@@ -158,7 +158,7 @@ def test_random_scenes_against_loops(seed):
     bounds, recalls = [k / 20 for k in range(10, 20)], [k / 100 for k in range(101)]
     of_class = [by_loops(found, truth, bounds, recalls, label) for label in range(3)]
     for label, (precision, _) in enumerate(of_class):
-        assert values[f"ap/{label}"] == pytest.approx(precision, abs=1e-6)
+        assert values[f"class_ap/{label}"] == pytest.approx(precision, abs=1e-6)
     expected = {"ap": np.mean([precision for precision, _ in of_class])}
     for most in (1, 10, 100):
         expected[f"ar_{most}"] = np.mean([by_loops(found, truth, bounds, [0.0], k, most)[1] for k in range(3)])

@@ -40,7 +40,7 @@ TASKS = (
                 ar_10="the same with the 10 best",
                 ar_100="the same with the 100 best",
             ),
-            Metric("ap", "higher", "`ap` of class K", "Average precision by class", "end", per="class"),
+            Metric("class_ap", "higher", "`ap` of class K", "Average precision by class", "end", per="class"),
         ),
         columns=("ap", "ap50", "ap75", "ar_100", "voc11"),
         monitor="ap",

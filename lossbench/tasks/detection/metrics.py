@@ -62,7 +62,7 @@ def average_precisions(predictions: Mapping[str, Any]) -> dict[str, float]:
     if "precision" in found:
         precision = found["precision"][..., 0, -1].unbind(-1)  # (bound, recall) of each class, for all sizes
         labels = found["classes"].reshape(-1).tolist()  # of a single one torchmetrics makes a number
-        measured |= {f"ap/{label}": float(each.mean()) for label, each in zip(labels, precision, strict=True)}
+        measured |= {f"class_ap/{label}": float(each.mean()) for label, each in zip(labels, precision, strict=True)}
         at_points = [float(each[0, ::10].mean()) for each in precision]
         measured["voc11"] = mean([value for value in at_points if value >= 0] or [-1.0])
     return {name: value for name, value in measured.items() if value >= 0}
