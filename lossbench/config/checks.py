@@ -205,12 +205,8 @@ def _check_task_of_loss(cell: Cell, facts: LossFacts, said: str) -> None:
         return
     source = cell.config.data.get("source") if cell.is_in_memory else None
     others = [name for name in (tasks_of(source) if source else ()) if facts.task in task_named(name).served_by]
-    if others:
-        raise ConfigError(
-            f"{said} is for {facts.task}, but data={cell.data} is {cell.task.name}. It serves {others[0]}, too: "
-            f"task={others[0]}"
-        )
-    raise _does_not_serve(cell, said, facts.task, cell.task.name)
+    error = _does_not_serve(cell, said, facts.task, cell.task.name)
+    raise ConfigError(f"{error} It serves {others[0]}, too: task={others[0]}") if others else error
 
 
 def _does_not_serve(cell: Cell, said: str, wanted: str, found: str) -> ConfigError:
