@@ -316,10 +316,12 @@ def _check_features(cell: Cell) -> None:
     if not cell.is_supervised or not target.startswith("lossbench."):
         return
     if said_by(target, "per_pixel", False) is not cell.task.per_pixel:
-        whole, fitting = ("a whole input", "unet, pixel_mlp") if cell.task.per_pixel else ("each pixel", "mlp, lenet")
+        of, fitting = (
+            ("a whole input", ("unet", "pixel_mlp")) if cell.task.per_pixel else ("each pixel", ("mlp", "lenet"))
+        )
         raise ConfigError(
-            f"model={cell.choices['model']} has features of {whole}, which does not fit {cell.task.name} "
-            f"(data={cell.data}). Use model={fitting.replace(', ', ' or model=')}."
+            f"model={cell.choices['model']} has features of {of}, which does not fit {cell.task.name} "
+            f"(data={cell.data}). Use model={' or model='.join(fitting)}."
         )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
@@ -22,8 +23,12 @@ def of_run(
     if last is None or "test" not in last:
         return []
     test = last["test"]
-    error = error_of(test["boxes"].double(), test["target"].double()).numpy()
-    return [save_figure(folder / "errors.png", lambda axes: _errors(axes, distances(test), error))]
+    return [save_figure(folder / "errors.png", lambda axes: _errors(axes, distances(test), errors(test)))]
+
+
+def errors(boxes: Mapping[str, Any]) -> Array:
+    """Return the errors (N,) of boxes, tensors or arrays."""
+    return error_of(*(torch.as_tensor(boxes[name]).double() for name in ("boxes", "target"))).numpy()
 
 
 def distances(boxes: Mapping[str, Any]) -> Array:

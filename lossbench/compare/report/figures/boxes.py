@@ -6,7 +6,7 @@ from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import load_arrays
 from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import Picture, colors, draw_band, lines_legend, one_panel, over_seeds
-from lossbench.tasks.boxes.figures import BINS, by_distance, distances
+from lossbench.tasks.boxes.figures import BINS, by_distance, distances, errors
 
 KEYS = ["boxes", "start", "target"]
 
@@ -22,9 +22,7 @@ def errors_by_distance(analysis: Analysis) -> list[Picture]:
         curves = []
         for arrays in found:
             if arrays is not None:
-                low, high = (arrays["boxes"] - arrays["target"]).reshape(-1, 2, 2).transpose(1, 0, 2)
-                error = np.abs((low + high) / 2).sum(1) + np.abs(high - low).sum(1)
-                curves.append(by_distance(distances(arrays), error)[1])
+                curves.append(by_distance(distances(arrays), errors(arrays))[1])
         if curves:
             middles = np.arange(BINS) + 0.5
             draw_band(axes, middles / BINS, np.stack(curves), analysis.options.confidence, color[label], label)

@@ -3,10 +3,8 @@
 from matplotlib.figure import Figure
 
 from lossbench.compare.numbers.analysis import Analysis
-from lossbench.compare.numbers.comparisons import load_arrays
-from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import WIDTH, Picture
-from lossbench.compare.report.figures.first_runs import first_runs
+from lossbench.compare.report.figures.first_runs import first_arrays, label_rows
 from lossbench.tasks.depth.figures import LARGEST_ERROR, draw_depth, relative_errors
 
 IMAGES = 4
@@ -16,12 +14,9 @@ KEYS = ["depth", "target", "image"]
 
 def depths(analysis: Analysis) -> list[Picture]:
     """Draw the first test images, their depth, and the depth and error of each loss."""
-    name, epoch = predictions_file(analysis)
-    runs = first_runs(analysis)
-    found = {label: each for label, run in runs.items() if (each := load_arrays(run, name, KEYS)) is not None}
-    if not found:
+    shown, told, left_out = first_arrays(analysis, KEYS, MOST_LOSSES)
+    if not shown:
         return []
-    shown = dict(list(found.items())[:MOST_LOSSES])
     some = next(iter(shown.values()))
     columns = min(IMAGES, len(some["target"]))
     figure = Figure(figsize=(WIDTH, 0.3 + 0.95 * (len(shown) + 1)), layout="constrained")
@@ -36,13 +31,10 @@ def depths(analysis: Analysis) -> list[Picture]:
             grid[row, right].imshow(errors, cmap="Reds", vmin=0, vmax=LARGEST_ERROR)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
-    for row, label in enumerate(("image, truth", *shown)):
-        grid[row, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
-    left_out = f" Not drawn: {', '.join(list(found)[MOST_LOSSES:])}." if len(found) > MOST_LOSSES else ""
+    label_rows(list(grid[:, 0]), ["image, truth", *shown])
     caption = (
         f"The first images of the test set and their depth; below, the depth that each loss predicts, in the same "
-        f"colours, and its relative error, dark red from {LARGEST_ERROR:g} ({epoch}, seed "
-        f"{next(iter(runs.values()))['seed']}).{left_out}"
+        f"colours, and its relative error, dark red from {LARGEST_ERROR:g} ({told}).{left_out}"
     )
     return [Picture("depth", "The same images under each loss", caption, figure)]
 

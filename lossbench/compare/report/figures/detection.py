@@ -3,10 +3,8 @@
 from matplotlib.figure import Figure
 
 from lossbench.compare.numbers.analysis import Analysis
-from lossbench.compare.numbers.comparisons import load_arrays
-from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import WIDTH, Picture
-from lossbench.compare.report.figures.first_runs import first_runs
+from lossbench.compare.report.figures.first_runs import first_arrays, label_rows
 from lossbench.tasks.detection.figures import LEAST, draw_scene
 
 IMAGES = 6
@@ -16,12 +14,9 @@ KEYS = ["boxes", "scores", "labels", "target_boxes", "target", "image"]
 
 def detections(analysis: Analysis) -> list[Picture]:
     """Draw the first test images with their true boxes, and with those that each loss finds."""
-    name, epoch = predictions_file(analysis)
-    runs = first_runs(analysis)
-    found = {label: each for label, run in runs.items() if (each := load_arrays(run, name, KEYS)) is not None}
-    if not found:
+    shown, told, left_out = first_arrays(analysis, KEYS, MOST_LOSSES)
+    if not shown:
         return []
-    shown = dict(list(found.items())[:MOST_LOSSES])
     some = next(iter(shown.values()))
     columns = min(IMAGES, len(some["image"]))
     figure = Figure(figsize=(WIDTH, 0.2 + 1.2 * (len(shown) + 1)), layout="constrained")
@@ -30,13 +25,11 @@ def detections(analysis: Analysis) -> list[Picture]:
         draw_scene(grid[0, column], some, column, found=False)
         for row, arrays in enumerate(shown.values(), start=1):
             draw_scene(grid[row, column], arrays, column, found=True)
-    for row, label in enumerate(("truth", *shown)):
-        grid[row, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
-    left_out = f" Not drawn: {', '.join(list(found)[MOST_LOSSES:])}." if len(found) > MOST_LOSSES else ""
+    label_rows(list(grid[:, 0]), ["truth", *shown])
     caption = (
         f"The first images of the test set with their objects; below, what each loss finds with a score of at least "
         f"{LEAST:g}, with class and score in percent: green is the right class with an IoU of at least one half, red "
-        f"is not ({epoch}, seed {next(iter(runs.values()))['seed']}).{left_out}"
+        f"is not ({told}).{left_out}"
     )
     return [Picture("detections", "The same images under each loss", caption, figure)]
 

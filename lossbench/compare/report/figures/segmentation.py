@@ -4,8 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lossbench.compare.numbers.analysis import Analysis
-from lossbench.compare.numbers.comparisons import Arrays, load_arrays
-from lossbench.compare.report.figures.classes import predictions_file
+from lossbench.compare.numbers.comparisons import Arrays
 from lossbench.compare.report.figures.drawing import (
     WIDTH,
     Picture,
@@ -16,7 +15,7 @@ from lossbench.compare.report.figures.drawing import (
     over_epochs,
     over_seeds,
 )
-from lossbench.compare.report.figures.first_runs import first_runs
+from lossbench.compare.report.figures.first_runs import first_arrays, label_rows
 from lossbench.losses.labelled_pixels import IGNORED
 from lossbench.tasks.segmentation.figures import draw_classes, draw_image
 
@@ -27,12 +26,9 @@ KEYS = ["log_odds", "target", "image"]
 
 def masks(analysis: Analysis) -> list[Picture]:
     """Draw the first test images, their truth, and what each loss predicts."""
-    name, epoch = predictions_file(analysis)
-    runs = first_runs(analysis)
-    found = {label: each for label, run in runs.items() if (each := load_arrays(run, name, KEYS)) is not None}
-    if not found:
+    shown, told, left_out = first_arrays(analysis, KEYS, MOST_LOSSES)
+    if not shown:
         return []
-    shown = dict(list(found.items())[:MOST_LOSSES])
     some = next(iter(shown.values()))
     columns = min(IMAGES, len(some["target"]))
     figure = Figure(figsize=(WIDTH, 0.3 + 0.95 * (len(shown) + 2)), layout="constrained")
@@ -45,11 +41,8 @@ def masks(analysis: Analysis) -> list[Picture]:
             draw_classes(grid[row, column], _predicted(arrays, column), classes)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
-    for row, label in enumerate(("image", "truth", *shown)):
-        grid[row, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
-    left_out = f" Not drawn: {', '.join(list(found)[MOST_LOSSES:])}." if len(found) > MOST_LOSSES else ""
-    seed = next(iter(runs.values()))["seed"]
-    caption = f"The first images of the test set, and the classes that each loss predicts ({epoch}, seed {seed})."
+    label_rows(list(grid[:, 0]), ["image", "truth", *shown])
+    caption = f"The first images of the test set, and the classes that each loss predicts ({told})."
     return [Picture("masks", "The same images under each loss", caption + left_out, figure)]
 
 
