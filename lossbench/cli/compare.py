@@ -9,8 +9,8 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from lossbench.cli.arguments import compose_and_log, look, read_arguments
-from lossbench.compare.numbers.analysis import Options
 from lossbench.compare.numbers.comparisons import comparisons, read_outputs
+from lossbench.compare.numbers.options import Options
 from lossbench.compare.present import compare_records
 from lossbench.config.compose import only_looks
 from lossbench.config.values import check_comparing

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from lossbench import __version__
-from lossbench.compare.numbers.analysis import Analysis, Options, analyse
+from lossbench.compare.numbers.analysis import Analysis, analyse
 from lossbench.compare.numbers.comparisons import Comparison, comparisons, read_cells
+from lossbench.compare.numbers.options import Options
 from lossbench.compare.report.across import DatasetRanking, rank_across, told
 from lossbench.compare.report.fairness import cautions
 from lossbench.compare.report.formatting import missing_lines

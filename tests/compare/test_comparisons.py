@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from lossbench.compare.numbers.analysis import Analysis, Options, analyse
+from lossbench.compare.numbers.analysis import Analysis, analyse
 from lossbench.compare.numbers.comparisons import comparisons, labels
+from lossbench.compare.numbers.options import Options
 from lossbench.compare.numbers.reliability import fit_temperature, temper
 from lossbench.compare.numbers.selection import SELECTIONS
 from lossbench.compare.numbers.selection import test_metrics as metrics_at
@@ -19,6 +20,7 @@ from lossbench.compare.report.across import rank_across, told
 from lossbench.compare.report.formatting import missing_lines
 from lossbench.compare.report.provenance import commands
 from lossbench.compare.report.selection_table import gap_lines, selections_table
+from lossbench.compare.report.tables import means_table
 from lossbench.compare.report.verdict import power, verdict
 from lossbench.compare.report.writers import to_csv, to_latex, to_markdown, to_rich
 from lossbench.errors import ConfigError
@@ -43,25 +45,53 @@ def test_numbers_by_hand(three):
     interval = three.main.intervals["cross_entropy"]
     assert (interval.n, interval.mean, interval.sd) == (3, pytest.approx(0.82), pytest.approx(0.02))
     assert interval.high == pytest.approx(0.82 + 4.302653 * 0.02 / math.sqrt(3))  # t of 2 degrees of freedom at 0.975
-    focal = three.main.against["focal"].difference
-    assert focal.mean == pytest.approx(0.05) and focal.low == pytest.approx(0.05 - 4.302653 * 0.01 / math.sqrt(3))
+    focal = three.main.against["focal"].difference  # one of three pairs
+    assert focal.mean == pytest.approx(0.05) and focal.low == pytest.approx(0.05 - stats.t.isf(0.025 / 3, 2) * 0.01 / math.sqrt(3))
     assert focal.p_t == pytest.approx(stats.ttest_rel(FOCAL, CE).pvalue)
     assert focal.effect_size == pytest.approx(5.0) and focal.improvement == 1.0 and focal.p_wilcoxon == 0.25
     assert three.order == ["focal", "ldam", "cross_entropy"] and three.baseline == "cross_entropy"
 
 
-def test_holm_is_over_the_losses(three):
-    raw = {loss: stats.ttest_rel(values, CE).pvalue for loss, values in (("focal", FOCAL), ("ldam", LDAM))}
-    assert three.main.against["focal"].p_t == pytest.approx(2 * raw["focal"])
-    assert three.main.against["ldam"].p_t == pytest.approx(max(2 * raw["focal"], raw["ldam"]))
-    assert three.comparisons_with_baseline == 2
+@pytest.mark.parametrize(("family", "size"), [("all", 3), ("baseline", 2)])
+def test_one_family_for_p_intervals_and_letters(family, size):
+    found = compared({"cross_entropy": CE, "focal": FOCAL, "ldam": LDAM}, family=family)
+    against, alpha = found.main.against, 0.05
+    for loss, values in (("focal", FOCAL), ("ldam", LDAM)):
+        raw = stats.ttest_rel(values, CE)
+        assert against[loss].p_t == pytest.approx(min(1, size * raw.pvalue))
+        wide = raw.confidence_interval(1 - alpha / size)
+        assert (against[loss].difference.low, against[loss].difference.high) == pytest.approx((wide.low, wide.high))
+        assert against[loss].difference.kind == "95% Student t"
+    assert found.main.size == size and bool(found.main.letters) == (family == "all")
+    assert ("group" in means_table(found).heading) == (family == "all")
+    told = "3 pairs of losses" if family == "all" else "2 comparisons with cross_entropy"
+    assert all(f"over {told}" in text for text in (to_markdown(found), verdict(found), power(found)))
 
 
-def test_letters_agree_with_the_function_for_complete_seeds(three):
-    from lossbench.compare.numbers.ranks import group_letters
+@pytest.mark.parametrize("losses", [2, 4, 7])
+@pytest.mark.parametrize("n", [2, 4, 12])
+def test_interval_p_and_letters_never_contradict_each_other(losses, n):
+    """On sweeps at the edge of what can be decided."""
+    rng = np.random.default_rng(losses * n)
+    decided = 0
+    for _ in range(10):
+        means = rng.normal(0, 1.5 / math.sqrt(n) * stats.t.isf(0.025, n - 1), losses)
+        names = ["cross_entropy", *(f"loss_{k}" for k in range(1, losses))]
+        found = compared({name: list(mean + rng.normal(0, 1, n)) for name, mean in zip(names, means, strict=True)})
+        for (one, other), pair in found.main.pairs.items():
+            outside = not pair.difference.low <= 0 <= pair.difference.high
+            shared = set(found.main.letters[one]) & set(found.main.letters[other])
+            assert outside == (pair.p_t <= 0.05) == (not shared)
+            decided += outside
+        assert found.main.size == losses * (losses - 1) // 2
+    assert decided
 
-    scores = {"cross_entropy": CE, "focal": FOCAL, "ldam": LDAM}
-    assert three.main.letters == group_letters(scores, higher_is_better=True)
+
+def test_a_pair_can_be_asked_for_either_way(three):
+    one, other = three.main.pair("focal", "ldam"), three.main.pair("ldam", "focal")
+    assert one.difference.mean == -other.difference.mean and one.difference.low == -other.difference.high
+    assert one.difference.improvement == 1 - other.difference.improvement and one.p_t == other.p_t
+    assert three.main.pair("focal", "gce") is None
 
 
 @pytest.mark.parametrize(
@@ -95,11 +125,14 @@ def test_mistakes_are_told(options, parts):
 
 def test_unpaired_seeds_are_an_error_unless_asked_for():
     values, more = {"cross_entropy": CE, "focal": FOCAL}, made_up("focal", 3, 0.9)
+    nested = compared(values, more).main.against["focal"]
+    assert nested.paired and nested.difference.n == 3 and nested.difference.p_t == stats.ttest_rel(FOCAL, CE).pvalue
+    more = [more, made_up("cross_entropy", 4, 0.83)]
     with pytest.raises(ConfigError, match=r"focal: 0 to 3.*compare\.unpaired=true"):
-        compared(values, more)
-    against = compared(values, more, unpaired=True).main.against["focal"]
-    test = stats.ttest_ind([*FOCAL, 0.9], CE, equal_var=False)
-    assert not against.paired and against.seeds is None
+        compared(values, *more)
+    against = compared(values, *more, unpaired=True).main.against["focal"]
+    test = stats.ttest_ind([*FOCAL, 0.9], [*CE, 0.83], equal_var=False)
+    assert not against.paired
     assert against.difference.p_t == pytest.approx(test.pvalue)
     assert (against.difference.low, against.difference.high) == pytest.approx(tuple(test.confidence_interval()))
 
@@ -163,7 +196,9 @@ def test_the_verdict_says_what_is_decided():
     better = [value + 0.05 + 0.001 * (-1) ** k for k, value in enumerate(seeds)]
     text = verdict(compared({"cross_entropy": seeds, "focal": better, "ldam": seeds[::-1]}))
     assert text.startswith("focal is best on balanced accuracy (0.870 [0.850, 0.890], 5 seeds), 0.050 above")
-    assert "paired difference, 95 % Student t interval [+0.049, +0.052], p < 0.001 after Holm over 2 losses" in text
+    assert (
+        "paired difference, 95 % Student t interval [+0.048, +0.052], p < 0.001 adjusted over 3 pairs of losses" in text
+    )
     assert "better than every other loss" in text
 
 
@@ -194,8 +229,8 @@ def test_the_verdict_without_anything_to_compare():
 
 
 def test_power_is_stated(three):
-    assert "can't give a p below 0.25, 0.5 after Holm over 2 losses" in power(three)
-    assert "Only from 7 seeds on" in power(three)  # 2 * 2 / 2^7 = 0.031, and 2 * 2 / 2^6 = 0.063
+    assert "can't give a p below 0.25, 0.75 adjusted over 3 pairs of losses" in power(three)
+    assert "Only from 7 seeds on" in power(three)  # 3 * 2 / 2^7 = 0.047, and 3 * 2 / 2^6 = 0.094
 
 
 def test_tables_say_over_what(three):
@@ -204,7 +239,7 @@ def test_tables_say_over_what(three):
         "n runs that differ in the seed",
         "0 to 2",
         "95 % Student-t",
-        "Holm over 2 losses",
+        "simultaneous over 3 pairs of losses",
         "test set, last epoch",
     ):
         assert part in text

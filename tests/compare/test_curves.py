@@ -3,8 +3,9 @@ import pytest
 import torch
 from sklearn import metrics as sklearn
 
-from lossbench.compare.numbers.analysis import Options, analyse
+from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons, read_outputs
+from lossbench.compare.numbers.options import Options
 from lossbench.compare.report.figures.curves import GRID, curves, curves_of
 from lossbench.tasks.classification.ranking import area_under_risk_coverage
 from tests.support.compared import made_up, write

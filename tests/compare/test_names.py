@@ -8,8 +8,9 @@ from rich.console import Console
 
 from lossbench.catalogue.binding import bind, load_loss
 from lossbench.catalogue.curves import draw_loss_curves
-from lossbench.compare.numbers.analysis import Options, analyse
+from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import as_file_name, comparisons, read_outputs
+from lossbench.compare.numbers.options import Options
 from lossbench.compare.present import compare_records, tell
 from lossbench.compare.report.writers import markdown, to_csv
 from tests.support.compared import made_up, write

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from lossbench.compare.numbers.analysis import Options, analyse
+from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons, read_outputs
+from lossbench.compare.numbers.options import Options
 from lossbench.compare.present import compare_cells, compare_records
 from lossbench.compare.report.across import critical_difference, rank_across, ranks_table, told
 from lossbench.compare.report.figures.drawing import colors

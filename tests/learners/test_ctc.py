@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from lossbench.catalogue.facts import losses_for
-from lossbench.compare.numbers.analysis import Options, analyse
+from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons, load_arrays, read_outputs
+from lossbench.compare.numbers.options import Options
 from lossbench.compare.report.figures.sequence import blank_share, posteriors
 from lossbench.data import DataModule
 from lossbench.data.sources.source import load_source

@@ -11,8 +11,9 @@ from torch import distributions
 from torch.autograd.functional import jacobian
 
 from lossbench.catalogue.binding import load_loss
-from lossbench.compare.numbers.analysis import Options, analyse
+from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons, read_outputs
+from lossbench.compare.numbers.options import Options
 from lossbench.compare.report.figures.points import densities
 from lossbench.errors import ConfigError
 from lossbench.learners.flow import bounded, unbounded

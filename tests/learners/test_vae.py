@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench.compare.numbers.analysis import Options, analyse
+from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons, read_outputs
+from lossbench.compare.numbers.options import Options
 from lossbench.compare.report.figures.autoencoding import generated
 from lossbench.errors import ConfigError
 from lossbench.learners import Learner

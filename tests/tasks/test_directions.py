@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from lossbench.compare.numbers.analysis import Options, analyse
+from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons
+from lossbench.compare.numbers.options import Options
 from lossbench.compare.report.formatting import better_is
 from lossbench.compare.report.metric_groups import group_tables
 from lossbench.compare.report.tables import means_table

@@ -10,8 +10,9 @@ from sklearn import metrics as sklearn
 from torchmetrics.functional import classification
 from torchmetrics.functional import regression as torchmetrics
 
-from lossbench.compare.numbers.analysis import Options, analyse
+from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons, read_cells
+from lossbench.compare.numbers.options import Options
 from lossbench.compare.report.figures.metrics import learning_curves
 from lossbench.compare.report.formatting import words
 from lossbench.compare.report.metric_groups import group_tables

@@ -10,8 +10,9 @@ from sklearn import metrics as sklearn
 from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, TensorDataset
 
-from lossbench.compare.numbers.analysis import Options, analyse
+from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons
+from lossbench.compare.numbers.options import Options
 from lossbench.compare.report.figures.by_class import recall_by_class
 from lossbench.compare.report.figures.multilabel import precision_by_label
 from lossbench.compare.report.formatting import words

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from lossbench.compare.numbers.analysis import Analysis, BaselineComparison, span
+from lossbench.compare.numbers.analysis import Analysis, seeds_for, span
+from lossbench.compare.numbers.pairs import PairComparison
 from lossbench.compare.report.formatting import (
     better_is,
     bounds,
@@ -46,11 +47,16 @@ def tables(analysis: Analysis) -> list[Table]:
 
 
 def means_table(analysis: Analysis) -> Table:
-    """Make the table of the mean of each loss on each shown metric."""
+    """Make the table of the mean of each loss on each shown metric, with letters if all pairs were compared."""
     means = means_of(analysis, analysis.shown, caption(analysis))
-    rows = [[row[0], _runs(analysis, row[0]), analysis.main.letters.get(row[0], "–"), *row[1:]] for row in means.rows]
-    bold = {(row, column + 2) for row, column in means.bold}
-    return Table(means.caption, ["loss", "n", "group", *means.heading[1:]], rows, bold)
+    letters = analysis.main.letters
+    group = ["group"] if letters else []
+    rows = [
+        [row[0], _runs(analysis, row[0]), *([letters.get(row[0], "–")] if group else []), *row[1:]]
+        for row in means.rows
+    ]
+    bold = {(row, column + 1 + len(group)) for row, column in means.bold}
+    return Table(means.caption, ["loss", "n", *group, *means.heading[1:]], rows, bold)
 
 
 def means_of(analysis: Analysis, names: list[str], caption: str) -> Table:
@@ -77,27 +83,29 @@ def differences_table(analysis: Analysis, metric: str) -> Table:
     for label in analysis.order:
         against = column.against.get(label)
         if against is not None:
+            seeds = seeds_for(analysis, label, analysis.baseline, metric)
             equal = [p_value(against.p_equivalence), str(against.outcome)] if margin else []
-            rows.append([label, *_difference_cells(against, digits), *equal])
+            rows.append([label, *_difference_cells(against, digits), "–" if seeds is None else str(seeds), *equal])
             kind = against.difference.kind.replace("%", " %")
     heading = [
         "loss", "pairs", "difference", "interval", "p (t)", "p (Wilcoxon)", "effect size", "P(better)", "seeds needed",
     ]  # fmt: skip
     heading += ["p (equivalent)", "outcome"] if margin else []
-    alpha, count = analysis.options.alpha, len(rows)
+    alpha, size = analysis.options.alpha, max(1, column.size)
+    over = f"over {analysis.family(metric)}"
     text = (
         f"Loss minus {analysis.baseline} on {words(metric)} ({better_is(metric, analysis.comparison.task)}), test set, "
-        f"{analysis.epoch}. "
-        f"Interval: {kind} over pairs of runs with the same seed. p: paired t test and exact signed-rank test, both "
-        f"after Holm over {counted(count, 'loss', 'losses')}. Effect size: mean over standard deviation of the "
-        "differences (d_z). P(better): share of the pairs in which the loss is better, ties half. Seeds needed: "
-        f"estimate for a power of 0.8 at level {alpha:g}/{max(1, count)}, taking the difference seen for the true one"
+        f"{analysis.epoch}. Interval: {kind} of pairs of runs with the same seed, simultaneous {over}. p: paired t "
+        "test and exact signed-rank test, adjusted alike (Bonferroni), so that an interval leaves out 0 where p (t) is "
+        f"at most {alpha:g}. Effect size: mean over standard deviation of the differences (d_z). P(better): share of "
+        f"the pairs in which the loss is better, ties half. Seeds needed: estimate for a power of 0.8 at level "
+        f"{alpha:g}/{size}, taking the difference seen for the true one"
     )
     if margin:
         text += (
-            f". Outcome: equivalent where p (equivalent), of two one-sided t tests after the same Holm, is below "
-            f"{alpha:g} (before Holm: the {100 * (1 - 2 * alpha):g} % interval of the t test lies within ±{margin:g}), "
-            f"even if the loss differs measurably; else better or worse where p (t) is at most {alpha:g}; else open"
+            f". Outcome: equivalent where p (equivalent), of two one-sided t tests adjusted alike, is below {alpha:g} "
+            f"(the {100 * (1 - 2 * alpha / size):g} % interval of the t test lies within ±{margin:g}), even if the "
+            f"loss differs measurably; else better or worse where p (t) is at most {alpha:g}; else open"
         )
     if any(not each.paired for each in column.against.values()):
         text += (
@@ -107,7 +115,7 @@ def differences_table(analysis: Analysis, metric: str) -> Table:
     return Table(text + ".", heading, rows, set())
 
 
-def _difference_cells(against: BaselineComparison, digits: int) -> list[str]:
+def _difference_cells(against: PairComparison, digits: int) -> list[str]:
     difference = against.difference
     known = difference.low == difference.low
     return [
@@ -118,7 +126,6 @@ def _difference_cells(against: BaselineComparison, digits: int) -> list[str]:
         p_value(against.p_wilcoxon),
         f"{difference.effect_size:+.2f}" if difference.effect_size == difference.effect_size else "–",
         f"{difference.improvement:.2f}",
-        "–" if against.seeds is None else str(against.seeds),
     ]
 
 
@@ -137,11 +144,10 @@ def caption(analysis: Analysis) -> str:
         "best mean of each metric in bold"
     )
     if analysis.main.letters:
-        pairs = len(analysis.counted) * (len(analysis.counted) - 1) // 2
         equal = " or are equal in practice" if options.margin else ""
         text += (
             f"; losses that share a letter can't be told apart{equal} on {words(analysis.metric)} "
-            f"(paired t tests at {options.alpha:g} after Holm over {counted(pairs, 'pair')})"
+            f"(paired t tests at {options.alpha:g} over {analysis.family(analysis.metric)})"
         )
     return text + "."
 

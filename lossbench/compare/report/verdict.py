@@ -2,44 +2,51 @@
 
 import math
 
-from lossbench.compare.numbers.analysis import Analysis, BaselineComparison, pair_difference
+from lossbench.compare.numbers.analysis import Analysis, seeds_for
+from lossbench.compare.numbers.pairs import PairComparison
 from lossbench.compare.numbers.statistics import PairedDifference, smallest_p
 from lossbench.compare.report.formatting import bounds, counted, decimals, equals, listed, p_value, span, words
 
+MOST_COSTS = 3
+"""So many metrics are named on which the best loss is worse than another one."""
+
 
 def verdict(analysis: Analysis) -> str:
-    """Say in two sentences which loss is best and what can't be told; losses that diverged are named in a third one.
+    """Say in a few sentences which loss is best, how sure that is, and what it costs.
 
-    With a margin a sentence between them names the losses that are equal in practice to the best one, and one those
-    that are so to the baseline.
+    They name the losses that are shown to be better than the baseline, with a margin those that are equal in practice,
+    those that can't be told from the best one, the metrics on which the best one is worse than another, and the runs
+    that diverged.
     """
-    told = [_who_is_best(analysis), _who_is_equal(analysis), _who_ties(analysis), _who_diverged(analysis)]
-    return " ".join(sentence for sentence in told if sentence)
+    if not analysis.counted:
+        told = [f"There is no verdict: no run gave a {words(analysis.metric)} on {analysis.comparison.title}."]
+    else:
+        told = [
+            _who_is_best(analysis), _who_beats_the_baseline(analysis), _who_is_equal(analysis), _who_ties(analysis),
+            _what_it_costs(analysis),
+        ]  # fmt: skip
+    return " ".join(sentence for sentence in [*told, _who_diverged(analysis)] if sentence)
 
 
 def power(analysis: Analysis) -> str:
-    """Say what the number of seeds can show at all, and how many would resolve the difference that was seen."""
+    """Say what the number of seeds can show at all."""
     against = analysis.main.against.values()
     if not against:
         return ""
-    pairs = min(each.difference.n for each in against)
-    count, alpha = len(against), analysis.options.alpha
+    pairs, size, alpha = min(each.difference.n for each in against), analysis.main.size, analysis.options.alpha
     reach = smallest_p(pairs)
     text = (
         f"Power: with {counted(pairs, 'pair')} of runs the signed-rank test can't give a p below {reach:.2g}, "
-        f"{min(1.0, reach * count):.2g} after Holm over {counted(count, 'loss', 'losses')}; the t test has no such "
-        "floor" + ("." if pairs > 1 else " from two pairs on.")
-    )
-    if reach * count > alpha:
-        enough = next(n for n in range(2, 64) if smallest_p(n) * count <= alpha)
+        f"{min(1.0, reach * size):.2g} adjusted over {analysis.family(analysis.metric)}; the t test has no such floor"
+    ) + ("." if pairs > 1 else " from two pairs on.")
+    if reach * size > alpha:
+        enough = next(n for n in range(2, 64) if smallest_p(n) * size <= alpha)
         text += f" Only from {enough} seeds on can it be below {alpha:g}."
     return text
 
 
 def _who_is_best(analysis: Analysis) -> str:
-    best, metric = analysis.counted[0] if analysis.counted else None, words(analysis.metric)
-    if best is None:
-        return f"There is no verdict: no run gave a {metric} on {analysis.comparison.title}."
+    best, metric = analysis.counted[0], words(analysis.metric)
     oracle = (
         "With the epochs picked on the test set (oracle, not a result) " if analysis.options.select == "oracle" else ""
     )
@@ -52,7 +59,7 @@ def _who_is_best(analysis: Analysis) -> str:
     against = analysis.main.against.get(best)
     if against is None:
         return f"{text}; the baseline {analysis.baseline} has no results to compare it with."
-    return f"{text}, {_difference(analysis, against)}."
+    return f"{text}, {_difference(analysis, best, against)}."
 
 
 def _has_best(analysis: Analysis) -> str:
@@ -68,36 +75,80 @@ def _value(analysis: Analysis, label: str) -> str:
     return f"{interval.mean:.{digits}f}{shown}, {counted(interval.n, 'seed')}"
 
 
-def _difference(analysis: Analysis, against: BaselineComparison) -> str:
+def _difference(analysis: Analysis, best: str, against: PairComparison) -> str:
     difference, baseline = against.difference, analysis.baseline
     digits = decimals([*analysis.main.intervals.values(), difference])
     side = "above" if difference.mean > 0 else "below"
     size = f"{abs(difference.mean):.{digits}f} {side} {baseline}" if difference.mean else f"the same as {baseline}"
     if not math.isfinite(difference.p_t):
-        return f"{size}, but {counted(difference.n, 'seed')} can't say how sure that is"
+        return f"{size}, but {_why_no_test(difference)}"
     kind = difference.kind.replace("%", " %")
     how = f"{'paired' if against.paired else 'unpaired'} difference, {kind} interval"
-    count = analysis.comparisons_with_baseline
-    corrected = f" after Holm over {count} losses" if count > 1 else ""
-    evidence = f"{how} {bounds(difference, digits, '+')}, {equals(against.p_t)}{corrected}"
+    evidence = f"{how} {bounds(difference, digits, '+')}, {_p(analysis, against.p_t)}"
     if _decided(analysis, against) or against.outcome == "equivalent":
         return f"{size} ({evidence})"
-    return f"{size}, which does not decide it ({evidence}); {_plan(against.seeds, difference)}"
+    return f"{size}, which does not decide it ({evidence}); {_plan(analysis, best, baseline)}"
+
+
+def _why_no_test(difference: PairedDifference) -> str:
+    if difference.n < 2:
+        return f"{counted(difference.n, 'seed')} can't say how sure that is"
+    return f"the {counted(difference.n, 'seed')} all say the same, too coarse to tell how sure that is"
+
+
+def _p(analysis: Analysis, p: float) -> str:
+    size = analysis.main.size
+    return equals(p) + (f" adjusted over {analysis.family(analysis.metric)}" if size > 1 else "")
+
+
+def _who_beats_the_baseline(analysis: Analysis) -> str:
+    """Name the losses beside the best one that are shown to be better than the baseline."""
+    higher = analysis.comparison.task.higher_is_better(analysis.metric)
+    better = [
+        label
+        for label, each in analysis.main.against.items()
+        if label != analysis.counted[0] and _decided(analysis, each) and (each.difference.mean > 0) == higher
+    ]
+    if not better:
+        return ""
+    sure = max(analysis.main.against[label].p_t for label in better)
+    return f"Better than {analysis.baseline}, too: {listed(better)} ({'each ' * (len(better) > 1)}p ≤ {_ceil(sure)})."
+
+
+def _what_it_costs(analysis: Analysis) -> str:
+    """Name the shown metrics on which the best loss is shown to be worse than the one that is best there."""
+    best, costs = analysis.counted[0], []
+    for metric in analysis.shown:
+        column, way = analysis.columns[metric], analysis.comparison.task.direction(metric)
+        if metric == analysis.metric or way == "neither" or best not in column.intervals:
+            continue
+        means = {label: interval.mean for label, interval in column.intervals.items()}
+        top = (max if way == "higher" else min)(means, key=means.__getitem__)
+        other = top if column.pair(best, top) else analysis.baseline
+        pair = column.pair(best, other)
+        if (
+            pair is not None
+            and pair.decided(analysis.options.alpha)
+            and (pair.difference.mean > 0) != (way == "higher")
+        ):
+            digits = decimals(column.intervals.values())
+            costs.append(f"{words(metric)} ({means[best]:.{digits}f} against {means[other]:.{digits}f} of {other})")
+    return f"It pays for that: {best} is worse on {listed(costs, most=MOST_COSTS)}." if costs else ""
 
 
 def _shown_worse(analysis: Analysis, worse: list[str]) -> str:
     equal = len(_equal(analysis, analysis.baseline))
     others = len(analysis.counted) - 1 - equal
-    count = analysis.comparisons_with_baseline
-    corrected = f" after Holm over {count} losses" if count > 1 else ""
+    over = f" (adjusted over {analysis.family(analysis.metric)})" if analysis.main.size > 1 else ""
     if not others:
         return "every other loss is equal to it in practice"
     if not worse and equal:
-        return f"no loss that is not equal to it in practice is shown to differ from it{corrected}"
+        return f"no loss that is not equal to it in practice is shown to differ from it{over}"
     if not worse:
-        return f"none of the {counted(others, 'other loss', 'other losses')} is shown to differ from it{corrected}"
+        return f"none of the {counted(others, 'other loss', 'other losses')} is shown to differ from it{over}"
     size = max(analysis.main.against[label].p_t for label in worse)
-    return f"{listed(worse)} {'is' if len(worse) == 1 else 'are'} shown to be worse (each p ≤ {_ceil(size)}{corrected})"
+    sure = f"(each p ≤ {_ceil(size)}{over.replace('(', ', ', 1).rstrip(')')})" if over else f"(p ≤ {_ceil(size)})"
+    return f"{listed(worse)} {'is' if len(worse) == 1 else 'are'} shown to be worse {sure.replace(' ,', ',')}"
 
 
 def _who_is_equal(analysis: Analysis) -> str:
@@ -110,58 +161,55 @@ def _who_is_equal(analysis: Analysis) -> str:
             who = ", which" if len(measurable) == len(equal) else f"; {listed(measurable)}"
             differ = f"{who} differ{'s' if len(measurable) == 1 else ''} measurably all the same" if measurable else ""
             sentences.append(
-                f"Equal in practice to {label}, within a margin of {analysis.options.margin:g} (two one-sided t tests "
-                f"after Holm): {listed(equal)}{differ}."
+                f"Equal in practice to {label}, within a margin of {analysis.options.margin:g} (two one-sided "
+                f"t tests): {listed(equal)}{differ}."
             )
     return " ".join(sentences)
 
 
 def _equal(analysis: Analysis, label: str) -> dict[str, bool]:
     """Return the losses that are equal to one in practice, best first, and whether they differ measurably."""
-    pairs = analysis.main.equivalent
-    return {other: pairs[pair] for other in analysis.counted if (pair := frozenset((label, other))) in pairs}
+    pairs = {other: analysis.main.pair(label, other) for other in analysis.counted if other != label}
+    alpha = analysis.options.alpha
+    return {other: each.p_t <= alpha for other, each in pairs.items() if each and each.outcome == "equivalent"}
 
 
 def _who_ties(analysis: Analysis) -> str:
-    if len(analysis.counted) < 2:
+    """Say what all pairs of losses say of the best one; nothing where only the baseline was compared with."""
+    if len(analysis.counted) < 2 or analysis.options.family == "baseline":
         return ""
     best, *others = analysis.counted
     ties, equal, it = _ties(analysis), _equal(analysis, best), best if _who_is_equal(analysis) else "It"
-    pairs = len(analysis.counted) * (len(analysis.counted) - 1) // 2
     if not ties:
         rest = [label for label in others if label not in equal]
         if rest == [analysis.baseline] or not rest or len(others) == 1:  # all is said
             return ""
         who = "every other loss" if not equal else "all the rest" if rest[1:] else rest[0]
-        return f"{it} is better than {who} (t tests, Holm over {counted(pairs, 'pair')})."
+        return f"{it} is better than {who}."
     if ties == [analysis.baseline]:
         return ""
     closest = ties[0]
-    difference, seeds = pair_difference(analysis, best, closest)
     who = "any other loss" if len(ties) == len(others) > 1 else listed(ties, "or")
-    text = f"{it} can't be told apart from {who} (Holm over {counted(pairs, 'pair')} of losses)"
-    return f"{text}; for {closest}, the closest, {_plan(seeds, difference)}."
+    return f"{it} can't be told apart from {who}; for {closest}, the closest, {_plan(analysis, best, closest)}."
 
 
 def _ties(analysis: Analysis) -> list[str]:
-    """Return the losses of which it is open whether they differ from the best one.
-
-    The test against the baseline counts for the baseline.
-    """
-    letters, (best, *others) = analysis.main.letters, analysis.counted
-    ties = [label for label in others if set(letters[label]) & set(letters[best])]
-    decided = _decided(analysis, analysis.main.against.get(best))
-    equal = _equal(analysis, best)
-    return [label for label in ties if not (decided and label == analysis.baseline) and label not in equal]
+    """Return the losses of which it is open whether they differ from the best one."""
+    best, *others = analysis.counted
+    equal, pairs = _equal(analysis, best), {label: analysis.main.pair(best, label) for label in others}
+    return [label for label, each in pairs.items() if each and not _decided(analysis, each) and label not in equal]
 
 
-def _plan(seeds: int | None, difference: PairedDifference) -> str:
-    if difference.n < 2:
+def _plan(analysis: Analysis, label: str, other: str) -> str:
+    pair = analysis.main.pair(label, other)
+    n = pair.difference.n if pair is not None else 0
+    seeds = seeds_for(analysis, label, other, analysis.metric)
+    if n < 2:
         return "more seeds are needed to say anything"
     if seeds is None:
         return "the difference seen is so small that no feasible number of seeds would resolve it"
-    if seeds <= difference.n:
-        return f"the {counted(difference.n, 'seed')} at hand should resolve a difference of this size 4 times out of 5"
+    if seeds <= n:
+        return f"the {counted(n, 'seed')} at hand should resolve a difference of this size 4 times out of 5"
     about = "more than 1000" if seeds > 1000 else f"about {seeds}"
     return f"{about} seeds are estimated to be needed to resolve it"
 
@@ -177,8 +225,8 @@ def _who_diverged(analysis: Analysis) -> str:
     return f"Diverged and not in the numbers: {listed(told)}." if told else ""
 
 
-def _decided(analysis: Analysis, against: BaselineComparison | None) -> bool:
-    return against is not None and against.p_t <= analysis.options.alpha and against.outcome != "equivalent"
+def _decided(analysis: Analysis, against: PairComparison | None) -> bool:
+    return against is not None and against.decided(analysis.options.alpha)
 
 
 def _ceil(p: float) -> str:

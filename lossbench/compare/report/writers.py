@@ -9,8 +9,8 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from lossbench.compare.numbers.analysis import Analysis
-from lossbench.compare.report.formatting import decimals, p_value, with_interval
+from lossbench.compare.numbers.analysis import Analysis, seeds_for
+from lossbench.compare.report.formatting import decimals, p_value, with_interval, words
 from lossbench.compare.report.selection_table import selections_table
 from lossbench.compare.report.tables import Table, means_table, notes, tables
 from lossbench.compare.report.verdict import verdict
@@ -21,10 +21,10 @@ LONGEST_HEADING = 30
 def to_rich(analysis: Analysis, width: int) -> RichTable:
     """Make the table for a terminal: mean, difference to the baseline, and as many other metrics as fit its width."""
     means = means_table(analysis)
-    column = analysis.main
+    column, first = analysis.main, means.heading.index(words(analysis.metric)) + 1
     digits = decimals([each.difference for each in column.against.values()])
     baseline = analysis.baseline if len(analysis.baseline) <= LONGEST_HEADING else "the baseline"
-    heading = ["loss", "n", "group", means.heading[3], f"vs {baseline}", "p"]
+    heading = [*means.heading[:first], f"vs {baseline}", "p"]
     heading += ["outcome"] if analysis.options.margin else []
     fixed, rows = len(heading), []
     for row in means.rows:
@@ -32,13 +32,18 @@ def to_rich(analysis: Analysis, width: int) -> RichTable:
         told = ["–"] * 3 if against is None else [
             with_interval(against.difference, digits, "+"), p_value(against.p_t), str(against.outcome)
         ]  # fmt: skip
-        rows.append([*row[:4], *told][:fixed])
+        rows.append([*row[:first], *told][:fixed])
     of_words = ([*name.split(), *texts] for name, *texts in zip(heading, *rows, strict=True))
-    if fixed > 6 and sum(max(map(len, texts)) + 3 for texts in of_words) > width:  # p gives way
-        heading, rows, fixed = heading[:5] + heading[6:], [row[:5] + row[6:] for row in rows], 6
-    for k in range(4, len(means.heading)):
-        wider = [max(len(text) for text in texts) + 2 for texts in zip(heading, *rows, strict=True)]
-        if sum(wider) + 2 + max(len(row[k]) for row in [means.heading, *means.rows]) + 2 > width:
+    if fixed > first + 2 and sum(max(map(len, texts)) + 3 for texts in of_words) > width:  # p gives way
+        gone = first + 1
+        heading, rows, fixed = (
+            heading[:gone] + heading[gone + 1 :],
+            [row[:gone] + row[gone + 1 :] for row in rows],
+            gone + 1,
+        )
+    for k in range(first, len(means.heading)):
+        wider = [max(len(text) for text in texts) + 3 for texts in zip(heading, *rows, strict=True)]
+        if sum(wider) + max(len(row[k]) for row in [means.heading, *means.rows]) + 4 > width:
             break
         heading.append(means.heading[k])
         rows = [[*row, means.rows[i][k]] for i, row in enumerate(rows)]
@@ -47,12 +52,12 @@ def to_rich(analysis: Analysis, width: int) -> RichTable:
         widest = min(20, max(len(row[0]) for row in rows)) if k == 0 else None
         shown.add_column(
             Text(name),
-            justify="left" if k in (0, 2) or name == "outcome" else "right",
+            justify="left" if name in ("loss", "group", "outcome") else "right",
             overflow="fold",
             min_width=widest,
         )
     for i, row in enumerate(rows):
-        best = {k if k < 4 else k + fixed - 4 for r, k in means.bold if r == i}
+        best = {k if k < first else k + fixed - first for r, k in means.bold if r == i}
         shown.add_row(*(Text(text, style="bold" if k in best else "") for k, text in enumerate(row)))
     return shown
 
@@ -131,10 +136,10 @@ def _marked(table: Table, bold: str, escaped: Callable[[str], str]) -> list[list
 
 CSV_COLUMNS = [
     "data", "loss", "metric", "select", "n", "mean", "sd", "low", "high", "interval", "letters", "baseline", "pairs",
-    "difference", "difference_low", "difference_high", "difference_interval", "p_t", "p_t_holm", "p_wilcoxon",
-    "p_wilcoxon_holm", "effect_size", "improvement", "seeds_needed", "not_in_the_numbers",
+    "difference", "difference_low", "difference_high", "difference_interval", "p_t", "p_t_adjusted", "p_wilcoxon",
+    "p_wilcoxon_adjusted", "effect_size", "improvement", "comparisons", "seeds_needed", "not_in_the_numbers",
 ]  # fmt: skip
-WITH_MARGIN = ["margin", "p_equivalence_holm", "outcome"]
+WITH_MARGIN = ["margin", "p_equivalence_adjusted", "outcome"]
 """Further columns where there is a margin; filled for the metric that it is of."""
 
 
@@ -174,11 +179,14 @@ def _csv_row(analysis: Analysis, label: str, metric: str) -> dict[str, object]:
         row |= {
             "baseline": analysis.baseline, "pairs": difference.n if against.paired else "",
             "difference": difference.mean, "difference_low": difference.low, "difference_high": difference.high,
-            "difference_interval": difference.kind, "p_t": difference.p_t, "p_t_holm": against.p_t,
-            "p_wilcoxon": difference.p_wilcoxon, "p_wilcoxon_holm": against.p_wilcoxon,
+            "difference_interval": difference.kind, "p_t": difference.p_t, "p_t_adjusted": against.p_t,
+            "p_wilcoxon": difference.p_wilcoxon, "p_wilcoxon_adjusted": against.p_wilcoxon,
             "effect_size": difference.effect_size, "improvement": difference.improvement,
-            "seeds_needed": "" if against.seeds is None else against.seeds,
+            "comparisons": column.size,
         }  # fmt: skip
+        if metric in analysis.shown:
+            seeds = seeds_for(analysis, label, analysis.baseline, metric)
+            row["seeds_needed"] = "" if seeds is None else seeds
         if margin := analysis.margin(metric):
             row |= dict(zip(WITH_MARGIN, (margin, against.p_equivalence, against.outcome), strict=True))
     return row

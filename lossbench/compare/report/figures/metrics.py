@@ -54,11 +54,10 @@ def forest(analysis: Analysis) -> list[Picture]:
     arrow = "better →" if analysis.comparison.task.higher_is_better(analysis.metric) else "← better"
     axes.set_xlabel(f"{words(analysis.metric)}: difference to {analysis.baseline}   ({arrow})")
     kinds = {each.difference.kind.replace("%", " %") for each in against.values()}
-    count = analysis.comparisons_with_baseline
     caption = (
         f"Difference of each loss to {analysis.baseline} on {words(analysis.metric)} (test set, {analysis.epoch}) over "
-        f"n pairs of runs with the same seed: mean and {' or '.join(sorted(kinds))} interval; filled where p (t test, "
-        f"Holm over {count} loss{'es' if count > 1 else ''}) is at most {analysis.options.alpha:g}."
+        f"n pairs of runs with the same seed: mean and {' or '.join(sorted(kinds))} interval, filled where p is at "
+        f"most {analysis.options.alpha:g}; both simultaneous over {analysis.family(analysis.metric)}."
     )
     if margin is not None:
         caption += f" Grey band: the margin of ±{margin:g}, within which a difference is none in practice."

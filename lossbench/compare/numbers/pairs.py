@@ -1,0 +1,126 @@
+"""Pairs of losses on one metric: how far apart they are, how sure that is, adjusted over the whole family of pairs.
+
+Interval, p and letters of a metric come from one family of comparisons, `compare.family`: all pairs of losses, or each
+loss with the baseline. All are adjusted for its size m alike: p times m, intervals of confidence 1 - alpha / m
+(Bonferroni). So they are simultaneous, and an interval leaves 0 out exactly if p is at most alpha. A step-down
+correction such as Holm's would decide a little more, but has no intervals that always agree with it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import isnan, nan
+from typing import NamedTuple
+
+from lossbench.compare.numbers.equivalence import Outcome, outcome, p_equivalence
+from lossbench.compare.numbers.statistics import PairedDifference, paired_difference
+from lossbench.compare.numbers.unpaired import unpaired_difference
+from lossbench.tasks.task import Better
+
+Pair = tuple[str, str]
+"""Two labels; a difference is that of the first minus the second."""
+
+
+class Runs(NamedTuple):
+    """The values of two losses.
+
+    Parameters
+    ----------
+    first, second : list of float
+        One for each run; of pairs, position i of both is the same seed.
+    paired : bool
+        Whether they are pairs.
+    seeds : list of int
+        Of the pairs.
+
+    """
+
+    first: list[float]
+    second: list[float]
+    paired: bool
+    seeds: list[int]
+
+
+@dataclass(frozen=True)
+class PairComparison:
+    """A loss against another one on one metric.
+
+    Parameters
+    ----------
+    difference : PairedDifference
+        First minus second: its bounds are simultaneous over the family, its p-values are of this pair alone.
+    paired : bool
+        Whether over the seeds that both have; otherwise over all runs of both.
+    p_t, p_wilcoxon : float
+        Adjusted for the size of the family; NaN where there is no test.
+    p_equivalence : float
+        That the difference lies within the margin, adjusted alike; NaN without a margin.
+    outcome : str or None
+        What the first loss is by `lossbench.compare.numbers.equivalence`; None without a margin.
+
+    """
+
+    difference: PairedDifference
+    paired: bool
+    p_t: float
+    p_wilcoxon: float
+    p_equivalence: float = nan
+    outcome: Outcome | None = None
+
+    def decided(self, alpha: float) -> bool:
+        """Tell whether the losses are shown to differ, by more than a margin if there is one."""
+        return self.p_t <= alpha and self.outcome != "equivalent"
+
+
+def compare_pairs(
+    pairs: Mapping[Pair, Runs], *, size: int, better: Better, confidence: float, margin: float | None
+) -> dict[Pair, PairComparison]:
+    """Compare the losses of each pair.
+
+    Parameters
+    ----------
+    pairs : mapping
+        The runs of each pair, at least one of each loss.
+    size : int
+        Number of comparisons of the family that the pairs are of.
+    better : str
+        Direction of the metric.
+    confidence : float
+        Of all intervals together; 1 - confidence is the level of all tests together.
+    margin : float, optional
+        Of equality in practice.
+
+    """
+    alpha = round(1 - confidence, 12)
+    return {pair: _compare(runs, size, alpha, better, margin) for pair, runs in pairs.items()}
+
+
+def turned(comparison: PairComparison) -> PairComparison:
+    """Return what is said of the second loss against the first."""
+    found, other = comparison.difference, {"better": "worse", "worse": "better"}
+    difference = replace(
+        found, mean=0.0 - found.mean, low=0.0 - found.high, high=0.0 - found.low, effect_size=0.0 - found.effect_size,
+        improvement=1 - found.improvement,
+    )  # fmt: skip
+    told: Outcome | None = other.get(comparison.outcome or "", comparison.outcome)  # type: ignore[assignment]
+    return replace(comparison, difference=difference, outcome=told)
+
+
+def _compare(runs: Runs, size: int, alpha: float, better: Better, margin: float | None) -> PairComparison:
+    difference = _difference(runs, better, alpha, size)
+    p_t, p_wilcoxon = _adjusted(difference.p_t, size), _adjusted(difference.p_wilcoxon, size)
+    if margin is None:
+        return PairComparison(difference, runs.paired, p_t, p_wilcoxon)
+    p_equal = _adjusted(p_equivalence(runs.first, runs.second, margin, paired=runs.paired), size)
+    told = outcome(difference.mean, p_t, p_equal, higher_is_better=better == "higher", alpha=alpha)
+    return PairComparison(difference, runs.paired, p_t, p_wilcoxon, p_equal, told)
+
+
+def _difference(runs: Runs, better: Better, alpha: float, size: int) -> PairedDifference:
+    compare = paired_difference if runs.paired else unpaired_difference
+    found = compare(runs.first, runs.second, higher_is_better=better == "higher", confidence=1 - alpha / size)
+    kind = f"{100 * (1 - alpha):g}% {found.kind.partition('% ')[2]}" if "% " in found.kind else found.kind
+    return replace(found, kind=kind, improvement=nan if better == "neither" else found.improvement)
+
+
+def _adjusted(p: float, size: int) -> float:
+    return p if isnan(p) else min(1.0, size * p)
