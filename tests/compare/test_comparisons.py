@@ -46,7 +46,9 @@ def test_numbers_by_hand(three):
     assert (interval.n, interval.mean, interval.sd) == (3, pytest.approx(0.82), pytest.approx(0.02))
     assert interval.high == pytest.approx(0.82 + 4.302653 * 0.02 / math.sqrt(3))  # t of 2 degrees of freedom at 0.975
     focal = three.main.against["focal"].difference  # one of three pairs
-    assert focal.mean == pytest.approx(0.05) and focal.low == pytest.approx(0.05 - stats.t.isf(0.025 / 3, 2) * 0.01 / math.sqrt(3))
+    assert focal.mean == pytest.approx(0.05) and focal.low == pytest.approx(
+        0.05 - stats.t.isf(0.025 / 3, 2) * 0.01 / math.sqrt(3)
+    )
     assert focal.p_t == pytest.approx(stats.ttest_rel(FOCAL, CE).pvalue)
     assert focal.effect_size == pytest.approx(5.0) and focal.improvement == 1.0 and focal.p_wilcoxon == 0.25
     assert three.order == ["focal", "ldam", "cross_entropy"] and three.baseline == "cross_entropy"

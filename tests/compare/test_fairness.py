@@ -1,7 +1,7 @@
 import pytest
 
 from lossbench.compare.numbers.comparisons import comparisons
-from lossbench.compare.report.fairness import cautions, protocol
+from lossbench.compare.report.fairness import cautions, drawn_by_seed, protocol
 from tests.support.compared import made_up
 
 SHARED = {"targets": "t", "split": "s", "weights": "w", "order": "o"}
@@ -42,3 +42,12 @@ def test_the_protocol_is_told():
     tuned = protocol(compared(protocol={"name": "tuned", "trials": 20, "seeds": [100, 101]}))
     assert "20 trials" in tuned and "100, 101" in tuned and "values of its YAML" in tuned
     assert "first gradient" in protocol(compared(calibration={"factor": 2.0}))
+
+
+def test_what_the_seeds_draw_anew_is_told():
+    runs = [
+        made_up("focal", seed, 0.8, hashes={**SHARED, "weights": f"w{seed}", "order": f"o{seed}"}) for seed in (0, 1)
+    ]
+    (comparison,) = comparisons(runs)
+    assert drawn_by_seed(comparison).startswith("Each seed draws anew: initial weights and batch order;")
+    assert drawn_by_seed(compared()) == ""

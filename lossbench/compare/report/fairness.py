@@ -54,6 +54,26 @@ def cautions(comparison: Comparison) -> list[str]:
     ]
 
 
+def drawn_by_seed(comparison: Comparison) -> str:
+    """Say what another seed draws anew, and so what the spread over seeds covers.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The runs.
+
+    """
+    anew = [name for key, name in PAIRED.items() if _differs_by_seed(comparison, key)]
+    return f"Each seed draws anew: {listed(anew)}; so the spread over seeds is of these." if anew else ""
+
+
+def _differs_by_seed(comparison: Comparison, key: str) -> bool:
+    """Tell whether a hash differs between the seeds of some loss."""
+    hashes = ({entry["hashes"][key] for entry in entries.values() if key in entry.get("hashes", {})}
+              for entries in comparison.entries.values())  # fmt: skip
+    return any(len(found) > 1 for found in hashes)
+
+
 def _protocol(entry: Record) -> str:
     known: dict[str, Any] = entry.get("protocol") or {"name": "default"}
     scaled = ""

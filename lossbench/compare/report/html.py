@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from lossbench import __version__
 from lossbench.compare.numbers.analysis import Analysis, span
 from lossbench.compare.report.across import DatasetRanking, critical_difference, ranks_table, told
-from lossbench.compare.report.fairness import cautions, protocol
+from lossbench.compare.report.fairness import cautions, drawn_by_seed, protocol
 from lossbench.compare.report.figures.drawing import STYLE, Picture, save
 from lossbench.compare.report.figures.losses import loss_curves
 from lossbench.compare.report.figures.metrics import forest, learning_curves
@@ -168,8 +168,8 @@ def _epochs(entry: Record) -> str:
 
 
 def _numbers(analysis: Analysis) -> list[Block]:
-    told = [*notes(analysis), protocol(analysis.comparison)]
-    return [*(Block("table", table) for table in tables(analysis)), *(Block("text", text) for text in told)]
+    told = [*notes(analysis), protocol(analysis.comparison), drawn_by_seed(analysis.comparison)]
+    return [*(Block("table", table) for table in tables(analysis)), *(Block("text", text) for text in told if text)]
 
 
 def _differences(analysis: Analysis) -> list[Block]:
