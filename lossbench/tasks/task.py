@@ -23,6 +23,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
+from math import inf, isfinite
 from typing import Any, Literal
 
 from lossbench.errors import ConfigError, nearest
@@ -34,6 +35,9 @@ METRICS_VERSION = 2
 """
 NEITHER = "is neither better where it is higher nor where it is lower: no loss and no epoch can be chosen by it."
 Better = Literal["higher", "lower", "neither"]
+Bounds = tuple[float, float]
+UNBOUNDED, SHARE, ERROR, CORRELATION, EXPLAINED = (-inf, inf), (0.0, 1.0), (0.0, inf), (-1.0, 1.0), (-inf, 1.0)
+"""Bounds of metrics: any number, a share, an error, a correlation, a share of variance that is explained."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Metric:
         Of one against the target as it was observed: the same against the truth.
     part : str
         The only part of the data that it is measured on; "" if it is measured on the evaluated parts alike.
+    bounds : (float, float)
+        The smallest and the largest value it can take, whatever the data: no interval is drawn or written beyond them.
 
     """
 
@@ -69,6 +75,7 @@ class Metric:
     per: Literal["", "class", "label", "fifth"] = ""
     part: Literal["", "train", "val"] = ""
     truth: str = ""
+    bounds: Bounds = UNBOUNDED
 
     @property
     def sorts(self) -> bool:
@@ -218,11 +225,15 @@ class Task:
             If the task has no such metric.
 
         """
-        name, _, last = key.rpartition("/")
-        found = self.named.get(f"{name.rpartition('/')[2]}/" if last.isdigit() else last)
+        found = self._found(key)
         if found is None:
+            last = key.rpartition("/")[2]
             raise ConfigError(f"metric {key} is not known, nor which way it is better. {nearest(last, self.named)}")
         return found
+
+    def _found(self, key: str) -> Metric | None:
+        name, _, last = key.rpartition("/")
+        return self.named.get(f"{name.rpartition('/')[2]}/" if last.isdigit() else last)
 
     def direction(self, key: str) -> Better:
         """Tell which way a metric is better; see `metric` for the errors.
@@ -232,6 +243,11 @@ class Task:
         if key.startswith("train/") and key.removeprefix("train/") not in self.named:
             return "neither"
         return self.metric(key).better
+
+    def bounds(self, key: str) -> Bounds:
+        """Return the smallest and the largest value that a metric can take; infinite of what is no metric."""
+        found = self._found(key)
+        return UNBOUNDED if found is None else found.bounds
 
     def higher_is_better(self, key: str) -> bool:
         """Tell whether a metric that sorts or picks is better where it is higher.
@@ -272,22 +288,38 @@ class Task:
             **{name: getattr(self, name) for name in ("name", "title", "target", "monitor", "baseline")},
             "columns": list(self.columns),
             "served_by": list(self.served_by),
-            "metrics": [vars(metric) for metric in self.metrics],
+            "metrics": [
+                {**vars(metric), "bounds": [bound if isfinite(bound) else None for bound in metric.bounds]}
+                for metric in self.metrics
+            ],
         }
 
 
 def task_from(facts: Mapping[str, Any]) -> Task:
     """Make a task of what `Task.facts` returned: it can be read, sorted and shown; of its code nothing is known."""
     plain = {name: facts[name] for name in ("name", "title", "target", "monitor", "baseline")}
-    metrics = tuple(Metric(**metric) for metric in facts["metrics"])
+    metrics = tuple(Metric(**{**metric, "bounds": _bounds(metric)}) for metric in facts["metrics"])
     return Task(
         **plain, package="", columns=tuple(facts["columns"]), served_by=tuple(facts["served_by"]), metrics=metrics
     )
 
 
-def metrics(better: Better, group: str = "", when: Literal["epoch", "end"] = "epoch", **meanings: str) -> list[Metric]:
-    """Declare metrics that have a direction and a group in common, each with its meaning."""
-    return [Metric(name, better, meaning, group, when) for name, meaning in meanings.items()]
+def _bounds(metric: Mapping[str, Any]) -> Bounds:
+    """Return the bounds of a metric in a record, where none is infinite; records of earlier versions have no bounds."""
+    low, high = metric.get("bounds") or (None, None)
+    return -inf if low is None else low, inf if high is None else high
+
+
+def metrics(
+    better: Better,
+    group: str = "",
+    when: Literal["epoch", "end"] = "epoch",
+    *,
+    bounds: Bounds = UNBOUNDED,
+    **meanings: str,
+) -> list[Metric]:
+    """Declare metrics that have a direction, a group and bounds in common, each with its meaning."""
+    return [Metric(name, better, meaning, group, when, bounds=bounds) for name, meaning in meanings.items()]
 
 
 def observed(of: Iterable[Metric]) -> list[Metric]:

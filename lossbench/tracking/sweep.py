@@ -268,8 +268,9 @@ def _intervals(comparison: "Comparison") -> dict[str, dict[str, float]]:
         finished = [entry["metrics"]["last"] or {} for entry in entries.values() if entry["status"] == "finished"]
         for name in finished[0] if finished else ():
             if name.startswith("test/") and all(metrics.get(name) is not None for metrics in finished):
-                interval = mean_interval([metrics[name] for metrics in finished])
                 short = name.removeprefix("test/")
+                possible = comparison.task.bounds(short)
+                interval = mean_interval([metrics[name] for metrics in finished], bounds=possible)
                 bounds = {
                     f"mean/{short}": interval.mean,
                     f"low95/{short}": interval.low,

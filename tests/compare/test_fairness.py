@@ -37,6 +37,35 @@ def test_mixed_engines_are_told():
     assert cautions(compared(engine={"name": "packed"})) == []
 
 
+def chosen_by(size, counts, **more):
+    """The two losses with a validation part of so many samples."""
+    data = {"sizes": {"train": 900, "val": size, "test": 90}, "val_class_counts": counts, "class_names": [*"abcd"]}
+    same = {"hashes": SHARED, "versions": {"torch": "2.2"}, "engine": {"name": "single"}, "data": data}
+    (comparison,) = comparisons([made_up(loss, 0, 0.8, **{**same, **more}) for loss in ("focal", "ldam")])
+    return cautions(comparison)
+
+
+@pytest.mark.parametrize(
+    ("size", "counts", "said"),
+    [
+        (199, None, "chosen by 199 samples: too few"),
+        (199, [50, 50, 50, 49], "chosen by 199 samples: too few"),
+        (143, [90, 40, 11, 2], "chosen by 143 samples, only 2 of them of d: too few"),
+        (5000, [4000, 991, 9, 10], "chosen by 5000 samples, only 9 of them of c: too few"),
+        (1, None, "chosen by 1 sample: "),
+    ],
+)
+def test_how_few_samples_chose_the_epoch_is_told(size, counts, said):
+    (caution,) = chosen_by(size, counts)
+    assert caution.startswith("The best validation epochs were") and said in caution
+
+
+@pytest.mark.parametrize(("size", "counts"), [(200, None), (200, [50] * 4), (400, [370, 10, 10, 10]), (0, None)])
+def test_enough_samples_need_no_caution(size, counts):
+    assert chosen_by(size, counts) == []
+    assert chosen_by(20, counts, metrics={"last": {"test/accuracy": 0.5}, "best_val": None}) == []
+
+
 def test_the_protocol_is_told():
     assert "values of its YAML" in protocol(compared())
     tuned = protocol(compared(protocol={"name": "tuned", "trials": 20, "seeds": [100, 101]}))

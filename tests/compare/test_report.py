@@ -14,7 +14,8 @@ from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons, read_outputs
 from lossbench.compare.numbers.options import Options
 from lossbench.compare.present import compare_cells, compare_records
-from lossbench.compare.report.across import critical_difference, rank_across, ranks_table, told
+from lossbench.compare.report.across import rank_across, ranks_table, told
+from lossbench.compare.report.figures.critical_difference import critical_difference
 from lossbench.compare.report.figures.drawing import colors
 from lossbench.compare.report.figures.metrics import forest, learning_curves
 from lossbench.errors import ConfigError
@@ -149,9 +150,10 @@ def test_the_critical_difference_picture():
         analyses.append(analyse(comparisons(entries)[0], Options()))
     (across,) = rank_across(analyses)
     picture = critical_difference(across)
-    texts = [text.get_text() for text in picture.figure.axes[0].texts]
-    assert any("critical difference 1.66" in text for text in texts)  # 2.343 sqrt(3 * 4 / 24), Demšar 2006, table 5
+    assert "further apart than 1.66 differ" in told(across)  # 2.343 sqrt(3 * 4 / 24), Demšar 2006, table 5
     assert "4 data sets" in picture.caption
+    dots = [line.get_xdata() for line in picture.figure.axes[0].lines if line.get_marker() == "o"]
+    assert [sorted(xs) for xs in dots] == [sorted(across.summary.ranks)]  # four data sets can't tell any two apart
 
 
 def test_problems_of_one_data_set_are_columns_of_their_own():
@@ -164,9 +166,10 @@ def test_problems_of_one_data_set_are_columns_of_their_own():
     entries = [entry | {"problem": entry["problem"] + entry["choices"]["data"]} for entry in entries]
     (across,) = rank_across([analyse(each, Options()) for each in comparisons(entries)])
     table = ranks_table(across)
-    assert table.heading[2:] == ["made_up, optimizer.lr=0.1", "made_up, optimizer.lr=0.01", "another"]
+    assert table.heading[2:6] == ["group", "p vs cross_entropy", "P(better)", "P(worse)"]
+    assert table.heading[6:] == ["made_up, optimizer.lr=0.1", "made_up, optimizer.lr=0.01", "another"]
     focal = table.rows[[row[0] for row in table.rows].index("focal")]
-    assert focal[2:] == ["0.770 (n=3)", "0.860 (n=3)", "0.770 (n=3)"]
+    assert focal[6:] == ["0.770 (n=3)", "0.860 (n=3)", "0.770 (n=3)"]
     assert "Over 3 problems (made_up, optimizer.lr=0.1; made_up, optimizer.lr=0.01; another)" in told(across)
     assert "Several of the problems are of made_up: the tests take them as independent" in told(across)
     assert across.summary.n == 3 and "3 problems" in critical_difference(across).caption

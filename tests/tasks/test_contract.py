@@ -1,6 +1,7 @@
 """What every task must keep, over every folder of `lossbench/tasks`; and a mutant for each rule, which is caught."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from lossbench.data.shapes import data_for
 from lossbench.errors import ConfigError
 from lossbench.locate import own_choices
 from lossbench.tasks import own_tasks
-from lossbench.tasks.task import Metric, Task
+from lossbench.tasks.task import Metric, Task, task_from
 
 TASKS = list(own_tasks().values())
 CLASSES = {"class": 4, "labels": 4, "sequence": 4, "mask": 4, "boxes": 4}
@@ -84,6 +85,14 @@ def has_losses_and_data(task: Task) -> None:
     assert data_for(task) and task.name in own_choices("task") and task.learner in own_choices("learner")
 
 
+def lies_within_its_bounds(task: Task) -> None:
+    """What is measured of good and of bad predictions lies within the bounds of the metric."""
+    for name, values in sampled(task).items():
+        low, high = task.bounds(name)
+        room = 1e-6 * max(map(abs, values))  # single precision
+        assert low - room <= min(values) and max(values) <= high + room, f"{name} is {values}, beyond {(low, high)}"
+
+
 def takes_its_own_example(task: Task) -> None:
     """The example goes through the baseline, and its link gives what the task measures."""
     classes = task.classes or CLASSES.get(task.target)
@@ -106,6 +115,7 @@ RULES: tuple[Callable[[Task], None], ...] = (
     scores_better_predictions_better,
     computes_at_every_epoch_what_it_says,
     sorts_by_metrics_that_sort,
+    lies_within_its_bounds,
     has_losses_and_data,
     takes_its_own_example,
     draws_figures,
@@ -149,6 +159,8 @@ def mutants() -> dict[str, tuple[Callable[[Task], None], Task]]:
         "the monitor is no metric": (sorts_by_metrics_that_sort, replaced(classes, monitor="accurracy")),
         "the monitor comes at the end": (sorts_by_metrics_that_sort, replaced(classes, monitor="mcc")),
         "a column is no metric": (sorts_by_metrics_that_sort, replaced(classes, columns=("accuracy", "nothing"))),
+        "a bound is too low": (lies_within_its_bounds, changed(numbers, "r2", bounds=(0.0, 0.5))),
+        "a bound is too high": (lies_within_its_bounds, changed(classes, "nll", bounds=(5.0, 9.0))),
         "the baseline is no loss of it": (has_losses_and_data, replaced(classes, baseline="mse")),
         "there are no data": (has_losses_and_data, replaced(classes, data=("clouds",))),
         "context is not declared": (takes_its_own_example, replaced(numbers, context=("epoch",))),
@@ -173,10 +185,24 @@ def test_facts_need_no_torch_and_survive_as_plain_values():
     import subprocess
     import sys
 
-    from lossbench.tasks.task import task_from
-
     code = "import lossbench.tasks as t, sys; t.own_tasks(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
     for task in TASKS:
         read = task_from(json.loads(json.dumps(task.facts())))
         assert read.named == task.named and read.columns == task.columns and read.served_by == task.served_by
+
+
+def test_every_metric_has_a_bound_but_those_that_can_be_any_number():
+    """Bounds are facts: those that have none are named here, so that none is forgotten."""
+    free = {"bits_per_dimension", "kernel_distance", "log_likelihood", "psnr"}
+    for task in TASKS:
+        without = {metric.name for metric in task.metrics if metric.bounds == (-math.inf, math.inf)}
+        assert without <= free | ({"nll"} if task.name == "distributional" else set()), task.name
+
+
+def test_records_of_earlier_versions_have_no_bounds():
+    facts = own_tasks()["regression"].facts()
+    facts["metrics"] = [{name: value for name, value in each.items() if name != "bounds"} for each in facts["metrics"]]
+    assert task_from(facts).bounds("r2") == (-math.inf, math.inf)
+    assert own_tasks()["regression"].bounds("test/r2") == (-math.inf, 1.0)
+    assert own_tasks()["multiclass"].bounds("train/loss") == (-math.inf, math.inf)

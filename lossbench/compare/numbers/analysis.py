@@ -10,8 +10,9 @@ from lossbench.compare.numbers.comparisons import Comparison, baseline_of
 from lossbench.compare.numbers.options import Options
 from lossbench.compare.numbers.pairs import Pair, PairComparison, Runs, compare_pairs, turned
 from lossbench.compare.numbers.ranks import letter_display
+from lossbench.compare.numbers.seeds import SeedsNeeded, seeds_needed
 from lossbench.compare.numbers.selection import SELECTIONS, Metrics, test_metrics
-from lossbench.compare.numbers.statistics import Interval, mean_interval, seeds_needed
+from lossbench.compare.numbers.statistics import Interval, mean_interval
 from lossbench.errors import ConfigError, nearest
 from lossbench.tasks.task import NEITHER
 
@@ -186,7 +187,7 @@ def pair_up(analysis: Analysis, label: str, other: str, metric: str) -> Runs:
     return Runs([first[seed] for seed in common], [second[seed] for seed in common], True, common)
 
 
-def seeds_for(analysis: Analysis, label: str, other: str, metric: str) -> int | None:
+def seeds_for(analysis: Analysis, label: str, other: str, metric: str) -> SeedsNeeded | None:
     """Estimate how many seeds would resolve what two losses differ by, at the level that the family leaves them."""
     runs = pair_up(analysis, label, other, metric)
     if not runs.paired or not runs.first:
@@ -206,8 +207,11 @@ def _instead(comparison: Comparison, metric: str, known: Iterable[str]) -> str:
 def _column(analysis: Analysis, metric: str, shown: bool) -> MetricSummary:
     options, way = analysis.options, analysis.comparison.task.direction(metric)
     values = {label: list(analysis.values(label, metric).values()) for label in analysis.comparison.entries}
+    bounds = analysis.comparison.task.bounds(metric)
     intervals = {
-        label: mean_interval(found, options.confidence, options.interval) for label, found in values.items() if found
+        label: mean_interval(found, options.confidence, options.interval, bounds=bounds)
+        for label, found in values.items()
+        if found
     }
     names = sorted(intervals, key=lambda label: intervals[label].mean, reverse=way == "higher")
     family = {

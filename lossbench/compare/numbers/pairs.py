@@ -117,9 +117,9 @@ def _compare(runs: Runs, size: int, alpha: float, better: Better, margin: float 
 
 def _difference(runs: Runs, better: Better, alpha: float, size: int) -> PairedDifference:
     compare = paired_difference if runs.paired else unpaired_difference
-    found = compare(runs.first, runs.second, higher_is_better=better == "higher", confidence=1 - alpha / size)
-    kind = f"{100 * (1 - alpha):g}% {found.kind.partition('% ')[2]}" if "% " in found.kind else found.kind
-    return replace(found, kind=kind, improvement=nan if better == "neither" else found.improvement)
+    higher = better == "higher"
+    found = compare(runs.first, runs.second, higher_is_better=higher, confidence=1 - alpha, among=size)
+    return replace(found, improvement=nan) if better == "neither" else found
 
 
 def _adjusted(p: float, size: int) -> float:

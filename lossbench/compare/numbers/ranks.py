@@ -96,9 +96,7 @@ def group_letters(scores: Mapping[str, ArrayLike], *, higher_is_better: bool, al
 def letter_display(count: int, different: Sequence[tuple[int, int]]) -> list[str]:
     """Turn pairs that differ into letters: two items share a letter exactly if their pair isn't listed.
 
-    Insert and absorb: start with one group of all; each pair that differs splits every group that holds both into one
-    without the first and one without the second; a group inside another one is dropped. The pairs need not be
-    transitive: b may be like a and like c while a and c differ.
+    There is a letter for each group that `cliques` finds.
 
     Parameters
     ----------
@@ -122,13 +120,40 @@ def letter_display(count: int, different: Sequence[tuple[int, int]]) -> list[str
     ['a', 'ab', 'b']
 
     """
+    ordered = cliques(count, different)
+    return ["".join(_letter(k) for k, group in enumerate(ordered) if item in group) for item in range(count)]
+
+
+def cliques(count: int, different: Sequence[tuple[int, int]]) -> list[tuple[int, ...]]:
+    """Return the largest groups of items of which no two differ, in the order of their first items.
+
+    Insert and absorb: start with one group of all; each pair that differs splits every group that holds both into one
+    without the first and one without the second; a group inside another one is dropped. The pairs need not be
+    transitive: b may be like a and like c while a and c differ.
+
+    Parameters
+    ----------
+    count : int
+        Number of items.
+    different : sequence of (int, int)
+        Positions of the items of each pair that differs.
+
+    References
+    ----------
+    Piepho, "An algorithm for a letter-based representation of all-pairwise comparisons", 2004.
+
+    Examples
+    --------
+    >>> cliques(3, [(0, 2)])
+    [(0, 1), (1, 2)]
+
+    """
     groups = {frozenset(range(count))}
     for first, second in different:
         split = {group for group in groups if {first, second} <= group}
         groups = (groups - split) | {group - {one} for group in split for one in (first, second)}
         groups = {group for group in groups if not any(group < other for other in groups)}
-    ordered = sorted(groups, key=sorted)
-    return ["".join(_letter(k) for k, group in enumerate(ordered) if item in group) for item in range(count)]
+    return sorted(tuple(sorted(group)) for group in groups)
 
 
 def average_ranks(scores: ArrayLike, *, higher_is_better: bool, alpha: float = 0.05) -> RankSummary:
@@ -141,7 +166,8 @@ def average_ranks(scores: ArrayLike, *, higher_is_better: bool, alpha: float = 0
     .. math:: CD = \frac{q_\alpha}{\sqrt 2} \sqrt{\frac{k (k + 1)}{6 N}}
 
     with k losses, N data sets and :math:`q_\alpha` of the studentized range. A rank doesn't see how large a difference
-    is, and Nemenyi's verdict on a pair depends on which other losses take part.
+    is, and Nemenyi's verdict on a pair depends on which other losses take part: `across.pairwise_signed_rank` has
+    neither fault.
 
     Parameters
     ----------
@@ -174,12 +200,7 @@ def average_ranks(scores: ArrayLike, *, higher_is_better: bool, alpha: float = 0
 
     """
     check_fraction(alpha, "alpha")
-    table = np.asarray(scores, dtype=float)
-    if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
-        raise ValueError(
-            f"scores must be a table (datasets, losses) of finite numbers; got shape {table.shape} with "
-            f"{np.count_nonzero(~np.isfinite(table))} not finite. Leave out data sets or losses with missing results"
-        )
+    table = filled_table(scores)
     n, k = table.shape
     each = stats.rankdata(-table if higher_is_better else table, axis=1)
     ranks = each.mean(axis=0)
@@ -191,6 +212,17 @@ def average_ranks(scores: ArrayLike, *, higher_is_better: bool, alpha: float = 0
     critical_difference = float(stats.studentized_range.isf(alpha, k, np.inf) * scale)
     nemenyi_p = stats.studentized_range.sf(np.abs(ranks[:, None] - ranks) / scale, k, np.inf)
     return RankSummary(n, ranks, friedman_p, critical_difference, nemenyi_p, alpha)
+
+
+def filled_table(scores: ArrayLike) -> NDArray[np.float64]:
+    """Return the scores as a float64 table (datasets, losses), or raise a ValueError that says what is wrong."""
+    table = np.asarray(scores, dtype=float)
+    if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
+        raise ValueError(
+            f"scores must be a table (datasets, losses) of finite numbers; got shape {table.shape} with "
+            f"{np.count_nonzero(~np.isfinite(table))} not finite. Leave out data sets or losses with missing results"
+        )
+    return table
 
 
 def _letter(position: int) -> str:

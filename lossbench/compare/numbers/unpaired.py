@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from lossbench.compare.numbers.statistics import PairedDifference, check_fraction, finite
+from lossbench.compare.numbers.statistics import NO_TEST, PairedDifference, check_fraction, finite, kind_of
 
 
 def unpaired_difference(
-    values: ArrayLike, baseline: ArrayLike, *, higher_is_better: bool, confidence: float = 0.95
+    values: ArrayLike, baseline: ArrayLike, *, higher_is_better: bool, confidence: float = 0.95, among: int = 1
 ) -> PairedDifference:
     """Compare a loss with a baseline whose runs have other seeds, on one data set: Welch's t and Mann-Whitney's test.
 
@@ -25,13 +25,16 @@ def unpaired_difference(
         Direction of the metric; it decides `improvement` and nothing else.
     confidence : float
         In (0, 1).
+    among : int
+        As in `mean_interval`.
 
     Returns
     -------
     PairedDifference
         `n` is the smaller number of runs, `mean` the difference of the means, `p_t` that of Welch's test, `p_wilcoxon`
         that of Mann-Whitney's, `effect_size` Cohen's d with the mean of both variances, `improvement` the share of all
-        n m pairs. Without two runs of each, or without any spread, bounds, `p_t` and `effect_size` are NaN.
+        n m pairs. Without two runs of each, or without any spread, bounds, `p_t` and `effect_size` are NaN, and
+        of the latter a note says so.
 
     Raises
     ------
@@ -54,9 +57,11 @@ def unpaired_difference(
     check_fraction(confidence, "confidence")
     better = np.sign(first[:, None] - second) * (1 if higher_is_better else -1)
     low = high = p_t = effect = nan
-    if min(len(first), len(second)) > 1 and np.ptp(first) + np.ptp(second) > 0:
+    kind, several = kind_of("Welch t", confidence, among), min(len(first), len(second)) > 1
+    note = NO_TEST if several and np.ptp(first) + np.ptp(second) == 0 else ""
+    if several and not note:
         test = stats.ttest_ind(first, second, equal_var=False)
-        low, high = test.confidence_interval(confidence)
+        low, high = test.confidence_interval(1 - (1 - confidence) / among)
         p_t = float(test.pvalue)
         effect = float((first.mean() - second.mean()) / np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2))
     return PairedDifference(
@@ -68,5 +73,6 @@ def unpaired_difference(
         p_wilcoxon=float(stats.mannwhitneyu(first, second).pvalue),
         effect_size=effect,
         improvement=float((better + 1).mean() / 2),
-        kind=f"{100 * confidence:g}% Welch t",
+        kind=kind,
+        note=note,
     )

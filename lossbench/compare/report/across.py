@@ -1,18 +1,18 @@
-"""Several data sets, or problems: mean ranks, the tests of Friedman and Nemenyi, the critical-difference picture."""
+"""Several data sets, or problems: mean ranks, which pairs of losses differ, and what few data sets can say at all.
+
+Pairs are told apart by signed-rank tests after Holm; Nemenyi's test of mean ranks stands beside them, as it is known.
+"""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lossbench.compare.numbers.across import PairwiseSummary, Posterior, bayesian_signed_rank, pairwise_signed_rank
 from lossbench.compare.numbers.analysis import Analysis
-from lossbench.compare.numbers.ranks import RankSummary, average_ranks
-from lossbench.compare.report.formatting import counted, equals, listed, words
+from lossbench.compare.numbers.ranks import RankSummary, average_ranks, letter_display
+from lossbench.compare.report.formatting import counted, equals, listed, p_value, words
 from lossbench.compare.report.tables import Table
-
-if TYPE_CHECKING:
-    from lossbench.compare.report.figures.drawing import Picture
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,13 @@ class DatasetRanking:
     labels : list of str
         The losses, best mean rank first.
     summary : RankSummary
-        Ranks and tests, in the order of the labels.
+        Ranks and tests of them, in the order of the labels.
+    pairwise : PairwiseSummary
+        Each pair of losses, in the order of the labels.
+    reference : str
+        The baseline of all problems, if they share it and it is among the labels; else the best.
+    against : dict of str to Posterior
+        What the Bayesian signed-rank test says of each other loss against the reference.
 
     """
 
@@ -36,6 +42,9 @@ class DatasetRanking:
     analyses: list[Analysis]
     labels: list[str]
     summary: RankSummary
+    pairwise: PairwiseSummary
+    reference: str
+    against: dict[str, Posterior]
 
     @property
     def repeated(self) -> list[str]:
@@ -67,17 +76,30 @@ def rank_across(analyses: list[Analysis]) -> list[DatasetRanking]:
 
 
 def _ranked(metric: str, analyses: list[Analysis], labels: list[str]) -> DatasetRanking:
-    scores = [[analysis.main.intervals[label].mean for label in labels] for analysis in analyses]
-    higher = analyses[0].comparison.task.higher_is_better(metric)
-    first = average_ranks(scores, higher_is_better=higher, alpha=analyses[0].options.alpha)
-    order = list(np.argsort(first.ranks, kind="stable"))
-    ordered = [[row[k] for k in order] for row in scores]
-    summary = average_ranks(ordered, higher_is_better=higher, alpha=analyses[0].options.alpha)
-    return DatasetRanking(metric, analyses, [labels[k] for k in order], summary)
+    scores = np.array([[analysis.main.intervals[label].mean for label in labels] for analysis in analyses])
+    options, higher = analyses[0].options, analyses[0].comparison.task.higher_is_better(metric)
+    order = np.argsort(average_ranks(scores, higher_is_better=higher).ranks, kind="stable")
+    labels, scores = [labels[k] for k in order], scores[:, order]
+    baselines = {analysis.baseline for analysis in analyses}
+    reference = baselines.pop() if len(baselines) == 1 and baselines <= set(labels) else labels[0]
+    base = scores[:, labels.index(reference)]
+    return DatasetRanking(
+        metric,
+        analyses,
+        labels,
+        average_ranks(scores, higher_is_better=higher, alpha=options.alpha),
+        pairwise_signed_rank(scores, options.alpha),
+        reference,
+        {
+            label: bayesian_signed_rank(values, base, higher_is_better=higher, margin=options.margin or 0.0)
+            for label, values in zip(labels, scores.T, strict=True)
+            if label != reference
+        },
+    )
 
 
 def told(across: DatasetRanking) -> str:
-    """Say in words what the ranks say."""
+    """Say in words what ranks and tests say, and what so many data sets can show at all."""
     summary, titles = across.summary, [analysis.comparison.title for analysis in across.analyses]
     data = "; ".join(titles) if across.repeated else listed(titles)
     text = (
@@ -85,96 +107,94 @@ def told(across: DatasetRanking) -> str:
         f"{across.noun}: "
         f"{across.labels[0]} has the best mean rank ({summary.ranks[0]:.2f} of {len(across.labels)})"
     )
-    if not np.isfinite(summary.friedman_p):
-        return f"{text}; with two losses there is no Friedman test."
-    decided = summary.friedman_p <= summary.alpha
-    judged = "the losses differ" if decided else "no loss is shown to differ from another"
-    return (
-        f"{text}; {judged} (Friedman, {equals(summary.friedman_p)}); mean ranks further apart than "
-        f"{summary.critical_difference:.2f} differ (Nemenyi at {summary.alpha:g}).{_dependence(across)}"
+    if np.isfinite(summary.friedman_p):
+        decided = summary.friedman_p <= summary.alpha
+        judged = "the losses differ" if decided else "no loss is shown to differ from another"
+        text += f"; {judged} (Friedman, {equals(summary.friedman_p)})"
+    return " ".join([f"{text}.", *_pairs(across), *_by_nemenyi(across), *_dependence(across)])
+
+
+def _pairs(across: DatasetRanking) -> list[str]:
+    """Say which losses the best one differs from, the power of that test, and in its place what is probable."""
+    pairwise, (best, *others) = across.pairwise, across.labels
+    count = len(across.labels) * len(others) // 2
+    differ = [label for label, p in zip(others, pairwise.p[0, 1:], strict=True) if p <= pairwise.alpha]
+    whom = listed(differ) if len(differ) < len(others) else "every other loss" if others[1:] else others[0]
+    corrected = f", Holm over {count} pairs" if count > 1 else ""
+    tests = f"signed-rank tests over {across.noun}s at {pairwise.alpha:g}{corrected}"
+    text = (
+        f"Pair by pair {best} {f'differs from {whom}' if differ else 'is not shown to differ from any loss'} ({tests})."
     )
+    after = " after Holm" if count > 1 else ""
+    power = f"Power: with {counted(pairwise.n, across.noun)} no p can be below {pairwise.smallest:.2g}{after}"
+    if pairwise.smallest <= pairwise.alpha:
+        return [text, f"{power}."]
+    power += f", only from {pairwise.enough} {across.noun}s on at most {pairwise.alpha:g}."
+    label = best if best != across.reference else others[0]
+    found = across.against[label]
+    equal = f"equal within ±{found.margin:g} with {found.equal:.2f}, " if found.margin else ""
+    return [
+        text,
+        power,
+        f"What so few can say: on a new {across.noun} {label} is better than {across.reference} with a probability of "
+        f"{found.better:.2f}, {equal}worse with {found.worse:.2f} (Bayesian signed-rank test).",
+    ]
 
 
-def _dependence(across: DatasetRanking) -> str:
+def _by_nemenyi(across: DatasetRanking) -> list[str]:
+    summary = across.summary
+    if not np.isfinite(summary.critical_difference):
+        return []
+    return [
+        f"By Nemenyi's test, where a pair depends on which other losses take part, mean ranks further apart than "
+        f"{summary.critical_difference:.2f} differ."
+    ]
+
+
+def _dependence(across: DatasetRanking) -> list[str]:
     if not across.repeated:
-        return ""
-    return (
-        f" Several of the problems are of {listed(across.repeated)}: the tests take them as independent, so that they "
+        return []
+    return [
+        f"Several of the problems are of {listed(across.repeated)}: the tests take them as independent, so that they "
         "tell losses apart too easily."
-    )
+    ]
 
 
 def ranks_table(across: DatasetRanking) -> Table:
-    """Make the table of mean ranks and of the mean on each data set."""
-    heading = ["loss", "mean rank", *(analysis.comparison.title for analysis in across.analyses)]
-    rows = [
-        [
-            label,
-            f"{rank:.2f}",
-            *(f"{each.main.intervals[label].mean:.3f} (n={each.main.intervals[label].n})" for each in across.analyses),
-        ]
-        for label, rank in zip(across.labels, across.summary.ranks, strict=True)
-    ]
-    caption = (
-        f"Mean rank over {across.noun}s (1 is best), and the mean {words(across.metric)} over n seeds on each, test "
-        f"set, {across.analyses[0].epoch}."
-    )
-    return Table(caption, heading, rows, set())
-
-
-def critical_difference(across: DatasetRanking) -> "Picture | None":
-    """Draw the mean ranks on a line, with bars over losses that Nemenyi's test can't tell apart."""
-    from lossbench.compare.report.figures.drawing import Picture, colors, one_panel
-
-    summary, labels = across.summary, across.labels
-    if not np.isfinite(summary.critical_difference):
-        return None
-    half = (len(labels) + 1) // 2
-    bars = tied_runs(summary.ranks, summary.critical_difference)
-    depth = 0.35 * len(bars) + 0.6
-    figure, axes = one_panel(1.5 + 0.28 * half + 0.18 * len(bars))
-    color = colors(across.analyses[0])
-    low, high = 1.0, float(len(labels))
-    axes.set(xlim=(low - 0.35 * (high - low), high + 0.35 * (high - low)), ylim=(-depth - half - 0.2, 1.6))
-    axes.plot([low, high], [0, 0], color="black", linewidth=1)
-    for tick in range(1, len(labels) + 1):
-        axes.plot([tick, tick], [0, 0.12], color="black", linewidth=1)
-        axes.text(tick, 0.25, str(tick), ha="center", fontsize=8.5)
-    for k, (label, rank) in enumerate(zip(labels, summary.ranks, strict=True)):
-        left = k < half
-        y = -depth - (k if left else len(labels) - 1 - k)
-        edge = low - 0.03 * (high - low) if left else high + 0.03 * (high - low)
-        axes.plot([rank, rank, edge], [0, y, y], color=color.get(label, "black"), linewidth=1.1)
-        text = f"{label}  {rank:.2f}" if left else f"{rank:.2f}  {label}"
-        axes.text(
-            edge, y, f"{text} " if left else f" {text}", ha="right" if left else "left", va="center", fontsize=8.5
+    """Make the table of mean ranks, of what the tests say of each loss, and of its mean on each data set."""
+    pairwise, reference, margin = across.pairwise, across.reference, across.analyses[0].options.margin
+    chances = ["P(better)", *(["P(equal)"] if margin else []), "P(worse)"]
+    heading = ["loss", "mean rank", "group", f"p vs {reference}", *chances]
+    base, letters = across.labels.index(reference), dict(zip(across.labels, _letters(across), strict=True))
+    rows = []
+    for k, (label, rank) in enumerate(zip(across.labels, across.summary.ranks, strict=True)):
+        found = across.against.get(label)
+        shown = [] if found is None else [found.better, *([found.equal] if margin else []), found.worse]
+        rows.append(
+            [
+                label,
+                f"{rank:.2f}",
+                letters[label],
+                *(["–"] * (1 + len(chances)) if found is None else [p_value(pairwise.p[k, base])]),
+                *(f"{chance:.2f}" for chance in shown),
+                *(
+                    f"{each.main.intervals[label].mean:.3f} (n={each.main.intervals[label].n})"
+                    for each in across.analyses
+                ),
+            ]
         )
-    for k, (start, end) in enumerate(bars):
-        y = -0.35 * (k + 1)
-        axes.plot([summary.ranks[start] - 0.04, summary.ranks[end] + 0.04], [y, y], color="black", linewidth=3.2)
-    width = min(summary.critical_difference, high - low)
-    axes.plot([low, low + width], [1.0, 1.0], color="black", linewidth=1.6)
-    axes.text(low, 1.15, f"critical difference {summary.critical_difference:.2f}", fontsize=8.5)
-    axes.axis("off")
+    equal = f", equal within ±{margin:g}" if margin else ""
     caption = (
-        f"Mean rank of each loss over {counted(summary.n, across.noun)} by {words(across.metric)} (1 is best); losses "
-        f"under a common bar can't be told apart (Nemenyi at {summary.alpha:g})."
+        f"Mean rank over {across.noun}s (1 is best); losses that share a letter can't be told apart, and p: "
+        f"signed-rank tests over {across.noun}s at {pairwise.alpha:g} after Holm over all pairs (Benavoli et al. "
+        f"2016). P: probability that on a new {across.noun} a loss is better{equal} or worse than {reference} "
+        f"(Bayesian signed-rank test, Benavoli et al. 2014), of each pair alone. Then the mean {words(across.metric)} "
+        f"over n seeds on each, test set, {across.analyses[0].epoch}."
     )
-    return Picture("critical_difference", f"Mean ranks over {across.noun}s", caption, figure)
+    return Table(caption, [*heading, *(analysis.comparison.title for analysis in across.analyses)], rows, set())
 
 
-def tied_runs(ranks: np.ndarray, reach: float) -> list[tuple[int, int]]:
-    """Return the longest runs of sorted ranks that lie within `reach`, as first and last position.
-
-    Examples
-    --------
-    >>> tied_runs(np.array([1.0, 1.5, 2.4, 4.0]), 1.0)
-    [(0, 1), (1, 2)]
-
-    """
-    runs: list[tuple[int, int]] = []
-    for start, rank in enumerate(ranks):
-        end = int(np.flatnonzero(ranks <= rank + reach)[-1])
-        if end > start and (not runs or end > runs[-1][1]):
-            runs.append((start, end))
-    return runs
+def _letters(across: DatasetRanking) -> list[str]:
+    pairwise = across.pairwise
+    different = [(int(i), int(j)) for i, j in zip(*np.nonzero(np.triu(pairwise.p <= pairwise.alpha)), strict=True)]
+    return letter_display(len(across.labels), different)

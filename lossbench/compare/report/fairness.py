@@ -15,6 +15,9 @@ PAIRED = {
     "order": "batch order",
 }
 """What all losses share under one seed, by its hash in the record."""
+FEW_SAMPLES, FEW_OF_A_CLASS = 200, 10
+"""A validation part with fewer can't choose an epoch well: a share of so many has a standard error up to 0.035, and the
+recall of such a class, which counts as much as any other in a mean over classes, one up to 0.16."""
 
 
 def protocol(comparison: Comparison) -> str:
@@ -42,7 +45,8 @@ def cautions(comparison: Comparison) -> list[str]:
     -------
     list of str
         A sentence for each package in several versions, for metrics of several versions, for several engines, for each
-        thing that runs of one seed do not share, and for generators that have collapsed.
+        thing that runs of one seed do not share, for generators that have collapsed, and for best validation epochs
+        that few samples chose.
 
     """
     return [
@@ -51,6 +55,7 @@ def cautions(comparison: Comparison) -> list[str]:
         *_mixed_engines(comparison),
         *_unshared(comparison),
         *_collapsed(comparison),
+        *_chosen_by_few(comparison),
     ]
 
 
@@ -135,6 +140,30 @@ def _collapsed(comparison: Comparison) -> list[str]:
         seeds = [str(seed) for seed, metrics in last.items() if metrics.get("test/collapsed")]
         told += [f"{label} (seed{'s' if len(seeds) > 1 else ''} {listed(seeds)})"] if seeds else []
     return [f"Collapsed at the last epoch, so that few different samples are drawn: {listed(told)}."] if told else []
+
+
+def _chosen_by_few(comparison: Comparison) -> list[str]:
+    """Say how many samples chose the best validation epochs, where they are few or a class is nearly absent."""
+    told = []
+    for entry in comparison.all_entries:
+        facts = entry.get("data") or {}
+        size = (facts.get("sizes") or {}).get("val")
+        if entry["metrics"]["best_val"] is None or not size:
+            continue
+        counts = facts.get("val_class_counts") or []
+        names = facts.get("class_names") or [str(number) for number in range(len(counts))]
+        rarest = min(range(len(counts)), key=counts.__getitem__, default=None)
+        few = rarest is not None and counts[rarest] < FEW_OF_A_CLASS
+        if size < FEW_SAMPLES or few:
+            of_class = f", only {counts[rarest]} of them of {names[rarest]}" if rarest is not None and few else ""
+            told.append((size, counts[rarest] if rarest is not None else 0, of_class))
+    if not told:
+        return []
+    size, _, of_class = min(told)
+    return [
+        f"The best validation epochs were chosen by {counted(size, 'sample')}{of_class}: too few to tell epochs apart, "
+        "so that metrics at these epochs vary with the choice, too. Those at the last epoch don't."
+    ]
 
 
 def _unshared(comparison: Comparison) -> list[str]:

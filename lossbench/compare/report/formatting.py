@@ -5,8 +5,12 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from lossbench.compare.numbers.analysis import Analysis, span
+from lossbench.compare.numbers.seeds import SeedsNeeded
 from lossbench.tasks import own_tasks
 from lossbench.tasks.task import Task
+
+MOST_TOLD = 1000
+"""Larger numbers of seeds are written as more than this."""
 
 
 class Bounded(Protocol):
@@ -27,6 +31,10 @@ class Bounded(Protocol):
     @property
     def kind(self) -> str:
         """What the bounds are."""
+
+    @property
+    def note(self) -> str:
+        """Why there are none, of several runs."""
 
 
 def words(metric: str) -> str:
@@ -73,6 +81,8 @@ def decimals(intervals: Iterable[Bounded]) -> int:
 def with_interval(interval: Bounded, digits: int = 3, sign: str = "") -> str:
     """Write a mean and its interval: the half-width where the bounds are symmetric, both bounds where they are not.
 
+    Bounds are not symmetric of a bootstrap, and where one was cut at the bounds of the metric.
+
     Examples
     --------
     >>> from lossbench.compare.numbers.statistics import Interval
@@ -80,12 +90,15 @@ def with_interval(interval: Bounded, digits: int = 3, sign: str = "") -> str:
     '0.912 ± 0.012'
     >>> with_interval(Interval(3, 0.91234, 0.01, 0.9, 0.925, "95% BCa bootstrap"))
     '0.912 [0.900, 0.925]'
+    >>> with_interval(Interval(3, 0.9, 0.0, math.nan, math.nan, "95% Student t", "no spread, too coarse to tell"))
+    '0.900 (no spread)'
 
     """
     mean = f"{interval.mean:{sign}.{digits}f}"
     if not math.isfinite(interval.low):
-        return mean
-    if "BCa" in interval.kind:
+        return f"{mean} (no spread)" if interval.note else mean
+    cut = abs(interval.high + interval.low - 2 * interval.mean) > 1e-6 * (interval.high - interval.low)
+    if "BCa" in interval.kind or cut:
         return f"{mean} {bounds(interval, digits, sign)}"
     return f"{mean} ± {(interval.high - interval.low) / 2:.{digits}f}"
 
@@ -110,6 +123,22 @@ def p_value(p: float) -> str:
 def equals(p: float) -> str:
     """Write "p = 0.043" or "p < 0.001"."""
     return f"p {p_value(p).replace('<', '< ')}" if p < 0.001 else f"p = {p_value(p)}"
+
+
+def seeds_range(seeds: SeedsNeeded) -> str:
+    """Write the range of the number of seeds that are needed.
+
+    Examples
+    --------
+    >>> seeds_range(SeedsNeeded(34, 14, 120)), seeds_range(SeedsNeeded(34, 14, None)), seeds_range(SeedsNeeded(2, 2, 2))
+    ('14 to 120', '14 or more', '2')
+
+    """
+    if seeds.low is None or seeds.low > MOST_TOLD:
+        return f"more than {MOST_TOLD}"
+    if seeds.high is None or seeds.high > MOST_TOLD:
+        return f"{seeds.low} or more"
+    return f"{seeds.low} to {seeds.high}" if seeds.low < seeds.high else str(seeds.low)
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

@@ -14,8 +14,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lossbench import __version__
 from lossbench.compare.numbers.analysis import Analysis, span
-from lossbench.compare.report.across import DatasetRanking, critical_difference, ranks_table, told
+from lossbench.compare.report.across import DatasetRanking, ranks_table, told
 from lossbench.compare.report.fairness import cautions, drawn_by_seed, protocol
+from lossbench.compare.report.figures.critical_difference import critical_difference
 from lossbench.compare.report.figures.drawing import STYLE, Picture, save
 from lossbench.compare.report.figures.losses import loss_curves
 from lossbench.compare.report.figures.metrics import forest, learning_curves
@@ -183,9 +184,8 @@ def _differences(analysis: Analysis) -> list[Block]:
 
 
 def _over_data(across: DatasetRanking, folder: Path) -> list[Block]:
-    picture = critical_difference(across)
-    figure = [_figure(picture, folder)] if picture is not None else []
-    return [Block("text", told(across)), *figure, Block("table", ranks_table(across))]
+    picture = _figure(critical_difference(across), folder)
+    return [Block("text", told(across)), picture, Block("table", ranks_table(across))]
 
 
 def _repeat(analysis: Analysis) -> list[Block]:

@@ -5,6 +5,7 @@ from lossbench.compare.numbers.selection import SELECTIONS, test_metrics
 from lossbench.compare.numbers.statistics import mean_interval
 from lossbench.compare.report.formatting import decimals, with_interval, words
 from lossbench.compare.report.tables import Table
+from lossbench.tasks.task import UNBOUNDED
 
 HEADINGS = {
     "last": "last epoch",
@@ -67,7 +68,11 @@ def _minus(first: ByLabel, second: ByLabel) -> ByLabel:
 
 def _texts(analysis: Analysis, found: ByLabel, sign: str) -> dict[str, str]:
     confidence = analysis.options.confidence
-    intervals = {label: mean_interval(list(each.values()), confidence) for label, each in found.items() if each}
+    is_gap = bool(sign)
+    bounds = UNBOUNDED if is_gap else analysis.comparison.task.bounds(analysis.metric)
+    intervals = {
+        label: mean_interval(list(each.values()), confidence, bounds=bounds) for label, each in found.items() if each
+    }
     digits = decimals(intervals.values())
     return {
         label: f"{with_interval(intervals[label], digits, sign)} (n={intervals[label].n})"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from lossbench.compare.numbers.analysis import Analysis, seeds_for, span
 from lossbench.compare.numbers.pairs import PairComparison
+from lossbench.compare.numbers.statistics import BCA_FROM
 from lossbench.compare.report.formatting import (
     better_is,
     bounds,
@@ -11,6 +12,7 @@ from lossbench.compare.report.formatting import (
     decimals,
     missing_lines,
     p_value,
+    seeds_range,
     with_interval,
     words,
 )
@@ -85,7 +87,9 @@ def differences_table(analysis: Analysis, metric: str) -> Table:
         if against is not None:
             seeds = seeds_for(analysis, label, analysis.baseline, metric)
             equal = [p_value(against.p_equivalence), str(against.outcome)] if margin else []
-            rows.append([label, *_difference_cells(against, digits), "–" if seeds is None else str(seeds), *equal])
+            rows.append(
+                [label, *_difference_cells(against, digits), "–" if seeds is None else seeds_range(seeds), *equal]
+            )
             kind = against.difference.kind.replace("%", " %")
     heading = [
         "loss", "pairs", "difference", "interval", "p (t)", "p (Wilcoxon)", "effect size", "P(better)", "seeds needed",
@@ -98,8 +102,8 @@ def differences_table(analysis: Analysis, metric: str) -> Table:
         f"{analysis.epoch}. Interval: {kind} of pairs of runs with the same seed, simultaneous {over}. p: paired t "
         "test and exact signed-rank test, adjusted alike (Bonferroni), so that an interval leaves out 0 where p (t) is "
         f"at most {alpha:g}. Effect size: mean over standard deviation of the differences (d_z). P(better): share of "
-        f"the pairs in which the loss is better, ties half. Seeds needed: estimate for a power of 0.8 at level "
-        f"{alpha:g}/{size}, taking the difference seen for the true one"
+        f"the pairs in which the loss is better, ties half. Seeds needed: a rough range, which holds the right "
+        f"number as likely as not, for a power of 0.8 at level {alpha:g}/{size}"
     )
     if margin:
         text += (
@@ -121,7 +125,7 @@ def _difference_cells(against: PairComparison, digits: int) -> list[str]:
     return [
         str(difference.n) if against.paired else f"{difference.n} runs",
         f"{difference.mean:+.{digits}f}",
-        bounds(difference, digits, "+") if known else "–",
+        bounds(difference, digits, "+") if known else difference.note or "–",
         p_value(against.p_t),
         p_value(against.p_wilcoxon),
         f"{difference.effect_size:+.2f}" if difference.effect_size == difference.effect_size else "–",
@@ -163,9 +167,9 @@ def notes(analysis: Analysis) -> list[str]:
     }
     lines += [f"{label} has a {head} head, as its definition asks for." for label, head in heads.items()]
     smallest = min((interval.n for interval in analysis.main.intervals.values()), default=0)
-    if analysis.options.interval == "bca" and smallest < 20:
+    if analysis.options.interval == "bca" and smallest < BCA_FROM:
         lines.append(
-            f"The bootstrap interval is too narrow for {smallest} runs: it covers less than it says below some 20."
+            f"With fewer than {BCA_FROM} runs a bootstrap interval is too narrow: those are Student-t intervals."
         )
     missing = missing_lines(analysis)
     return [line for line in lines if line] + ([f"Not in the numbers: {'; '.join(missing)}."] if missing else [])

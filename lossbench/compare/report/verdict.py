@@ -5,7 +5,18 @@ import math
 from lossbench.compare.numbers.analysis import Analysis, seeds_for
 from lossbench.compare.numbers.pairs import PairComparison
 from lossbench.compare.numbers.statistics import PairedDifference, smallest_p
-from lossbench.compare.report.formatting import bounds, counted, decimals, equals, listed, p_value, span, words
+from lossbench.compare.report.formatting import (
+    MOST_TOLD,
+    bounds,
+    counted,
+    decimals,
+    equals,
+    listed,
+    p_value,
+    seeds_range,
+    span,
+    words,
+)
 
 MOST_COSTS = 3
 """So many metrics are named on which the best loss is worse than another one."""
@@ -91,9 +102,8 @@ def _difference(analysis: Analysis, best: str, against: PairComparison) -> str:
 
 
 def _why_no_test(difference: PairedDifference) -> str:
-    if difference.n < 2:
-        return f"{counted(difference.n, 'seed')} can't say how sure that is"
-    return f"the {counted(difference.n, 'seed')} all say the same, too coarse to tell how sure that is"
+    why = f" ({difference.note})" if difference.note else ""
+    return f"{counted(difference.n, 'seed')} can't say how sure that is{why}"
 
 
 def _p(analysis: Analysis, p: float) -> str:
@@ -202,16 +212,17 @@ def _ties(analysis: Analysis) -> list[str]:
 
 def _plan(analysis: Analysis, label: str, other: str) -> str:
     pair = analysis.main.pair(label, other)
-    n = pair.difference.n if pair is not None else 0
     seeds = seeds_for(analysis, label, other, analysis.metric)
-    if n < 2:
-        return "more seeds are needed to say anything"
-    if seeds is None:
+    if pair is None or seeds is None:
+        return "more seeds are needed to say anything" + (
+            f" ({pair.difference.note})" if pair and pair.difference.note else ""
+        )
+    if seeds.estimate is None:
         return "the difference seen is so small that no feasible number of seeds would resolve it"
-    if seeds <= n:
+    if seeds.estimate <= (n := pair.difference.n):
         return f"the {counted(n, 'seed')} at hand should resolve a difference of this size 4 times out of 5"
-    about = "more than 1000" if seeds > 1000 else f"about {seeds}"
-    return f"{about} seeds are estimated to be needed to resolve it"
+    about = f"more than {MOST_TOLD}" if seeds.estimate > MOST_TOLD else f"roughly {seeds.estimate}"
+    return f"{about} seeds (as likely as not {seeds_range(seeds)}) would be needed to resolve it"
 
 
 def _who_diverged(analysis: Analysis) -> str:

@@ -137,7 +137,8 @@ def _marked(table: Table, bold: str, escaped: Callable[[str], str]) -> list[list
 CSV_COLUMNS = [
     "data", "loss", "metric", "select", "n", "mean", "sd", "low", "high", "interval", "letters", "baseline", "pairs",
     "difference", "difference_low", "difference_high", "difference_interval", "p_t", "p_t_adjusted", "p_wilcoxon",
-    "p_wilcoxon_adjusted", "effect_size", "improvement", "comparisons", "seeds_needed", "not_in_the_numbers",
+    "p_wilcoxon_adjusted", "effect_size", "improvement", "comparisons", "seeds_needed", "seeds_needed_low",
+    "seeds_needed_high", "not_in_the_numbers",
 ]  # fmt: skip
 WITH_MARGIN = ["margin", "p_equivalence_adjusted", "outcome"]
 """Further columns where there is a margin; filled for the metric that it is of."""
@@ -172,21 +173,21 @@ def _csv_row(analysis: Analysis, label: str, metric: str) -> dict[str, object]:
         return {}
     row: dict[str, object] = {
         "n": interval.n, "mean": interval.mean, "sd": interval.sd, "low": interval.low, "high": interval.high,
-        "interval": interval.kind, "letters": column.letters.get(label, ""),
+        "interval": interval.note or interval.kind, "letters": column.letters.get(label, ""),
     }  # fmt: skip
     if against is not None:
         difference = against.difference
         row |= {
             "baseline": analysis.baseline, "pairs": difference.n if against.paired else "",
             "difference": difference.mean, "difference_low": difference.low, "difference_high": difference.high,
-            "difference_interval": difference.kind, "p_t": difference.p_t, "p_t_adjusted": against.p_t,
+            "difference_interval": difference.note or difference.kind, "p_t": difference.p_t, "p_t_adjusted": against.p_t,
             "p_wilcoxon": difference.p_wilcoxon, "p_wilcoxon_adjusted": against.p_wilcoxon,
             "effect_size": difference.effect_size, "improvement": difference.improvement,
             "comparisons": column.size,
         }  # fmt: skip
         if metric in analysis.shown:
-            seeds = seeds_for(analysis, label, analysis.baseline, metric)
-            row["seeds_needed"] = "" if seeds is None else seeds
+            if seeds := seeds_for(analysis, label, analysis.baseline, metric):
+                row |= {"seeds_needed": seeds.estimate, "seeds_needed_low": seeds.low, "seeds_needed_high": seeds.high}
         if margin := analysis.margin(metric):
             row |= dict(zip(WITH_MARGIN, (margin, against.p_equivalence, against.outcome), strict=True))
     return row

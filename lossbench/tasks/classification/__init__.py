@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lossbench.tasks.task import Metric, Page, Task, metrics
+from lossbench.tasks.task import CORRELATION, ERROR, SHARE, Metric, Page, Task, metrics
 
 _CLASSES, _EACH = "Predicted classes", "Each class against the rest"
 _ORDER, _CONFIDENCE = "Order of the probabilities", "Probabilities and confidence"
@@ -20,84 +20,102 @@ _SHARES_DOWN = {
 }
 
 _COMMON = (
-    *metrics("higher", _CLASSES, accuracy="share of right predictions"),
-    *metrics("higher", _CLASSES, balanced_accuracy="mean over the classes of the recall"),
+    *metrics("higher", _CLASSES, bounds=SHARE, accuracy="share of right predictions"),
+    *metrics("higher", _CLASSES, bounds=SHARE, balanced_accuracy="mean over the classes of the recall"),
     *metrics(
-        "higher", _CLASSES, "end",
+        "higher", _CLASSES, "end", bounds=SHARE,
         worst_class_recall="smallest recall of a class",
         g_mean="geometric mean over the classes of the recall",
+    ),
+    *metrics(
+        "higher", _CLASSES, "end", bounds=CORRELATION,
         mcc="Matthews correlation coefficient; 0 for a constant prediction",
         cohen_kappa="Cohen's kappa, agreement with the truth beyond chance; 0 for a constant prediction",
     ),
     *metrics(
-        "higher", _CLASSES,
+        "higher", _CLASSES, bounds=SHARE,
         accuracy_many="mean recall over the classes with more than 100 training samples",
         accuracy_medium="mean recall over the classes with 20 to 100 training samples",
         accuracy_few="mean recall over the classes with fewer than 20 training samples",
     ),
-    *metrics("higher", _EACH, macro_f1="mean over the classes of F1"),
-    Metric("recall", "higher", "recall of class K, which is its accuracy", "Recall of each class", per="class"),
-    Metric("precision", "higher", "precision of class K", "Precision of each class", "end", "class"),
-    Metric("f1", "higher", "F1 of class K", "F1 of each class", "end", "class"),
+    *metrics("higher", _EACH, bounds=SHARE, macro_f1="mean over the classes of F1"),
+    Metric(
+        "recall", "higher", "recall of class K, which is its accuracy", "Recall of each class", "epoch", "class",
+        bounds=SHARE,
+    ),
+    Metric("precision", "higher", "precision of class K", "Precision of each class", "end", "class", bounds=SHARE),
+    Metric("f1", "higher", "F1 of class K", "F1 of each class", "end", "class", bounds=SHARE),
     *metrics(
-        "higher", _ORDER,
+        "higher", _ORDER, bounds=SHARE,
         auroc="mean over the classes of the AUROC of each against the rest; it flatters under imbalance: look at "
         "`average_precision`",
     ),
-    *metrics("higher", _ORDER, "end", micro_auroc="AUROC over all pairs of a sample and a class"),
+    *metrics("higher", _ORDER, "end", bounds=SHARE, micro_auroc="AUROC over all pairs of a sample and a class"),
     *metrics(
-        "higher", _ORDER,
+        "higher", _ORDER, bounds=SHARE,
         average_precision="mean over the classes of the average precision of each against the rest",
     ),
     *metrics(
-        "higher", _ORDER, "end", micro_average_precision="average precision over all pairs of a sample and a class"
+        "higher", _ORDER, "end", bounds=SHARE,
+        micro_average_precision="average precision over all pairs of a sample and a class",
     ),
     *metrics(
-        "lower", _CONFIDENCE,
+        "lower", _CONFIDENCE, bounds=ERROR,
         nll="mean of -log of the probability of the true class",
-        brier="mean of the squared distance of the probabilities to the one-hot truth, summed over the classes",
-        ece="expected calibration error, 15 equal right-closed bins",
     ),
     *metrics(
-        "lower", _CONFIDENCE, "end",
+        "lower", _CONFIDENCE, bounds=(0.0, 2.0),
+        brier="mean of the squared distance of the probabilities to the one-hot truth, summed over the classes",
+    ),
+    *metrics("lower", _CONFIDENCE, bounds=SHARE, ece="expected calibration error, 15 equal right-closed bins"),
+    *metrics(
+        "lower", _CONFIDENCE, "end", bounds=SHARE,
         mce="largest gap between confidence and accuracy in a bin of `ece`",
         adaptive_ece="as `ece`, with 15 bins of equally many samples (Nixon et al. 2019)",
         classwise_ece="mean over the classes of the calibration error of the probability of that class",
         aurc="area under the error rate among the most confident samples, over their share (Geifman and El-Yaniv 2017)",
     ),
-    Metric("temperature", "neither", "temperature that `posthoc=temperature` has fitted", _CONFIDENCE, part="val"),
-    Metric("clean_accuracy", "higher", "share of the training samples whose true label is predicted", part="train"),
-    Metric("memorised", "lower", "share of the flipped training labels that are predicted", part="train"),
+    Metric(
+        "temperature", "neither", "temperature that `posthoc=temperature` has fitted", _CONFIDENCE, part="val",
+        bounds=ERROR,
+    ),
+    Metric(
+        "clean_accuracy", "higher", "share of the training samples whose true label is predicted", part="train",
+        bounds=SHARE,
+    ),
+    Metric("memorised", "lower", "share of the flipped training labels that are predicted", part="train", bounds=SHARE),
     Metric(
         "label_precision", "higher",
         "of the training samples whose observed label is predicted, the share whose label is right", part="train",
+        bounds=SHARE,
     ),
     Metric(
         "label_recall", "higher",
         "of the training samples whose label is right, the share whose label is predicted", part="train",
+        bounds=SHARE,
     ),
 )  # fmt: skip
 _OF_CLASS_1 = (
-    *(Metric(name, "higher", f"{told}; of class 1", _EACH, "end") for name, told in _SHARES_UP.items()),
-    *metrics("higher", _EACH, "end", recall="recall of class 1", f1="F1 of class 1"),
-    *(Metric(name, "lower", f"{told}; of class 1", _EACH, "end") for name, told in _SHARES_DOWN.items()),
-    *metrics("higher", _ORDER, "end", auprc="average precision of class 1"),
+    *(Metric(name, "higher", f"{told}; of class 1", _EACH, "end", bounds=SHARE) for name, told in _SHARES_UP.items()),
+    *metrics("higher", _EACH, "end", bounds=SHARE, recall="recall of class 1", f1="F1 of class 1"),
+    *(Metric(name, "lower", f"{told}; of class 1", _EACH, "end", bounds=SHARE) for name, told in _SHARES_DOWN.items()),
+    *metrics("higher", _ORDER, "end", bounds=SHARE, auprc="average precision of class 1"),
 )
 _OF_ALL_CLASSES = (
     *metrics(
-        "higher", _CLASSES, "end",
+        "higher", _CLASSES, "end", bounds=SHARE,
         top5_accuracy="share of samples with the truth among the five likeliest of more than five classes; ties by lot",
     ),
     *(
-        Metric(f"macro_{name}", "higher", f"{told}; mean over the classes", _EACH, "end")
+        Metric(f"macro_{name}", "higher", f"{told}; mean over the classes", _EACH, "end", bounds=SHARE)
         for name, told in _SHARES_UP.items()
     ),
     *(
-        Metric(f"macro_{name}", "lower", f"{told}; mean over the classes", _EACH, "end")
+        Metric(f"macro_{name}", "lower", f"{told}; mean over the classes", _EACH, "end", bounds=SHARE)
         for name, told in _SHARES_DOWN.items()
     ),
     *metrics(
-        "higher", _ORDER, "end",
+        "higher", _ORDER, "end", bounds=SHARE,
         ovo_auroc="AUROC of each class against each other, mean over the pairs (Hand and Till 2001); the same as "
         "`auroc` where all classes are equally frequent",
     ),

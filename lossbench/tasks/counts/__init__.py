@@ -1,7 +1,7 @@
 """One count to a sample: 0, 1, 2 ..."""
 
 from lossbench.tasks.regression import CONTEXT, OF_NUMBERS
-from lossbench.tasks.task import Page, Task, metrics, observed
+from lossbench.tasks.task import ERROR, EXPLAINED, Page, Task, metrics, observed
 
 TASKS = (
     Task(
@@ -14,11 +14,11 @@ TASKS = (
         link="exponential",
         metrics=(
             *metrics(
-                "lower", "Counts",
+                "lower", "Counts", bounds=ERROR,
                 poisson_deviance="mean Poisson deviance of the counts; predictions below 0.01 count as 0.01",
             ),
             *metrics(
-                "higher", "Counts",
+                "higher", "Counts", bounds=EXPLAINED,
                 d2="share of the Poisson deviance that is explained: 1 is perfect, 0 is as good as the mean",
             ),
             *OF_NUMBERS,

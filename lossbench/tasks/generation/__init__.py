@@ -4,33 +4,54 @@ Against a critic (`gan`), step by step from noise (`denoising`), by a function t
 by a density that is known but for a constant (`energy`).
 """
 
+from math import inf
 from typing import Any
 
-from lossbench.tasks.task import Metric, Page, Task, metrics
+from lossbench.tasks.task import ERROR, SHARE, Metric, Page, Task, metrics
 
 OF_IMAGES = (
     *metrics(
         "lower",
+        bounds=ERROR,
         frechet="Fréchet distance of images to the held-out ones, in features of a classifier of the same data",
-        kernel_distance="squared maximum mean discrepancy in these features, cubic kernel, without bias (KID)",
-    ),
-    *metrics("higher", inception_score="how sure the same classifier is of each image, and how many classes it sees"),
-)
-_OF_SAMPLES = (
-    *metrics("lower", sliced_wasserstein="sliced 2-Wasserstein distance to the held-out samples, over 128 directions"),
-    *OF_IMAGES,
-    *metrics(
-        "higher",
-        modes_covered="number of modes that get at least a tenth of their even share, counting good samples only",
-        good_samples="share of the samples within 3 standard deviations of the nearest mode",
     ),
     *metrics(
         "lower",
+        kernel_distance="squared maximum mean discrepancy in these features, cubic kernel, without bias (KID)",
+    ),
+    *metrics(
+        "higher",
+        bounds=(1.0, inf),
+        inception_score="how sure the same classifier is of each image, and how many classes it sees",
+    ),
+)
+_OF_SAMPLES = (
+    *metrics(
+        "lower", bounds=ERROR,
+        sliced_wasserstein="sliced 2-Wasserstein distance to the held-out samples, over 128 directions",
+    ),
+    *OF_IMAGES,
+    *metrics(
+        "higher", bounds=ERROR,
+        modes_covered="number of modes that get at least a tenth of their even share, counting good samples only",
+    ),
+    *metrics(
+        "higher", bounds=SHARE,
+        good_samples="share of the samples within 3 standard deviations of the nearest mode",
+    ),
+    *metrics(
+        "lower", bounds=ERROR,
         mmd="maximum mean discrepancy to the held-out samples, Gaussian kernel",
         mode_kl="KL divergence from the good samples' share of each mode to equal shares",
     ),
-    Metric("diversity", "neither", "mean distance of a sample to its nearest neighbour, over that of the data"),
-    *metrics("lower", collapsed="1 where samples lie on few modes, or much closer to each other than the data; else 0"),
+    Metric(
+        "diversity", "neither", "mean distance of a sample to its nearest neighbour, over that of the data",
+        bounds=ERROR,
+    ),
+    *metrics(
+        "lower", bounds=SHARE,
+        collapsed="1 where samples lie on few modes, or much closer to each other than the data; else 0",
+    ),
 )  # fmt: skip
 _OF_DENSITY = (
     *metrics("higher", log_likelihood="log-likelihood of a held-out sample, in nats; of an image a lower bound"),

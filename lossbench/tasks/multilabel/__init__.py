@@ -1,6 +1,6 @@
 """Several labels to a sample, each there or not."""
 
-from lossbench.tasks.task import Metric, Page, Task, metrics
+from lossbench.tasks.task import ERROR, SHARE, Metric, Page, Task, metrics
 
 _DECISIONS, _EACH = "Predicted labels", "Each label against the rest"
 
@@ -14,12 +14,12 @@ TASKS = (
         link="sigmoids",
         metrics=(
             *metrics(
-                "higher", _DECISIONS,
+                "higher", _DECISIONS, bounds=SHARE,
                 hamming_accuracy="share of right decisions, a label being predicted above one half",
                 subset_accuracy="share of the samples with all decisions right",
             ),
             *metrics(
-                "higher", _EACH,
+                "higher", _EACH, bounds=SHARE,
                 macro_precision="mean over the labels of the precision",
                 macro_recall="mean over the labels of the recall",
                 macro_f1="mean over the labels of F1",
@@ -27,20 +27,29 @@ TASKS = (
                 micro_recall="recall over all pairs of a sample and a label",
                 micro_f1="F1 over all pairs of a sample and a label",
             ),
-            Metric("f1", "higher", "F1 of label K", "F1 of each label", per="label"),
+            Metric("f1", "higher", "F1 of label K", "F1 of each label", per="label", bounds=SHARE),
             *metrics(
-                "higher", "Order of the probabilities",
+                "higher", "Order of the probabilities", bounds=SHARE,
                 auroc="mean over the labels of the AUROC", map="mean over the labels of the average precision",
             ),
             *metrics(
-                "lower", "Order of the probabilities",
+                "lower", "Order of the probabilities", bounds=SHARE,
                 ranking_loss="mean over samples of the share of pairs, label and non-label, in the wrong order",
+            ),
+            *metrics(
+                "lower", "Order of the probabilities", bounds=ERROR,
                 coverage_error="mean over samples of how far down the ranking the last of its labels is found",
             ),
-            Metric("ap", "higher", "average precision of label K", "Average precision of each label", per="label"),
+            Metric(
+                "ap", "higher", "average precision of label K", "Average precision of each label", "epoch", "label",
+                bounds=SHARE,
+            ),
             *metrics(
-                "lower", "Probabilities and confidence",
+                "lower", "Probabilities and confidence", bounds=ERROR,
                 nll="mean over samples and labels of -log of the probability of what is true",
+            ),
+            *metrics(
+                "lower", "Probabilities and confidence", bounds=SHARE,
                 brier="mean over samples and labels of the squared distance of the probability to the truth",
                 ece="expected calibration error of all label probabilities, 15 equal right-closed bins",
             ),

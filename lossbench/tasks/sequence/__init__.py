@@ -1,6 +1,6 @@
 """A sequence of classes to a line, which is read frame by frame."""
 
-from lossbench.tasks.task import Metric, Page, Task, metrics
+from lossbench.tasks.task import ERROR, SHARE, Metric, Page, Task, metrics
 
 TASKS = (
     Task(
@@ -13,15 +13,23 @@ TASKS = (
         learner="ctc",
         metrics=(
             *metrics(
-                "lower",
+                "lower", bounds=ERROR,
                 cer="character error rate of the greedy reading: substitutions, deletions and insertions per class",
                 cer_beam="character error rate of the beam search",
+            ),
+            *metrics(
+                "lower", bounds=SHARE,
                 wer="word error rate of the greedy reading, a whole line being one word",
             ),
-            *metrics("higher", exact_line="share of the lines without a mistake: 1 - `wer`"),
-            *metrics("lower", nll="mean of -log of the probability of the target over all alignments"),
-            *metrics("higher", frame_accuracy="share of frames whose likeliest class is that of the known alignment"),
-            Metric("blank_share", "neither", "share of the frames whose most probable class is the blank"),
+            *metrics("higher", bounds=SHARE, exact_line="share of the lines without a mistake: 1 - `wer`"),
+            *metrics("lower", bounds=ERROR, nll="mean of -log of the probability of the target over all alignments"),
+            *metrics(
+                "higher", bounds=SHARE,
+                frame_accuracy="share of frames whose likeliest class is that of the known alignment",
+            ),
+            Metric(
+                "blank_share", "neither", "share of the frames whose most probable class is the blank", bounds=SHARE
+            ),
         ),
         columns=("cer", "cer_beam", "wer", "exact_line", "nll", "frame_accuracy"),
         monitor="cer",

@@ -7,6 +7,7 @@ from lossbench.compare.numbers.comparisons import load_arrays
 from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import Picture, colors, draw_band, lines_legend, one_panel, over_seeds
 from lossbench.tasks.boxes.figures import BINS, by_distance, distances, errors
+from lossbench.tasks.task import ERROR
 
 KEYS = ["boxes", "start", "target"]
 
@@ -25,7 +26,7 @@ def errors_by_distance(analysis: Analysis) -> list[Picture]:
                 curves.append(by_distance(distances(arrays), errors(arrays))[1])
         if curves:
             middles = np.arange(BINS) + 0.5
-            draw_band(axes, middles / BINS, np.stack(curves), analysis.options.confidence, color[label], label)
+            draw_band(axes, middles / BINS, np.stack(curves), analysis.options.confidence, color[label], label, ERROR)
             drawn.append(label)
     if not drawn:
         return []

@@ -24,6 +24,7 @@ from lossbench.compare.report.figures.drawing import (
     panels,
     title_panel,
 )
+from lossbench.tasks.task import SHARE
 
 MEMORY = {"memorised": "wrong labels reproduced", "clean_accuracy": "true labels predicted"}
 SHOT_SIZES = {"many": "more than 100", "medium": "20 to 100", "few": "fewer than 20"}
@@ -79,8 +80,9 @@ def accuracy_by_shots(analysis: Analysis) -> list[Picture]:
         for row, label in enumerate(analysis.counted):
             if label in intervals:
                 each = intervals[label]
-                half = (each.high - each.low) / 2 if math.isfinite(each.high) else None
-                axes.barh(row, each.mean, xerr=half, color=color[label], ecolor="black", error_kw={"lw": 0.9})
+                known = math.isfinite(each.high)
+                halves = [[each.mean - each.low], [each.high - each.mean]] if known else None
+                axes.barh(row, each.mean, xerr=halves, color=color[label], ecolor="black", error_kw={"lw": 0.9})
                 axes.text(0.02, row, f"{each.mean:.3f}", va="center", color=ink(color[label]), fontsize=8)
         axes.set(xlim=(0, 1.02), xlabel="accuracy", title=f"{group}: {SHOT_SIZES[group]}\ntraining samples")
         axes.grid(axis="x", alpha=0.3)
@@ -123,7 +125,7 @@ def _overlaid_memory(analysis: Analysis, found: dict[str, Memory]) -> Figure:
     color = colors(analysis)
     for label, each in found.items():
         for axes, name in zip(grid, MEMORY, strict=False):
-            draw_band(axes, *each[name], analysis.options.confidence, color[label], label)
+            draw_band(axes, *each[name], analysis.options.confidence, color[label], label, SHARE)
             axes.set(xlabel="epoch", ylabel=MEMORY[name], ylim=(-0.02, 1.02))
             axes.grid(alpha=0.3)
         _draw_path(grid[2], analysis, each, color[label])

@@ -24,6 +24,7 @@ from lossbench.compare.report.figures.drawing import (
     panels,
     title_panel,
 )
+from lossbench.tasks.task import SHARE
 
 GRID = np.linspace(0.0, 1.0, 201)
 """The places at which the curves of runs and classes are averaged."""
@@ -167,7 +168,7 @@ def _overlaid(analysis: Analysis, found: Curves) -> Figure:
     color = colors(analysis)
     for axes, (kind, (_, x_label, y_label)) in zip(grid, KINDS.items(), strict=True):
         for label, values in found[kind].items():
-            draw_band(axes, GRID, values, analysis.options.confidence, color[label], label)
+            draw_band(axes, GRID, values, analysis.options.confidence, color[label], label, SHARE)
         axes.set(xlabel=x_label, ylabel=y_label)
         _frame(axes, kind, list(found[kind].values()))
     lines_legend(figure, grid[0], found["roc"])

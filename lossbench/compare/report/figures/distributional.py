@@ -37,7 +37,8 @@ def calibration_curves(analysis: Analysis) -> list[Picture]:
         axes = grid[0] if overlaid else grid[k]
         levels = _levels(found[0])
         below = np.array([(each["target"][:, None] <= each["quantiles"]).mean(0) for each in found])
-        draw_band(axes, levels, below - levels, analysis.options.confidence, color[label], label)
+        possible = (-levels, 1 - levels)
+        draw_band(axes, levels, below - levels, analysis.options.confidence, color[label], label, possible)
         if not overlaid:
             title_panel(axes, label, columns_of(grid))
     for axes in grid:

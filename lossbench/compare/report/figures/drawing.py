@@ -14,6 +14,7 @@ from scipy import stats
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.records.schema import Record
+from lossbench.tasks.task import UNBOUNDED
 
 WIDTH = 8.0
 """Inches, of every picture."""
@@ -142,12 +143,22 @@ def mean_and_half_width(values: Array, confidence: float) -> tuple[Array, Array]
     return mean, stats.t.isf((1 - confidence) / 2, np.maximum(n - 1, 1)) * sd / np.sqrt(np.maximum(n, 1))
 
 
-def draw_band(axes: Axes, x: Array, values: Array, confidence: float, color: str, label: str | None = None) -> None:
-    """Draw the mean over the first axis as a line, and its interval as a band."""
+def draw_band(
+    axes: Axes,
+    x: Array,
+    values: Array,
+    confidence: float,
+    color: str,
+    label: str | None = None,
+    within: tuple[float | Array, float | Array] = UNBOUNDED,
+) -> None:
+    """Draw the mean over the first axis as a line, and its interval as a band, cut at the bounds of the values."""
     mean, half = mean_and_half_width(values, confidence)
     axes.plot(x, mean, color=color, linewidth=1.6, label=label, marker="." if len(x) < 3 else None)
     if np.isfinite(half).any():
-        axes.fill_between(x, mean - half, mean + half, color=color, alpha=0.15, linewidth=0)
+        axes.fill_between(
+            x, np.clip(mean - half, *within), np.clip(mean + half, *within), color=color, alpha=0.15, linewidth=0
+        )
 
 
 def over_seeds(analysis: Analysis) -> str:

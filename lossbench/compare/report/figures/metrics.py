@@ -42,7 +42,8 @@ def forest(analysis: Analysis) -> list[Picture]:
             axes.plot([difference.low, difference.high], [row, row], color=color[label], linewidth=2.2)
         decided = each.p_t <= analysis.options.alpha
         axes.plot(difference.mean, row, "o", color=color[label], markerfacecolor=color[label] if decided else "white")
-        told = f"{equals(each.p_t)}, n={difference.n}" if math.isfinite(each.p_t) else f"n={difference.n}"
+        known = equals(each.p_t) if math.isfinite(each.p_t) else difference.note
+        told = f"{known}, n={difference.n}" if known else f"n={difference.n}"
         axes.text(1.01, row, told, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5)
     margin = analysis.options.margin
     if margin is not None:
@@ -92,7 +93,8 @@ def learning_curves(analysis: Analysis) -> list[Picture]:
     color = colors(analysis)
     for axes, (title, found) in zip(grid, shown.items(), strict=True):
         for label, (epochs, values) in found.items():
-            draw_band(axes, epochs, values, analysis.options.confidence, color[label], label)
+            bounds = analysis.comparison.task.bounds(parts[title])
+            draw_band(axes, epochs, values, analysis.options.confidence, color[label], label, bounds)
         axes.set(
             xlabel="epoch",
             ylabel=words(parts[title].partition("/")[2]),
@@ -116,7 +118,8 @@ def _small_multiples(analysis: Analysis, curves: dict[str, tuple[Array, Array]],
         if label != analysis.baseline and analysis.baseline in curves:
             x, other = curves[analysis.baseline]
             axes.plot(x, mean_and_half_width(other, analysis.options.confidence)[0], color="#aaaaaa", linewidth=1.2)
-        draw_band(axes, epochs, values, analysis.options.confidence, color[label])
+        bounds = analysis.comparison.task.bounds(metric)
+        draw_band(axes, epochs, values, analysis.options.confidence, color[label], within=bounds)
         title_panel(axes, label, columns_of(grid))
         axes.grid(alpha=0.3)
     _keep_in_view(grid[0], [values for _, values in curves.values()], analysis.comparison.task.higher_is_better(metric))

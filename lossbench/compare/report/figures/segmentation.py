@@ -18,6 +18,7 @@ from lossbench.compare.report.figures.drawing import (
 from lossbench.compare.report.figures.first_runs import first_arrays, label_rows
 from lossbench.losses.labelled_pixels import IGNORED
 from lossbench.tasks.segmentation.figures import draw_classes, draw_image
+from lossbench.tasks.task import ERROR
 
 IMAGES = 8
 MOST_LOSSES = 12
@@ -60,7 +61,7 @@ def areas(analysis: Analysis) -> list[Picture]:
     figure, axes = one_panel(3.2)
     color = colors(analysis)
     for label, (epochs, values) in curves.items():
-        draw_band(axes, epochs, values, analysis.options.confidence, color[label], label)
+        draw_band(axes, epochs, values, analysis.options.confidence, color[label], label, ERROR)
     axes.axhline(1, color="#888888", linewidth=0.8, linestyle=":")
     axes.set(xlabel="epoch", ylabel="predicted over true area")
     axes.set_yscale("symlog", linthresh=2)

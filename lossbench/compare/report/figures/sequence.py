@@ -20,6 +20,7 @@ from lossbench.compare.report.figures.drawing import (
     title_panel,
 )
 from lossbench.tasks.sequence.figures import draw_line, draw_posteriors
+from lossbench.tasks.task import SHARE
 
 LINES = 2
 MOST_LOSSES = 12
@@ -81,7 +82,7 @@ def blank_share(analysis: Analysis) -> list[Picture]:
     color = colors(analysis)
     for k, (label, (epochs, values)) in enumerate(curves.items()):
         axes = grid[0] if overlaid else grid[k]
-        draw_band(axes, epochs, values, analysis.options.confidence, color[label], label)
+        draw_band(axes, epochs, values, analysis.options.confidence, color[label], label, SHARE)
         if overlaid and k:
             axes.lines[-1].set_dashes((4, k))  # losses that read alike lie on each other
         if not overlaid:
