@@ -63,7 +63,7 @@ def test_one_family_for_p_intervals_and_letters(family, size):
         assert against[loss].p_t == pytest.approx(min(1, size * raw.pvalue))
         wide = raw.confidence_interval(1 - alpha / size)
         assert (against[loss].difference.low, against[loss].difference.high) == pytest.approx((wide.low, wide.high))
-        assert against[loss].difference.kind == "95% Student t"
+        assert against[loss].difference.kind == "simultaneous 95% Student t"
     assert found.main.size == size and bool(found.main.letters) == (family == "all")
     assert ("group" in means_table(found).heading) == (family == "all")
     told = "3 pairs of losses" if family == "all" else "2 comparisons with cross_entropy"
@@ -81,7 +81,7 @@ def test_interval_p_and_letters_never_contradict_each_other(losses, n):
         names = ["cross_entropy", *(f"loss_{k}" for k in range(1, losses))]
         found = compared({name: list(mean + rng.normal(0, 1, n)) for name, mean in zip(names, means, strict=True)})
         for (one, other), pair in found.main.pairs.items():
-            outside = not pair.difference.low <= 0 <= pair.difference.high
+            outside = pair.difference.low > 0 or pair.difference.high < 0  # not where there is no spread and no test
             shared = set(found.main.letters[one]) & set(found.main.letters[other])
             assert outside == (pair.p_t <= 0.05) == (not shared)
             decided += outside
@@ -189,7 +189,7 @@ def test_the_oracle_is_labelled_and_comes_with_its_gap(three):
     assert "oracle, not a result" in verdict(oracle)
     for text in (to_markdown(oracle), to_latex(oracle)):
         assert "ORACLE" in text and "gap: oracle minus last epoch" in text
-    assert gap_lines(oracle)[0].startswith("focal: gap: oracle minus last epoch +0.050 ± 0.000 (n=3)")
+    assert gap_lines(oracle)[0].startswith("focal: gap: oracle minus last epoch +0.050 (no spread) (n=3)")
     assert selections_table(oracle).heading[-1] == "gap: oracle minus best clean validation epoch"
 
 
@@ -199,7 +199,7 @@ def test_the_verdict_says_what_is_decided():
     text = verdict(compared({"cross_entropy": seeds, "focal": better, "ldam": seeds[::-1]}))
     assert text.startswith("focal is best on balanced accuracy (0.870 [0.850, 0.890], 5 seeds), 0.050 above")
     assert (
-        "paired difference, 95 % Student t interval [+0.048, +0.052], p < 0.001 adjusted over 3 pairs of losses" in text
+        "paired difference, simultaneous 95 % Student t interval [+0.048, +0.052], p < 0.001 adjusted over 3 pairs of losses" in text
     )
     assert "better than every other loss" in text
 
@@ -208,7 +208,7 @@ def test_the_verdict_says_what_is_not_decided():
     seeds = [0.80, 0.82, 0.84, 0.81, 0.83]
     text = verdict(compared({"cross_entropy": seeds, "focal": [0.83, 0.80, 0.84, 0.84, 0.81]}))
     assert text.startswith("focal has the best mean balanced accuracy") and "does not decide it" in text
-    assert "seeds are estimated to be needed" in text
+    assert "would be needed to resolve it" in text
     text = verdict(compared({"cross_entropy": CE, "focal": FOCAL, "ldam": [0.84, 0.88, 0.87]}))
     assert "can't be told apart from ldam" in text and "cross_entropy" not in text.partition("told apart")[2]
 
@@ -241,7 +241,7 @@ def test_tables_say_over_what(three):
         "n runs that differ in the seed",
         "0 to 2",
         "95 % Student-t",
-        "simultaneous over 3 pairs of losses",
+        "with the same seed, over 3 pairs of losses",
         "test set, last epoch",
     ):
         assert part in text

@@ -99,7 +99,7 @@ def differences_table(analysis: Analysis, metric: str) -> Table:
     over = f"over {analysis.family(metric)}"
     text = (
         f"Loss minus {analysis.baseline} on {words(metric)} ({better_is(metric, analysis.comparison.task)}), test set, "
-        f"{analysis.epoch}. Interval: {kind} of pairs of runs with the same seed, simultaneous {over}. p: paired t "
+        f"{analysis.epoch}. Interval: {kind} of pairs of runs with the same seed, {over}. p: paired t "
         "test and exact signed-rank test, adjusted alike (Bonferroni), so that an interval leaves out 0 where p (t) is "
         f"at most {alpha:g}. Effect size: mean over standard deviation of the differences (d_z). P(better): share of "
         f"the pairs in which the loss is better, ties half. Seeds needed: a rough range, which holds the right "

@@ -180,14 +180,13 @@ def _csv_row(analysis: Analysis, label: str, metric: str) -> dict[str, object]:
         row |= {
             "baseline": analysis.baseline, "pairs": difference.n if against.paired else "",
             "difference": difference.mean, "difference_low": difference.low, "difference_high": difference.high,
-            "difference_interval": difference.note or difference.kind, "p_t": difference.p_t, "p_t_adjusted": against.p_t,
-            "p_wilcoxon": difference.p_wilcoxon, "p_wilcoxon_adjusted": against.p_wilcoxon,
+            "difference_interval": difference.note or difference.kind,
+            "p_t": difference.p_t, "p_t_adjusted": against.p_t, "p_wilcoxon": difference.p_wilcoxon, "p_wilcoxon_adjusted": against.p_wilcoxon,
             "effect_size": difference.effect_size, "improvement": difference.improvement,
             "comparisons": column.size,
         }  # fmt: skip
-        if metric in analysis.shown:
-            if seeds := seeds_for(analysis, label, analysis.baseline, metric):
-                row |= {"seeds_needed": seeds.estimate, "seeds_needed_low": seeds.low, "seeds_needed_high": seeds.high}
+        if metric in analysis.shown and (seeds := seeds_for(analysis, label, analysis.baseline, metric)):
+            row |= {"seeds_needed": seeds.estimate, "seeds_needed_low": seeds.low, "seeds_needed_high": seeds.high}
         if margin := analysis.margin(metric):
             row |= dict(zip(WITH_MARGIN, (margin, against.p_equivalence, against.outcome), strict=True))
     return row
