@@ -7,7 +7,10 @@ from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons, read_outputs
 from lossbench.compare.numbers.options import Options
 from lossbench.compare.report.figures.curves import GRID, curves, curves_of
+from lossbench.compare.report.figures.drawing import draw_band, one_panel
+from lossbench.compare.report.figures.metrics import learning_curves
 from lossbench.tasks.classification.ranking import area_under_risk_coverage
+from lossbench.tasks.task import SHARE
 from tests.support.compared import made_up, write
 
 
@@ -67,3 +70,32 @@ def test_many_losses_have_a_panel_each(count, names, tmp_path):
     assert [picture.name for picture in drawn] == names
     assert all(len(picture.figure.axes) == (3 if count == 3 else count) for picture in drawn)
     assert all("2 seeds" in picture.caption for picture in drawn)
+
+
+def test_bands_stay_within_the_bounds_of_what_is_drawn():
+    near_one = np.array([[0.9, 1.0], [1.0, 1.0], [0.95, 0.8]])
+    free, cut, along = (one_panel(2.0)[1] for _ in range(3))
+    draw_band(free, np.arange(2.0), near_one, 0.95, "#000000")
+    draw_band(cut, np.arange(2.0), near_one, 0.95, "#000000", within=SHARE)
+    draw_band(along, np.arange(2.0), near_one, 0.95, "#000000", within=(np.array([0.9, 0.7]), np.array([1.0, 0.95])))
+    heights = [paths_of(axes)[0].vertices[:, 1] for axes in (free, cut, along)]
+    tops, bottoms = [each.max() for each in heights], [each.min() for each in heights]
+    assert tops[0] > 1.0 == tops[1] == tops[2] and bottoms[0] == bottoms[1] < bottoms[2]
+
+
+@pytest.mark.parametrize("losses", [2, 8])
+def test_no_picture_of_a_bounded_metric_leaves_its_bounds(losses, tmp_path):
+    """Balanced accuracies of 0.9 to 1.0 in three epochs, two runs: Student's t alone would reach far above 1."""
+    for number in range(losses):
+        for seed, value in enumerate((0.9, 0.93)):
+            write(tmp_path, made_up(f"loss_{number}", seed, value + 0.001 * number))
+    (comparison,) = comparisons(read_outputs(tmp_path))
+    analysis = analyse(comparison, Options())
+    figures = [picture.figure for picture in (*curves(analysis), *learning_curves(analysis))]
+    bands = [path.vertices[:, 1] for figure in figures for axes in figure.axes for path in paths_of(axes)]
+    assert len(bands) >= losses and all(band.min() >= 0.0 and band.max() <= 1.0 for band in bands)
+    assert max(band.max() for band in bands) == 1.0  # cut, that is
+
+
+def paths_of(axes):
+    return [path for band in axes.collections for path in band.get_paths()]

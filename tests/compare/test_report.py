@@ -166,10 +166,10 @@ def test_problems_of_one_data_set_are_columns_of_their_own():
     entries = [entry | {"problem": entry["problem"] + entry["choices"]["data"]} for entry in entries]
     (across,) = rank_across([analyse(each, Options()) for each in comparisons(entries)])
     table = ranks_table(across)
-    assert table.heading[2:6] == ["group", "p vs cross_entropy", "P(better)", "P(worse)"]
-    assert table.heading[6:] == ["made_up, optimizer.lr=0.1", "made_up, optimizer.lr=0.01", "another"]
+    assert table.heading[2:7] == ["group", "p vs cross_entropy", "P(better)", "P(equal)", "P(worse)"]
+    assert table.heading[7:] == ["made_up, optimizer.lr=0.1", "made_up, optimizer.lr=0.01", "another"]
     focal = table.rows[[row[0] for row in table.rows].index("focal")]
-    assert focal[6:] == ["0.770 (n=3)", "0.860 (n=3)", "0.770 (n=3)"]
+    assert focal[7:] == ["0.770 (n=3)", "0.860 (n=3)", "0.770 (n=3)"]
     assert "Over 3 problems (made_up, optimizer.lr=0.1; made_up, optimizer.lr=0.01; another)" in told(across)
     assert "Several of the problems are of made_up: the tests take them as independent" in told(across)
     assert across.summary.n == 3 and "3 problems" in critical_difference(across).caption

@@ -57,7 +57,7 @@ class TestMeanInterval:
         assert np.mean(covered) == pytest.approx(0.95, abs=0.015)
 
     def test_coverage_of_bca(self):
-        # of 2000 draws each: 0.847 with 5 runs, 0.895 with 10, 0.918 with 15 and 0.923 with 20
+        # measured: 0.847 with 5 runs and 0.895 with 10 (1500 draws), 0.916 with 15 and 0.922 with 20 (3500 draws)
         draws = np.random.default_rng(4).normal(5, 2, size=(500, BCA_FROM))
         results = [mean_interval(row, method="bca") for row in draws]
         assert {result.kind for result in results} == {"95% BCa bootstrap"}

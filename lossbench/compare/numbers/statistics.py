@@ -96,7 +96,7 @@ def mean_interval(
 
     "t" is :math:`\bar x \pm t_{n-1} s / \sqrt n`, exact for normal values. "bca" is the bias-corrected and accelerated
     bootstrap with a fixed seed, which follows skewed values. With few runs it is too narrow: of normal values a 95%
-    interval covers 85% of the time at n = 5, 90% at 10, 92% at 15 and 93% at 20. So below `BCA_FROM` runs the interval
+    interval covers 85% of the time at n = 5, 90% at 10 and 92% at 15 and at 20. So below `BCA_FROM` runs the interval
     is that of "t", and its kind says so.
 
     Runs that are all alike have no interval: with a coarse metric and few seeds that happens by chance, and an interval

@@ -132,13 +132,19 @@ def _pairs(across: DatasetRanking) -> list[str]:
     power += f", only from {pairwise.enough} {across.noun}s on at most {pairwise.alpha:g}."
     label = best if best != across.reference else others[0]
     found = across.against[label]
-    equal = f"equal within ±{found.margin:g} with {found.equal:.2f}, " if found.margin else ""
+    equal = f"equal within ±{found.margin:g}" if found.margin else "equal"
     return [
         text,
         power,
-        f"What so few can say: on a new {across.noun} {label} is better than {across.reference} with a probability of "
-        f"{found.better:.2f}, {equal}worse with {found.worse:.2f} (Bayesian signed-rank test).",
+        f"A hint that so few can give: on the whole {label} is better than {across.reference} with a probability of "
+        f"{_chance(found.better)}, {equal} with {_chance(found.equal)}, worse with {_chance(found.worse)} (Bayesian "
+        "signed-rank test).",
     ]
+
+
+def _chance(probability: float) -> str:
+    """Write a probability that is a share of draws, which is neither 0 nor 1."""
+    return ">0.99" if probability > 0.99 else "<0.01" if probability < 0.01 else f"{probability:.2f}"
 
 
 def _by_nemenyi(across: DatasetRanking) -> list[str]:
@@ -163,33 +169,32 @@ def _dependence(across: DatasetRanking) -> list[str]:
 def ranks_table(across: DatasetRanking) -> Table:
     """Make the table of mean ranks, of what the tests say of each loss, and of its mean on each data set."""
     pairwise, reference, margin = across.pairwise, across.reference, across.analyses[0].options.margin
-    chances = ["P(better)", *(["P(equal)"] if margin else []), "P(worse)"]
-    heading = ["loss", "mean rank", "group", f"p vs {reference}", *chances]
+    heading = ["loss", "mean rank", "group", f"p vs {reference}", "P(better)", "P(equal)", "P(worse)"]
     base, letters = across.labels.index(reference), dict(zip(across.labels, _letters(across), strict=True))
     rows = []
     for k, (label, rank) in enumerate(zip(across.labels, across.summary.ranks, strict=True)):
         found = across.against.get(label)
-        shown = [] if found is None else [found.better, *([found.equal] if margin else []), found.worse]
         rows.append(
             [
                 label,
                 f"{rank:.2f}",
                 letters[label],
-                *(["–"] * (1 + len(chances)) if found is None else [p_value(pairwise.p[k, base])]),
-                *(f"{chance:.2f}" for chance in shown),
+                *(["–"] * 4 if found is None else [p_value(pairwise.p[k, base])]),
+                *([] if found is None else map(_chance, (found.better, found.equal, found.worse))),
                 *(
                     f"{each.main.intervals[label].mean:.3f} (n={each.main.intervals[label].n})"
                     for each in across.analyses
                 ),
             ]
         )
-    equal = f", equal within ±{margin:g}" if margin else ""
+    equal = f"equal within ±{margin:g}" if margin else "equal"
     caption = (
         f"Mean rank over {across.noun}s (1 is best); losses that share a letter can't be told apart, and p: "
         f"signed-rank tests over {across.noun}s at {pairwise.alpha:g} after Holm over all pairs (Benavoli et al. "
-        f"2016). P: probability that on a new {across.noun} a loss is better{equal} or worse than {reference} "
-        f"(Bayesian signed-rank test, Benavoli et al. 2014), of each pair alone. Then the mean {words(across.metric)} "
-        f"over n seeds on each, test set, {across.analyses[0].epoch}."
+        f"2016). P: probability that a loss is on the whole better than, {equal} to or worse than {reference} "
+        "(Bayesian signed-rank test, Benavoli et al. 2014), of each pair alone and with few "
+        f"{across.noun}s only a hint. Then the mean {words(across.metric)} over n seeds on each, test set, "
+        f"{across.analyses[0].epoch}."
     )
     return Table(caption, [*heading, *(analysis.comparison.title for analysis in across.analyses)], rows, set())
 

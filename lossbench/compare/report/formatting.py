@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterable
 from typing import Protocol
 
-from lossbench.compare.numbers.analysis import Analysis, span
+from lossbench.compare.numbers.analysis import Analysis, Options, span
 from lossbench.compare.numbers.seeds import SeedsNeeded
+from lossbench.compare.numbers.statistics import BCA_FROM
 from lossbench.tasks import own_tasks
 from lossbench.tasks.task import Task
 
@@ -101,6 +102,21 @@ def with_interval(interval: Bounded, digits: int = 3, sign: str = "") -> str:
     if "BCa" in interval.kind or cut:
         return f"{mean} {bounds(interval, digits, sign)}"
     return f"{mean} ± {(interval.high - interval.low) / 2:.{digits}f}"
+
+
+def interval_words(options: Options) -> str:
+    """Say what stands beside a mean.
+
+    Examples
+    --------
+    >>> interval_words(Options()), interval_words(Options(interval="bca"))
+    ('half-width of the 95 % Student-t interval', '95 % BCa interval (Student t of fewer than 15 runs)')
+
+    """
+    confidence = f"{100 * options.confidence:g} %"
+    if options.interval == "t":
+        return f"half-width of the {confidence} Student-t interval"
+    return f"{confidence} BCa interval (Student t of fewer than {BCA_FROM} runs)"
 
 
 def bounds(interval: Bounded, digits: int = 3, sign: str = "") -> str:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from lossbench.compare.numbers.analysis import Analysis
-from lossbench.compare.report.formatting import counted, listed, words
+from lossbench.compare.report.formatting import counted, interval_words, listed, words
 from lossbench.compare.report.tables import Table, means_of
 
 MOST_COLUMNS = 20
@@ -47,8 +47,7 @@ def _caption(analysis: Analysis, names: list[str]) -> str:
     way = {"higher": "higher is better", "lower": "lower is better", "neither": "neither way is better"}[first]
     way += "".join(f", but of {listed(found[other], most=len(names))} {other}" for other in others)
     most = max((each.n for each in analysis.main.intervals.values()), default=0)
-    kind = "half-width of the {} Student-t" if analysis.options.interval == "t" else "{} BCa"
     return (
-        f"Test set, {analysis.epoch}; mean and {kind.format(f'{100 * analysis.options.confidence:g} %')} interval over "
+        f"Test set, {analysis.epoch}; mean and {interval_words(analysis.options)} over "
         f"up to {counted(most, 'run')}; {way}; best mean of each metric in bold."
     )
