@@ -1,6 +1,6 @@
 """How often the 95 % intervals of `lossbench.compare.numbers.two_sources` cover the true difference, by simulation.
 
-Run as `python scripts/coverage_two_sources.py [tables of each kind]`. Owen's bootstrap of seeds and samples is there to compare.
+Run as `python scripts/coverage_two_sources.py [tables of each kind]`. Owen's bootstrap is there to compare.
 """
 
 import sys
@@ -87,7 +87,9 @@ def owen(table: Array, rng: Rng, draws: int) -> tuple[float, float]:
 def coverage_of_draws(shares: str, seeds: int, samples: int, tables: int, draws: int = 200) -> tuple[float, float]:
     """Return the coverage of the interval of an RMSE by `resampled`, and by Owen's bootstrap."""
     rng, ours, owens = np.random.default_rng(0), 0, 0
-    a, b, e = np.multiply(SHARES[shares], [0.25 / samples, 1 / seeds, 1.0])  # a variance v of squares is v / 4 of a root
+    a, b, e = np.multiply(
+        SHARES[shares], [0.25 / samples, 1 / seeds, 1.0]
+    )  # a variance v of squares is v / 4 of a root
     weights_of, truth = np.full(samples, 1 / samples), float(np.exp(a / 2))
     for _ in range(tables):
         shape = (seeds, samples)

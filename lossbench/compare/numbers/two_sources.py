@@ -5,10 +5,10 @@ baseline at seed s and test sample i is taken as
 
 .. math:: d_{si} = \mu + a_s + b_i + e_{si}
 
-with chance in the seeds, in the samples and in the rest: how a seed does on a sample, beyond both. The mean over S seeds
-and N samples has the variance :math:`\sigma_a^2 / S + \sigma_b^2 / N + \sigma_e^2 / (S N)`. All three come from S values
-of a metric and their covariance by chance of the samples, (S, S): from the samples themselves where the metric is a mean
-over them (`crossed`), from a bootstrap of the samples where it is not (`resampled`). With
+with chance in the seeds, in the samples and in the rest: how a seed does on a sample, beyond both. The mean over S
+seeds and N samples has the variance :math:`\sigma_a^2 / S + \sigma_b^2 / N + \sigma_e^2 / (S N)`. All three come from
+S values of a metric and their covariance by chance of the samples, (S, S): from the samples themselves where the metric
+is a mean over them (`crossed`), from a bootstrap of the samples where it is not (`resampled`). With
 
 .. math:: A = s^2 / S, \quad B = 1^T C 1 / S^2, \quad E = (\mathrm{tr}\, C / S - \overline{C}_{s \ne t}) / S
 
@@ -16,12 +16,13 @@ over them (`crossed`), from a bootstrap of the samples where it is not (`resampl
 the variance is A + B - E. For means A, B and E are the mean squares of a two-way analysis of variance over S N.
 A sum of differences can come out too small: A and B count as E where they are below it, so that the variance is never
 below A nor B. Its degrees of freedom are Satterthwaite's, of the terms that count. With 5 seeds a 95 % interval covers
-94.2 to 96.9 % of the time whatever the sizes of the three are, with 3 seeds 92.1 to 96.9 % (normal seeds, many samples).
+94.2 to 96.9 % of the time whatever the sizes of the three are, with 3 seeds 92.1 to 96.9 % (normal seeds, many
+samples).
 
 References
 ----------
-Satterthwaite, "An approximate distribution of estimates of variance components", 1946. Owen, "The pigeonhole bootstrap",
-2007. Bouthillier et al., "Accounting for variance in machine learning benchmarks", 2021 (the sources).
+Satterthwaite, "An approximate distribution of estimates of variance components", 1946. Owen, "The pigeonhole
+bootstrap", 2007. Bouthillier et al., "Accounting for variance in machine learning benchmarks", 2021 (the sources).
 """
 
 from bisect import bisect_left
@@ -280,9 +281,7 @@ def crossed(table: ArrayLike, groups: ArrayLike | None = None, scale: float | No
     return _sources(runs.values, runs.covariance, runs.n_samples, runs.sample_degrees, NOISE * largest, noise)
 
 
-def resampled(
-    values: ArrayLike, replicates: ArrayLike, samples: int, scale: float | None = None
-) -> Sources:
+def resampled(values: ArrayLike, replicates: ArrayLike, samples: int, scale: float | None = None) -> Sources:
     """Find the sources of chance in the mean of differences of a metric that is no mean over samples.
 
     The samples are drawn, the seeds are not: the spread of the seeds is that of the values, and the covariance of the
@@ -307,7 +306,7 @@ def resampled(
     --------
     >>> rng = np.random.default_rng(0)
     >>> values = np.array([0.1, 0.2, 0.3])
-    >>> found = resampled(values, values[:, None] + rng.normal(size=500), samples=1000)  # all chance of samples is shared
+    >>> found = resampled(values, values[:, None] + rng.normal(size=500), samples=1000)  # seeds share all of it
     >>> round(found.seeds, 4), round(found.samples, 1), round(found.rest, 4)
     (0.0033, 1.0, 0.0)
 
