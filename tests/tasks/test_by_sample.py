@@ -13,6 +13,8 @@ import torch
 from lossbench.running.artifacts import _compact
 from lossbench.tasks import own_tasks
 from lossbench.tasks.by_sample import Mean, OfSums, Weighed, by_sample, has_by_sample
+from lossbench.tasks.classification.ranking import areas
+from lossbench.tasks.classification.ranking_by_sample import area_of_each, precision_of_each
 from tests.tasks.test_contract import at_the_end
 
 TASKS = [task for task in own_tasks().values() if has_by_sample(task)]
@@ -177,8 +179,10 @@ def test_drawn_again_is_the_metric_of_repeated_samples(name, kind):
     ("name", "metric"),
     [
         ("multiclass", "balanced_accuracy"), ("multiclass", "auroc"), ("multiclass", "micro_auroc"),
-        ("multiclass", "ovo_auroc"), ("multiclass", "recall/1"), ("binary", "auroc"), ("multilabel", "auroc"),
-        ("multilabel", "nll"), ("multilabel", "subset_accuracy"), ("sequence", "cer"), ("regression", "wmape"),
+        ("multiclass", "ovo_auroc"), ("multiclass", "recall/1"), ("multiclass", "average_precision"),
+        ("multiclass", "micro_average_precision"), ("binary", "auroc"), ("binary", "auprc"), ("multilabel", "map"),
+        ("multilabel", "ap/1"), ("multilabel", "auroc"), ("multilabel", "nll"), ("multilabel", "subset_accuracy"),
+        ("sequence", "cer"), ("regression", "wmape"),
     ],
 )  # fmt: skip
 def test_pseudo_values_spread_as_a_jackknife(name, metric):
@@ -201,10 +205,25 @@ def test_pseudo_values_of_an_area_have_the_variance_of_delong():
     scores, positive = arrays["log_odds"][:, 1], arrays["target"] > 0
     above = (scores[positive][:, None] > scores[~positive]) + 0.5 * (scores[positive][:, None] == scores[~positive])
     by_hand = above.mean(1).var(ddof=1) / positive.sum() + above.mean(0).var(ddof=1) / (~positive).sum()
-    from lossbench.tasks.classification.ranking_by_sample import area_of_each
-
     values = area_of_each(scores, positive)
     assert values.mean() == pytest.approx(above.mean()) and values.var(ddof=1) / 90 == pytest.approx(by_hand)
+
+
+def test_pseudo_values_of_an_average_precision_are_the_jackknifes():
+    arrays, _, found = of_case("binary", "hard")
+    scores, positive = torch.from_numpy(arrays["log_odds"][:, 1:]), torch.from_numpy(arrays["target"] > 0)[:, None]
+    without = [float(areas(scores[kept], positive[kept])[1]) for kept in ~torch.eye(90, dtype=torch.bool)]
+    by_hand = found["auprc"].values.mean() + 89 * (np.mean(without) - np.array(without))
+    np.testing.assert_allclose(found["auprc"].values, by_hand, atol=1e-9)
+
+
+@pytest.mark.parametrize("positives", [1, 2])
+def test_few_positives_have_finite_pseudo_values(positives):
+    scores = np.array([3.0, 2.0, 2.0, 1.0, 0.0])
+    positive = np.arange(5) < positives
+    for values in (precision_of_each(scores, positive), area_of_each(scores, positive)):
+        assert np.isfinite(values).all()
+    assert area_of_each(scores, positive).mean() == pytest.approx(1 - 0.5 * (positives == 2) / 6)
 
 
 def test_only_what_is_wanted_is_made():
@@ -226,7 +245,14 @@ def test_a_task_of_ones_own_has_none():
 
 def test_kinds_of_some_metrics():
     *_, found = of_case("multiclass", "hard")
-    kinds = {"accuracy": Mean, "auroc": Mean, "macro_f1": OfSums, "ece": OfSums, "average_precision": Weighed}
+    kinds = {
+        "accuracy": Mean,
+        "auroc": Mean,
+        "macro_f1": OfSums,
+        "ece": OfSums,
+        "average_precision": Mean,
+        "aurc": Weighed,
+    }
     assert {name: type(found[name]) for name in kinds} == kinds
 
 

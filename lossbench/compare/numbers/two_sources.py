@@ -170,10 +170,11 @@ def _sources(
 
 
 def _combined(seeds: float, samples: float, rest: float, of_seeds: float, of_samples: float) -> tuple[float, float]:
-    """Return the variance and Satterthwaite's degrees of freedom; what is 0 has none."""
+    """Return the variance and Satterthwaite's degrees of freedom: those of A, B and E, less what cancels out."""
     variance = seeds + samples + rest
-    spread = ((seeds + rest) ** 2 / of_seeds if seeds else 0.0) + rest**2 / (of_seeds * of_samples)
+    spread = (seeds + rest) ** 2 / of_seeds if seeds else 0.0
     spread += (samples + rest) ** 2 / of_samples if samples or not seeds else 0.0
+    spread += rest**2 / (of_seeds * of_samples) if seeds and samples else 0.0
     return float(variance), float(variance**2 / spread) if spread else nan
 
 

@@ -14,8 +14,8 @@ from lossbench.tasks.classification.ranking_by_sample import (
     area_of_each,
     area_of_pairs_of_classes,
     mean_of_known,
-    mean_precision_by_weights,
-    precision_by_weights,
+    precision_of_all,
+    precision_of_each,
     risk_by_weights,
 )
 from lossbench.tasks.task import Task
@@ -39,7 +39,11 @@ def _of_labels(task: Task, arrays: Arrays, target: Array) -> Makers:
     if not len(target):
         return {}
     probabilities, target = arrays["probabilities"], target.astype(np.int64)
-    odds = log_odds(arrays)
+
+    @cache
+    def odds() -> Array:
+        return log_odds(arrays)
+
     predicted, rows = probabilities.argmax(1), np.arange(len(target))
     correct, classes = predicted == target, probabilities.shape[1]
     counts = np.bincount(target, minlength=classes)
@@ -47,7 +51,7 @@ def _of_labels(task: Task, arrays: Arrays, target: Array) -> Makers:
     found: Makers = {
         "accuracy": lambda: Mean(correct.astype(np.float64)),
         "balanced_accuracy": lambda: Mean(_mean_recall(correct, target, present)),
-        "nll": lambda: Mean(np.logaddexp(0, -odds[rows, target].astype(np.float64))),
+        "nll": lambda: Mean(np.logaddexp(0, -odds()[rows, target].astype(np.float64))),
         "brier": lambda: Mean(_brier(probabilities, target)),
     }
     for label in np.flatnonzero(present).tolist():
@@ -57,12 +61,11 @@ def _of_labels(task: Task, arrays: Arrays, target: Array) -> Makers:
         if members.any():
             found[f"accuracy_{group}"] = partial(lambda chosen: Mean(_mean_recall(correct, target, chosen)), members)
     if classes > 5:
-        found["top5_accuracy"] = lambda: Mean(_among_the_first(odds, target, 5))
-    if not np.isnan(odds).any():
-        found |= _of_order(odds, target, present)
-        found["aurc"] = lambda: Weighed(risk_by_weights(odds.max(1), correct))
-        if task.classes == 2 and present[1]:
-            found["auprc"] = lambda: Weighed(precision_by_weights(odds[:, 1], target > 0))
+        found["top5_accuracy"] = lambda: Mean(_among_the_first(odds(), target, 5))
+    found |= _of_order(odds, target, present)
+    found["aurc"] = lambda: Weighed(risk_by_weights(odds().max(1), correct))
+    if task.classes == 2 and present[1]:
+        found["auprc"] = lambda: Mean(precision_of_each(odds()[:, 1], target > 0))
     return found | _of_counts(task, predicted, target, present) | _of_confidence(probabilities, correct, target)
 
 
@@ -89,23 +92,20 @@ def _among_the_first(odds: Array, target: Array, most: int) -> Array:
     return np.asarray(np.clip((most - above) / np.maximum(equal, 1), 0, 1))
 
 
-def _of_order(odds: Array, target: Array, present: Array) -> Makers:
-    true = target[:, None] == np.arange(odds.shape[1])
+def _of_order(odds: Callable[[], Array], target: Array, present: Array) -> Makers:
+    true = target[:, None] == np.arange(len(present))
     found: Makers = {
-        "micro_auroc": lambda: Mean(area_of_all(odds, true)),
-        "micro_average_precision": lambda: Weighed(_of_pairs(odds, true)),
+        "micro_auroc": lambda: Mean(area_of_all(odds(), true)),
+        "micro_average_precision": lambda: Mean(precision_of_all(odds(), true)),
     }
     if present.sum() > 1:
         there = np.flatnonzero(present)
-        found["auroc"] = lambda: Mean(np.mean([area_of_each(odds[:, k], true[:, k]) for k in there], axis=0))
-        found["average_precision"] = lambda: Weighed(mean_precision_by_weights(odds, true))
-        found["ovo_auroc"] = lambda: Mean(area_of_pairs_of_classes(odds, target, present))
+        found["auroc"] = lambda: Mean(np.mean([area_of_each(odds()[:, k], true[:, k]) for k in there], axis=0))
+        found["average_precision"] = lambda: Mean(
+            np.mean([precision_of_each(odds()[:, k], true[:, k]) for k in there], axis=0)
+        )
+        found["ovo_auroc"] = lambda: Mean(area_of_pairs_of_classes(odds(), target, present))
     return found
-
-
-def _of_pairs(odds: Array, true: Array) -> Callable[[Array], Array]:
-    of_all = precision_by_weights(odds.ravel(), true.ravel())
-    return lambda weights: of_all(np.repeat(weights, odds.shape[1], axis=1))
 
 
 def _of_counts(task: Task, predicted: Array, target: Array, present: Array) -> Makers:

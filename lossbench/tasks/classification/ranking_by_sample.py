@@ -25,6 +25,24 @@ def placements(scores: Array, among: Array) -> Array:
     return np.asarray((np.searchsorted(ordered, scores) + np.searchsorted(ordered, scores, "right")) / (2 * len(among)))
 
 
+def _placed(scores: Array, positive: Array) -> Array:
+    """Return the share (n,) of the negatives that each positive is above, and of the positives above each negative.
+
+    From a single sort: with ten classes a tenth of the time of `placements`.
+    """
+    order = np.argsort(scores)
+    ordered, true = scores[order], positive[order]
+    changes = np.r_[True, ordered[1:] != ordered[:-1]]
+    starts, level = np.flatnonzero(changes), np.cumsum(changes) - 1
+    above = np.add.reduceat(true, starts, dtype=np.float64)
+    below = np.diff(np.r_[starts, len(scores)]) - above
+    of_positive = (np.cumsum(below) - below / 2) / below.sum()
+    of_negative = 1 - (np.cumsum(above) - above / 2) / above.sum()
+    share = np.empty(len(scores))
+    share[order] = np.where(true, of_positive[level], of_negative[level])
+    return share
+
+
 def area_of_each(scores: Array, positive: Array) -> Array:
     """Make pseudo-values (N,) of the AUROC of scores (N,), with positives and negatives among them.
 
@@ -34,23 +52,17 @@ def area_of_each(scores: Array, positive: Array) -> Array:
     curves", 1988: their variance is that of these values.
 
     """
-    size, above, below = len(scores), scores[positive], scores[~positive]
-    of_positive, of_negative = placements(above, below), 1 - placements(below, above)
-    area = of_positive.mean()
-    values = np.full(size, area)
-    values[positive] += spread_of_part(size, len(above)) * (of_positive - area)
-    values[~positive] += spread_of_part(size, len(below)) * (of_negative - area)
-    return values
+    share, size = _placed(scores, positive), len(scores)
+    area = share[positive].mean()
+    stretch = np.where(positive, spread_of_part(size, positive.sum()), spread_of_part(size, (~positive).sum()))
+    return np.asarray(area + stretch * (share - area))
 
 
 def area_of_all(scores: Array, positive: Array) -> Array:
     """Make pseudo-values (N,) of the AUROC of all pairs of a sample and a class, (N, K); a sample is drawn whole."""
-    above, below = scores[positive], scores[~positive]
-    of_positive = placements(above, below)
-    area = of_positive.mean()
-    influence = np.zeros(scores.shape)
-    influence[positive] = (of_positive - area) / len(above)
-    influence[~positive] = (1 - placements(below, above) - area) / len(below)
+    share = _placed(scores.ravel(), positive.ravel()).reshape(scores.shape)
+    area, many = share[positive].mean(), positive.sum()
+    influence = (share - area) / np.where(positive, many, positive.size - many)
     return np.asarray(area + len(scores) * influence.sum(1))
 
 
@@ -73,38 +85,48 @@ def area_of_pairs_of_classes(scores: Array, target: Array, present: Array) -> Ar
     return np.asarray(area + influence)
 
 
-def precision_by_weights(scores: Array, positive: Array) -> Callable[[Array], Array]:
-    """Make the average precision of scores (n,) a function of weights (B, n), NaN where no positive is drawn."""
-    order = np.argsort(-scores, kind="stable")
-    ordered, true = scores[order], positive[order]
-    last = len(scores) - 1 - np.searchsorted(ordered[::-1], ordered[true])  # of equal scores
+def precision_of_each(scores: Array, positive: Array) -> Array:
+    """Make pseudo-values (n,) of the average precision of scores (n,), of which one is positive at least.
 
-    def function(weights: Array) -> Array:
-        drawn = weights[:, order].astype(np.float64)
-        hits = np.cumsum(drawn * true, axis=1)
-        reached = np.maximum(np.cumsum(drawn, axis=1)[:, last], 1e-12)
-        return np.asarray((drawn[:, true] * hits[:, last] / reached).sum(1) / hits[:, -1])
-
-    return function
-
-
-def mean_precision_by_weights(scores: Array, positive: Array, known: Array | None = None) -> Callable[[Array], Array]:
-    """Make the mean over K columns, (N, K), of the average precision, of those that have a positive among the drawn."""
-    rows = [np.arange(len(scores)) if known is None else np.flatnonzero(column) for column in _columns(positive, known)]
-    each = [
-        precision_by_weights(scores[own, k], positive[own, k]) for k, own in enumerate(rows) if positive[own, k].any()
-    ]
-    kept = [own for k, own in enumerate(rows) if positive[own, k].any()]
-
-    def function(weights: Array) -> Array:
-        found = np.stack([one(weights[:, own]) for one, own in zip(each, kept, strict=True)])
-        return mean_of_known(found.T)
-
-    return function
+    They are the jackknife's, moved so that their mean is the average precision of all. Without sample j, each positive
+    with a score not above its own has one less in the denominator of its precision, and in the numerator if j is
+    positive: all that is needed are two sums from the lowest score on.
+    """
+    size, order = len(scores), np.argsort(-scores)
+    ordered, true = scores[order], positive[order].astype(np.float64)
+    changes = np.r_[True, ordered[1:] != ordered[:-1]]
+    starts, level = np.flatnonzero(changes), np.cumsum(changes) - 1
+    reached = np.r_[starts[1:], size].astype(np.float64)[level]  # how many have at least this score
+    hits = np.cumsum(true)[reached.astype(int) - 1]
+    total = true.sum()
+    each = true * hits / reached
+    one_less = true / np.maximum(reached - 1, 1)
+    before = (np.cumsum(each) - each)[starts][level]  # of higher scores
+    with_hits, without = (np.cumsum(of[::-1])[::-1][starts][level] for of in (hits * one_less, one_less))
+    itself = true * (hits - 1) * one_less  # a positive is not among those that stay
+    left = before + with_hits - true * without - itself
+    remaining = total - true
+    average = each.sum() / total
+    left_out = np.where(remaining > 0, left / np.maximum(remaining, 1), average)
+    values = np.empty(size)
+    values[order] = average + (size - 1) * (left_out.mean() - left_out)
+    return values
 
 
-def _columns(positive: Array, known: Array | None) -> Array:
-    return positive.T if known is None else known.T
+def precision_of_all(scores: Array, positive: Array) -> Array:
+    """Make pseudo-values (N,) of the average precision of all pairs of a sample and a class, (N, K)."""
+    values = precision_of_each(scores.ravel(), positive.ravel()).reshape(scores.shape)
+    average = values.mean()
+    return np.asarray(average + (values - average).mean(1))
+
+
+def of_known(values: Array, known: Array) -> Array:
+    """Stretch pseudo-values (m,) of the samples that are known to all of them (N,)."""
+    found = np.full(len(known), values.mean())
+    if len(values) > 1:
+        size, part = len(known), len(values)
+        found[known] += np.sqrt(size * (size - 1) / (part * (part - 1))) * (values - values.mean())
+    return found
 
 
 def mean_of_known(values: Array) -> Array:

@@ -12,9 +12,8 @@ from lossbench.tasks.task import Task
 Array = NDArray[Any]
 SMALLEST_DEPTH, HIGH_ERROR = 1e-3, 0.2
 """As in `metrics`, which imports torch."""
-OF_IMAGE = ("abs_rel", "sq_rel", "log10", "high_error", "rmse", "rmse_log", "scale_invariant") + tuple(
-    f"delta_{k}" for k in (1, 2, 3)
-)
+_ROOTS, _DELTAS = ("rmse", "rmse_log", "scale_invariant"), ("delta_1", "delta_2", "delta_3")
+OF_IMAGE = ("abs_rel", "sq_rel", "log10", "high_error", *_ROOTS, *_DELTAS)
 CHANGED = tuple(f"{name}_{how}" for how in ("scaled", "aligned") for name in ("abs_rel", "rmse", "delta_1"))
 
 

@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossbench.tasks.by_sample import Arrays, Makers, Mean, OfSums, Weighed, indicators, ratio
+from lossbench.tasks.by_sample import Arrays, Makers, Mean, OfSums, indicators, ratio
 from lossbench.tasks.classification.by_sample import log_odds
 from lossbench.tasks.classification.confidence_bins import BINS, bin_of
 from lossbench.tasks.classification.ranking_by_sample import (
     area_of_each,
-    mean_precision_by_weights,
-    precision_by_weights,
+    of_known,
+    precision_of_each,
 )
 from lossbench.tasks.task import Task
 
 Array = NDArray[Any]
+Made = Callable[[Array, Array], Array]
 
 
 def by_sample(task: Task, arrays: Arrays) -> Makers:
@@ -44,12 +45,12 @@ def by_sample(task: Task, arrays: Arrays) -> Makers:
         "coverage_error": lambda: ratio(there * label_ranking(odds, true, known)[1], there),
     }
     for label in np.flatnonzero(positives).tolist():
-        found[f"ap/{label}"] = partial(lambda k: Weighed(_of_label(odds, true, known, k)), label)
+        found[f"ap/{label}"] = partial(lambda k: Mean(_of_label(precision_of_each, odds, true, known, k)), label)
     if positives.any():
-        found["map"] = lambda: Weighed(mean_precision_by_weights(odds, true, known))
+        found["map"] = lambda: Mean(_of_labels(precision_of_each, odds, true, known, np.flatnonzero(positives)))
     both = np.flatnonzero((positives > 0) & (positives < known.sum(0)))
     if len(both):
-        found["auroc"] = lambda: Mean(np.mean([_area(odds[:, k], true[:, k], known[:, k]) for k in both], axis=0))
+        found["auroc"] = lambda: Mean(_of_labels(area_of_each, odds, true, known, both))
     return found | _of_decisions(said & known, true)
 
 
@@ -63,19 +64,14 @@ def _calibration_error(sums: Array) -> Array:
     return np.asarray(np.abs(sums[:, :BINS]).sum(1) / sums[:, BINS])
 
 
-def _of_label(odds: Array, true: Array, known: Array, label: int) -> Callable[[Array], Array]:
-    rows = np.flatnonzero(known[:, label])
-    function = precision_by_weights(odds[rows, label], true[rows, label])
-    return lambda weights: function(weights[:, rows])
+def _of_label(made: Made, odds: Array, true: Array, known: Array, label: int) -> Array:
+    """Make pseudo-values of a metric of order of the samples of which a label is known."""
+    rows = known[:, label]
+    return of_known(made(odds[rows, label], true[rows, label]), rows)
 
 
-def _area(odds: Array, true: Array, known: Array) -> Array:
-    """Make pseudo-values of the AUROC over the samples of which the label is known."""
-    of_known = area_of_each(odds[known], true[known])
-    values = np.full(len(odds), of_known.mean())
-    stretched = np.sqrt(len(odds) * (len(odds) - 1) / (len(of_known) * (len(of_known) - 1)))
-    values[known] += stretched * (of_known - of_known.mean())
-    return values
+def _of_labels(made: Made, odds: Array, true: Array, known: Array, labels: Array) -> Array:
+    return np.asarray(np.mean([_of_label(made, odds, true, known, label) for label in labels], axis=0))
 
 
 def label_ranking(scores: Array, positive: Array, known: Array) -> tuple[Array, Array]:
