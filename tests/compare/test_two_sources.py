@@ -14,13 +14,11 @@ from lossbench.compare.numbers.two_sources import (
     interval,
     p_difference,
     p_within,
-    power_of,
-    predicted,
     resampled,
     runs_by_draw,
     runs_by_sample,
-    what_helps,
 )
+from lossbench.compare.numbers.what_helps import power_of, predicted, what_helps
 
 
 def table_of(rng, seeds, samples, of_seeds=1.0, of_samples=1.0, rest=1.0):

@@ -25,22 +25,19 @@ Satterthwaite, "An approximate distribution of estimates of variance components"
 bootstrap", 2007. Bouthillier et al., "Accounting for variance in machine learning benchmarks", 2021 (the sources).
 """
 
-from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
-from math import isnan, nan
+from math import nan
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from lossbench.compare.numbers.statistics import MOST_SEEDS, check_fraction, smallest_p
+from lossbench.compare.numbers.statistics import check_fraction, smallest_p
 
 Array = NDArray[np.float64]
 
-MOST_SAMPLES = 100_000_000
-"""Where `what_helps` gives up on test samples."""
 NOISE = 4 * float(np.finfo(np.float32).eps)
 """Differences below this share of the values are the rounding of single precision, in which they are kept."""
 
@@ -82,26 +79,6 @@ class Sources:
         if self.rest >= max(self.seeds, self.samples):
             return "either"
         return "seeds" if self.seeds > self.samples else "samples"
-
-
-@dataclass(frozen=True)
-class Help:
-    """What would resolve a difference.
-
-    Parameters
-    ----------
-    dominant : str
-        "seeds", "samples" or "either", as in `Sources.dominant`; "" where nothing spreads.
-    seeds : int or None
-        Number of seeds, in all, that find the difference on as many samples; None if no number does.
-    samples : int or None
-        Number of samples, in all, that find it with as many seeds; None if no number does.
-
-    """
-
-    dominant: str
-    seeds: int | None
-    samples: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,11 +142,11 @@ def _sources(
     of_seeds, of_samples = values.var(ddof=1) / n, max(0.0, total / n**2)
     rest = max(0.0, (own - total / n) / (n * (n - 1)))
     seeds, samples = max(0.0, of_seeds - rest), max(0.0, of_samples - rest)
-    variance, degrees = _combined(seeds, samples, rest, n - 1, sample_degrees)
+    variance, degrees = combined(seeds, samples, rest, n - 1, sample_degrees)
     return Sources(float(seeds), float(samples), float(rest), variance, degrees, n, n_samples)
 
 
-def _combined(seeds: float, samples: float, rest: float, of_seeds: float, of_samples: float) -> tuple[float, float]:
+def combined(seeds: float, samples: float, rest: float, of_seeds: float, of_samples: float) -> tuple[float, float]:
     """Return the variance and Satterthwaite's degrees of freedom: those of A, B and E, less what cancels out."""
     variance = seeds + samples + rest
     spread = (seeds + rest) ** 2 / of_seeds if seeds else 0.0
@@ -356,51 +333,6 @@ def p_within(sources: Sources, mean: float, margin: float) -> float:
     if sources.variance == 0:
         return smallest_p(sources.n_seeds) / 2 if abs(mean) < margin else 1.0
     return float(stats.t.sf((margin - abs(mean)) / sources.standard_error, sources.degrees))
-
-
-def predicted(sources: Sources, n_seeds: int, n_samples: int) -> tuple[float, float]:
-    """Return the variance and the degrees of freedom that other numbers of seeds and samples would give."""
-    seeds, samples = sources.n_seeds / n_seeds, sources.n_samples / n_samples
-    parts = sources.seeds * seeds, sources.samples * samples, sources.rest * seeds * samples
-    return _combined(*parts, n_seeds - 1, n_samples - 1)
-
-
-def power_of(sources: Sources, mean: float, alpha: float, n_seeds: int, n_samples: int) -> float:
-    """Return the chance that a two-sided test finds the difference with other numbers of seeds and samples."""
-    variance, degrees = predicted(sources, n_seeds, n_samples)
-    shift = abs(mean) / np.sqrt(variance)
-    if degrees > 1000 or shift > 30:  # where the noncentral t is slow, or has no value
-        bound = stats.t.isf(alpha / 2, degrees)
-        return float(stats.norm.sf((bound - shift) / np.sqrt(1 + bound**2 / (2 * degrees))))
-    return float(stats.nct.sf(stats.t.isf(alpha / 2, degrees), degrees, shift))
-
-
-def what_helps(sources: Sources, mean: float, alpha: float = 0.05, power: float = 0.8) -> Help:
-    """Say which source dominates, and how many seeds or samples alone would find the difference seen.
-
-    It takes the difference and the sources at hand for the true ones, as `seeds_needed` does: a plan, no proof.
-
-    Examples
-    --------
-    >>> of_samples = Sources(1e-6, 1e-4, 0.0, variance=1.01e-4, degrees=999.0, n_seeds=5, n_samples=1000)
-    >>> what_helps(of_samples, 0.02)  # no number of seeds is enough on this test set
-    Help(dominant='samples', seeds=None, samples=2005)
-
-    """
-    check_fraction(alpha, "alpha")
-    check_fraction(power, "power")
-    if not sources.variance > 0:
-        return Help("", None, None)
-
-    def first(most: int, reached: Any) -> int | None:
-        found = 2 + bisect_left(range(2, most + 1), power, key=reached)
-        return found if found <= most else None
-
-    if mean == 0 or isnan(mean):
-        return Help(sources.dominant, None, None)
-    seeds = first(MOST_SEEDS, lambda n: power_of(sources, mean, alpha, n, sources.n_samples))
-    samples = first(MOST_SAMPLES, lambda n: power_of(sources, mean, alpha, sources.n_seeds, n))
-    return Help(sources.dominant, seeds, samples)
 
 
 def _table(values: ArrayLike) -> Array:
