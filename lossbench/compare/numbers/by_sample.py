@@ -28,6 +28,8 @@ DRAWS = 200
 """Bootstrap draws of the samples: a standard error from them is right within 5 %, and t takes account of it."""
 LARGEST_BLOCK = 2**22
 """Weights that are worked on at once."""
+ROUNDING = 16 * float(np.finfo(np.float32).eps)
+"""Targets that differ by less than this share of the largest are the same."""
 MOST_WITHOUT_A_VALUE = 0.1
 """A metric that has none on more of the draws, as without a sample of a class, is left out."""
 
@@ -152,7 +154,8 @@ def by_sample(comparison: Comparison, select: str, metrics: Collection[str], dra
         return BySample(reason=f"no run keeps its predictions of the {select} epoch")
     if not has_by_sample(comparison.task):
         return BySample(reason=f"the metrics of {comparison.task.title} are not known by sample")
-    same: dict[Run, bytes] = {}
+    kinds: list[dict[str, Any]] = []  # of samples: one, if all runs have the same
+    same: dict[Run, int] = {}
     reduced: dict[Run, _Reduced] = {}
     drawn: _Draws | None = None
     for label in comparison.entries:
@@ -161,8 +164,12 @@ def by_sample(comparison: Comparison, select: str, metrics: Collection[str], dra
             try:
                 with np.load(Path(entry["folder"]) / FILES[select]) as file:
                     arrays = _Kept(file, _known_of(entry))
-                    same[run] = _samples_of(arrays)
-                    if len(set(same.values())) > 1:
+                    own = _samples_of(arrays)
+                    kind = next((place for place, known in enumerate(kinds) if _alike(known, own)), len(kinds))
+                    if kind == len(kinds):
+                        kinds.append(own)
+                    same[run] = kind
+                    if len(kinds) > 1:
                         continue  # the tables are of no use; which samples differ is
                     if drawn is None:
                         groups = arrays.get("group")
@@ -185,13 +192,31 @@ def _known_of(entry: Record) -> dict[str, Array]:
     return {} if counts is None else {"class_counts": np.asarray(counts)}
 
 
-def _samples_of(arrays: Mapping[str, Array]) -> bytes:
-    """Return what is the same if two runs have the same samples and targets in the same order."""
-    told = blake2b()
+def _samples_of(arrays: Mapping[str, Array]) -> dict[str, Any]:
+    """Return what is the same if two runs have the same samples and targets in the same order, for `_alike`."""
+    told: dict[str, Any] = {}
     for name in ("index", "target", "group"):
         if name in arrays:
-            told.update(f"{name} {arrays[name].shape}".encode() + np.ascontiguousarray(arrays[name]).tobytes())
-    return told.digest()
+            found = np.ascontiguousarray(arrays[name])
+            told[name] = found if found.dtype.kind == "f" else (found.shape, blake2b(found.tobytes()).digest())
+    return told
+
+
+def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Tell whether samples are the same, numbers but for rounding: targets have been standardised and back by seed."""
+    if set(one) != set(other):
+        return False
+    for name, found in one.items():
+        if not isinstance(found, np.ndarray):
+            if found != other[name]:
+                return False
+            continue
+        if not isinstance(other[name], np.ndarray) or found.shape != other[name].shape:
+            return False
+        tolerance = ROUNDING * float(np.abs(found[np.isfinite(found)]).max(initial=0))
+        if not np.allclose(found, other[name], rtol=0, atol=tolerance, equal_nan=True):
+            return False
+    return True
 
 
 def _reduce(task: Task, arrays: Mapping[str, Array], metrics: Collection[str], drawn: _Draws) -> _Reduced:
