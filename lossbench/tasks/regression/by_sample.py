@@ -1,0 +1,161 @@
+"""The metrics of numbers in terms of samples.
+
+Left out: the largest error, whose chance no draw of the samples tells; Kendall's correlation, for its cost; what needs
+more than the predictions, the errors by density of the training set and the adjusted R2.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossbench.tasks.by_sample import Arrays, Makers, Mean, OfSums, Weighed, ratio
+from lossbench.tasks.task import Task
+
+Array = NDArray[Any]
+ROUNDING, TRIMMED, FIFTHS, SAME_OUTPUT = 16, 0.1, 5, 1e-6
+"""As in `metrics` and `final_metrics`, which import torch."""
+
+
+def by_sample(task: Task, arrays: Arrays) -> Makers:
+    """Make the metrics of `prediction` against `target_clean`, and with the suffix `_observed` against `target`."""
+    prediction = arrays["prediction"]
+    return against_both(arrays, lambda target: of_numbers(prediction, target))
+
+
+def against_both(arrays: Arrays, made: Callable[[Array], Makers]) -> Makers:
+    """Make metrics against the truth, and with the suffix `_observed` against the targets as observed."""
+    observed = arrays["target"]
+    found = dict(made(arrays.get("target_clean", observed)))
+    for name, make in made(observed).items():
+        kind, of, number = name.partition("/")
+        found[f"{kind}_observed{of}{number}"] = make
+    return found
+
+
+def varies(values: Array) -> bool:
+    """Tell whether values differ by more than rounding."""
+    if not len(values):
+        return False
+    eps = np.finfo(values.dtype).eps if values.dtype.kind == "f" else 0
+    return bool(np.ptp(values) > ROUNDING * eps * np.abs(values).max())
+
+
+def of_numbers(prediction: Array, target: Array) -> Makers:
+    """Make the metrics of predictions (N,) against targets (N,)."""
+    if not len(target):
+        return {}
+    spreads = varies(target), varies(prediction)
+    y, p = target.astype(np.float64), prediction.astype(np.float64)
+    residual, size, one = y - p, len(y), np.ones(len(y))
+    error, square = np.abs(residual), residual**2
+    wide = np.abs(y) + np.abs(p)
+    found: Makers = {
+        "mae": lambda: Mean(error),
+        "mse": lambda: Mean(square),
+        "rmse": lambda: OfSums(np.stack([square, one], axis=1), lambda s: np.sqrt(s[:, 0] / s[:, 1])),
+        "log_cosh": lambda: Mean(error + np.logaddexp(0, -2 * error) - np.log(2)),
+        "smape": lambda: Mean(np.divide(2 * error, wide, out=np.zeros(size), where=wide > 0)),
+        "median_ae": lambda: Weighed(_ordered(error, error, lambda sums, total: _at(sums, middle_of(total)).mean(-1))),
+        "trimmed_rmse": lambda: Weighed(_ordered(error, square, _trimmed)),
+    }
+    if not (np.abs(y) <= np.finfo(np.float64).eps * np.abs(y).max()).any():
+        found["mape"] = lambda: Mean(error / np.abs(y))
+    if y.any():
+        found["wmape"] = lambda: ratio(error, np.abs(y))
+    for number in range(1, FIFTHS + 1):
+        found[f"mae_fifth/{number}"] = partial(lambda k: Weighed(_ordered(y, error, partial(_fifth, number=k))), number)
+    if spreads[0]:
+        found |= _shares_of_variance(y, p)
+    if any(spreads):
+        found["concordance"] = lambda: OfSums(_moments(y, p), partial(_concordance, shift=float(y.mean() - p.mean())))
+    if all(spreads) and np.ptp(p) > SAME_OUTPUT * np.ptp(y):
+        found["spearman"] = lambda: Weighed(_spearman(p, y))
+    return found
+
+
+def _shares_of_variance(y: Array, p: Array) -> Makers:
+    residual, centred = y - p, y - y.mean()
+    sums = np.stack([residual, residual**2, centred, centred**2, np.ones(len(y))], axis=1)
+
+    def variance(s: Array, first: int) -> Array:
+        return np.asarray(s[:, first + 1] - s[:, first] ** 2 / s[:, 4])  # of a sum, not of a mean
+
+    return {
+        "r2": lambda: OfSums(sums, lambda s: 1 - s[:, 1] / variance(s, 2)),
+        "nrmse": lambda: OfSums(sums, lambda s: np.sqrt(s[:, 1] / variance(s, 2))),
+        "explained_variance": lambda: OfSums(sums, lambda s: 1 - variance(s, 0) / variance(s, 2)),
+    }
+
+
+def _moments(y: Array, p: Array) -> Array:
+    y, p = y - y.mean(), p - p.mean()
+    return np.stack([y, p, y * y, p * p, y * p, np.ones(len(y))], axis=1)
+
+
+def _concordance(s: Array, shift: float) -> Array:
+    y, p, yy, pp, yp = (s[:, k] / s[:, 5] for k in range(5))
+    return np.asarray(2 * (yp - y * p) / (yy - y**2 + pp - p**2 + (y - p + shift) ** 2))
+
+
+def _ordered(by: Array, values: Array, function: Callable[[Any, int], Array]) -> Callable[[Array], Array]:
+    """Make a function of weights of one of the sums of values over the first n samples in an order, at any n.
+
+    `function` takes these sums, which are themselves a function of n, and the number of samples. Samples that are equal
+    in the order share the mean of their values.
+    """
+    order = np.argsort(by, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(by[order]) > 0])
+
+    def weighed(weights: Array) -> Array:
+        drawn = weights[:, order].astype(np.float64)
+        many, summed = (
+            np.cumsum(np.add.reduceat(each, starts, axis=1), axis=1) for each in (drawn, drawn * values[order])
+        )
+        found = [
+            function(partial(np.interp, xp=np.r_[0, one], fp=np.r_[0, other]), round(one[-1]))
+            for one, other in zip(many, summed, strict=True)
+        ]
+        return np.asarray(found)
+
+    return weighed
+
+
+def middle_of(total: int) -> Array:
+    """Return the places of the one or two in the middle."""
+    return np.array([(total - 1) // 2, total // 2])
+
+
+def _at(sums: Any, places: Array) -> Array:
+    return np.asarray(sums(places + 1) - sums(places))
+
+
+def _trimmed(sums: Any, total: int) -> Array:
+    kept = total - int(TRIMMED * total)
+    return np.asarray(np.sqrt(sums(kept) / kept))
+
+
+def _fifth(sums: Any, total: int, number: int) -> Array:
+    least, more = divmod(total, FIFTHS)
+    low, high = ((k * least + min(k, more)) for k in (number - 1, number))
+    return np.asarray((sums(high) - sums(low)) / (high - low))
+
+
+def _spearman(p: Array, y: Array) -> Callable[[Array], Array]:
+    levels = [np.unique(each, return_inverse=True)[1] for each in (p, y)]
+    orders = [np.argsort(level, kind="stable") for level in levels]
+    starts = [np.flatnonzero(np.r_[True, np.diff(lv[o]) > 0]) for lv, o in zip(levels, orders, strict=True)]
+
+    def weighed(weights: Array) -> Array:
+        drawn = weights.astype(np.float64)
+        total = drawn.sum(1, keepdims=True)
+        ranks = []
+        for level, order, start in zip(levels, orders, starts, strict=True):
+            many = np.add.reduceat(drawn[:, order], start, axis=1)
+            ranks.append((np.cumsum(many, axis=1) - many / 2)[:, level] - total / 2)  # around their mean
+        one, other = ranks
+        return np.asarray((drawn * one * other).sum(1) / np.sqrt((drawn * one**2).sum(1) * (drawn * other**2).sum(1)))
+
+    return weighed

@@ -1,0 +1,53 @@
+"""The metrics of lines in terms of lines."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossbench.tasks.by_sample import Arrays, Makers, Mean, ratio
+from lossbench.tasks.task import Task
+
+Array = NDArray[Any]
+
+
+def by_sample(task: Task, arrays: Arrays) -> Makers:
+    """Make the metrics of `decoded` and `decoded_beam` (N, S) against `target` (N, S), and of what each line has."""
+    target, decoded = compact(arrays["target"]), compact(arrays["decoded"])
+    found: Makers = {
+        name: partial(lambda key: Mean(arrays[key].astype(np.float64)), name)
+        for name in ("nll", "blank_share", "frame_accuracy")
+    }
+    lengths = (target >= 0).sum(1)
+    if lengths.any():
+        wrong, some = edits(decoded, target) > 0, lengths > 0  # a line is a word; an empty one has none
+        found["cer"] = lambda: ratio(edits(decoded, target), lengths)
+        found["cer_beam"] = lambda: ratio(edits(compact(arrays["decoded_beam"]), target), lengths)
+        found["wer"] = lambda: ratio(wrong, some)
+        found["exact_line"] = lambda: Mean(1 - ratio(wrong, some).values)
+    return found
+
+
+def compact(labels: Array) -> Array:
+    """Put what is in a line (N, S) before its -1."""
+    return np.take_along_axis(labels, np.argsort(labels < 0, axis=1, kind="stable"), axis=1)
+
+
+def edits(read: Array, target: Array) -> Array:
+    """Return the fewest substitutions, deletions and insertions (N,) from one line (N, S) to another, all at once.
+
+    Examples
+    --------
+    >>> edits(np.array([[1, 2, -1], [4, -1, -1]]), np.array([[1, 3, 2], [-1, -1, -1]])).tolist()
+    [1, 1]
+
+    """
+    rows, height, width = np.arange(len(read)), read.shape[1], target.shape[1]
+    table = np.zeros((height + 1, width + 1, len(read)), dtype=np.int64)
+    table[:, 0], table[0, :] = np.arange(height + 1)[:, None], np.arange(width + 1)[:, None]
+    for i in range(height):
+        for j in range(width):
+            replaced = table[i, j] + (read[:, i] != target[:, j])
+            table[i + 1, j + 1] = np.minimum(replaced, np.minimum(table[i, j + 1], table[i + 1, j]) + 1)
+    return np.asarray(table[(read >= 0).sum(1), (target >= 0).sum(1), rows])
