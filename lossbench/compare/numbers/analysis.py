@@ -6,6 +6,7 @@ from functools import cached_property
 from itertools import combinations, pairwise
 from math import inf
 
+from lossbench.compare.numbers.by_sample import BySample, by_sample
 from lossbench.compare.numbers.comparisons import Comparison, baseline_of
 from lossbench.compare.numbers.options import Options
 from lossbench.compare.numbers.pairs import Pair, PairComparison, Runs, compare_pairs, turned
@@ -73,6 +74,8 @@ class Analysis:
         By metric; the first ones are those that are shown.
     order : list of str
         All labels, best first; those without numbers last.
+    samples : BySample
+        What the test samples tell of the runs, for `population` "seeds_and_data".
 
     """
 
@@ -83,6 +86,7 @@ class Analysis:
     scores: dict[str, dict[int, Metrics]]
     columns: dict[str, MetricSummary]
     order: list[str] = field(default_factory=list)
+    samples: BySample = field(default_factory=BySample)
 
     @property
     def main(self) -> MetricSummary:
@@ -142,8 +146,17 @@ class Analysis:
         return None if way == "neither" else max(means) if way == "higher" else min(means)
 
 
-def analyse(comparison: Comparison, options: Options) -> Analysis:
+def analyse(comparison: Comparison, options: Options, samples: BySample | None = None) -> Analysis:
     """Compute the numbers of a comparison.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The runs.
+    options : Options
+        How they are compared.
+    samples : BySample, optional
+        What the test samples tell of the runs; by default read from what they kept.
 
     Raises
     ------
@@ -169,12 +182,15 @@ def analyse(comparison: Comparison, options: Options) -> Analysis:
             f"compare.metric={metric} was not recorded for {comparison.title}. {_instead(comparison, metric, known)}"
         )
     shown = [name for name in dict.fromkeys([metric, *task.columns]) if name in known or name == metric]
-    without_order = Analysis(comparison, options, metric, baseline, scores, {})
+    if samples is None:
+        wanted = options.population == "seeds_and_data" and len(comparison.entries) > 1
+        samples = by_sample(comparison, options.select, shown) if wanted else BySample()
+    without_order = Analysis(comparison, options, metric, baseline, scores, {}, samples=samples)
     columns = {name: _column(without_order, name, name in shown) for name in [*shown, *known]}
     sign = -1 if task.higher_is_better(metric) else 1
     means = {label: sign * interval.mean for label, interval in columns[metric].intervals.items()}
     order = sorted(comparison.entries, key=lambda label: means.get(label, inf))
-    return Analysis(comparison, options, metric, baseline, scores, columns, order)
+    return replace(without_order, columns=columns, order=order)
 
 
 def pair_up(analysis: Analysis, label: str, other: str, metric: str) -> Runs:

@@ -6,18 +6,21 @@ loss with the baseline. All are adjusted for its size m alike: p times m, interv
 correction such as Holm's would decide a little more, but has no intervals that always agree with it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from math import isnan, nan
 from typing import NamedTuple
 
 from lossbench.compare.numbers.equivalence import Outcome, outcome, p_equivalence
-from lossbench.compare.numbers.statistics import PairedDifference, paired_difference
+from lossbench.compare.numbers.statistics import PairedDifference, kind_of, paired_difference
+from lossbench.compare.numbers.two_sources import Sources, interval, p_difference, p_within
 from lossbench.compare.numbers.unpaired import unpaired_difference
 from lossbench.tasks.task import Better
 
 Pair = tuple[str, str]
 """Two labels; a difference is that of the first minus the second."""
+TWO_SOURCES = "two-source t"
+"""The kind of an interval for new seeds and new test data (`two_sources`)."""
 
 
 class Runs(NamedTuple):
@@ -56,6 +59,10 @@ class PairComparison:
         That the difference lies within the margin, adjusted alike; NaN without a margin.
     outcome : str or None
         What the first loss is by `lossbench.compare.numbers.equivalence`; None without a margin.
+    this_test_set : PairedDifference or None
+        Where `difference` is for new seeds and new test data: the same for new seeds alone; else None.
+    sources : Sources or None
+        What the difference owes to seeds and to samples, where `difference` is for both.
 
     """
 
@@ -65,6 +72,8 @@ class PairComparison:
     p_wilcoxon: float
     p_equivalence: float = nan
     outcome: Outcome | None = None
+    this_test_set: PairedDifference | None = None
+    sources: Sources | None = None
 
     def decided(self, alpha: float) -> bool:
         """Tell whether the losses are shown to differ, by more than a margin if there is one."""
@@ -72,7 +81,13 @@ class PairComparison:
 
 
 def compare_pairs(
-    pairs: Mapping[Pair, Runs], *, size: int, better: Better, confidence: float, margin: float | None
+    pairs: Mapping[Pair, Runs],
+    *,
+    size: int,
+    better: Better,
+    confidence: float,
+    margin: float | None,
+    sources: Callable[[Pair, Collection[int]], Sources | None] = lambda pair, seeds: None,
 ) -> dict[Pair, PairComparison]:
     """Compare the losses of each pair.
 
@@ -88,31 +103,58 @@ def compare_pairs(
         Of all intervals together; 1 - confidence is the level of all tests together.
     margin : float, optional
         Of equality in practice.
+    sources : callable, optional
+        What the difference of a pair over some seeds owes to seeds and samples, None where that isn't known. Without it
+        all is for new seeds on this test set.
 
     """
-    alpha = round(1 - confidence, 12)
-    return {pair: _compare(runs, size, alpha, better, margin) for pair, runs in pairs.items()}
+    alpha, found = round(1 - confidence, 12), {}
+    for pair, runs in pairs.items():
+        known = sources(pair, runs.seeds) if runs.paired else None
+        found[pair] = _compare(runs, size, alpha, better, margin, known if known and known.variance > 0 else None)
+    return found
 
 
 def turned(comparison: PairComparison) -> PairComparison:
     """Return what is said of the second loss against the first."""
-    found, other = comparison.difference, {"better": "worse", "worse": "better"}
-    difference = replace(
+    other, seeds = {"better": "worse", "worse": "better"}, comparison.this_test_set
+    told: Outcome | None = other.get(comparison.outcome or "", comparison.outcome)  # type: ignore[assignment]
+    difference, alone = _turned(comparison.difference), None if seeds is None else _turned(seeds)
+    return replace(comparison, difference=difference, outcome=told, this_test_set=alone)
+
+
+def _turned(found: PairedDifference) -> PairedDifference:
+    return replace(
         found, mean=0.0 - found.mean, low=0.0 - found.high, high=0.0 - found.low, effect_size=0.0 - found.effect_size,
         improvement=1 - found.improvement,
     )  # fmt: skip
-    told: Outcome | None = other.get(comparison.outcome or "", comparison.outcome)  # type: ignore[assignment]
-    return replace(comparison, difference=difference, outcome=told)
 
 
-def _compare(runs: Runs, size: int, alpha: float, better: Better, margin: float | None) -> PairComparison:
-    difference = _difference(runs, better, alpha, size)
+def _compare(
+    runs: Runs, size: int, alpha: float, better: Better, margin: float | None, sources: Sources | None
+) -> PairComparison:
+    alone = _difference(runs, better, alpha, size)
+    difference = alone if sources is None else _with_data(alone, sources, alpha, size)
     p_t, p_wilcoxon = _adjusted(difference.p_t, size), _adjusted(difference.p_wilcoxon, size)
+    found = PairComparison(difference, runs.paired, p_t, p_wilcoxon)
+    if sources is not None:
+        found = replace(found, this_test_set=alone, sources=sources)
     if margin is None:
-        return PairComparison(difference, runs.paired, p_t, p_wilcoxon)
-    p_equal = _adjusted(p_equivalence(runs.first, runs.second, margin, paired=runs.paired), size)
+        return found
+    if sources is None:
+        p_equal = p_equivalence(runs.first, runs.second, margin, paired=runs.paired)
+    else:
+        p_equal = p_within(sources, difference.mean, margin)
+    p_equal = _adjusted(p_equal, size)
     told = outcome(difference.mean, p_t, p_equal, higher_is_better=better == "higher", alpha=alpha)
-    return PairComparison(difference, runs.paired, p_t, p_wilcoxon, p_equal, told)
+    return replace(found, p_equivalence=p_equal, outcome=told)
+
+
+def _with_data(alone: PairedDifference, sources: Sources, alpha: float, size: int) -> PairedDifference:
+    """Widen a difference over seeds by what new test data would do."""
+    low, high = interval(sources, alone.mean, 1 - alpha / size)
+    kind = kind_of(TWO_SOURCES, 1 - alpha, size)
+    return replace(alone, low=low, high=high, p_t=p_difference(sources, alone.mean), kind=kind, note="")
 
 
 def _difference(runs: Runs, better: Better, alpha: float, size: int) -> PairedDifference:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from lossbench.compare.numbers.statistics import MOST_SEEDS, check_fraction
+from lossbench.compare.numbers.seeds import MOST_SEEDS
+from lossbench.compare.numbers.statistics import check_fraction
 from lossbench.compare.numbers.two_sources import Sources, combined
 
 MOST_SAMPLES = 100_000_000

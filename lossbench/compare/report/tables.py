@@ -1,10 +1,11 @@
 """The tables of a comparison: each loss's mean and interval, and its difference to the baseline."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 from lossbench.compare.numbers.analysis import Analysis, seeds_for, span
 from lossbench.compare.numbers.pairs import PairComparison
-from lossbench.compare.numbers.statistics import BCA_FROM
+from lossbench.compare.numbers.statistics import BCA_FROM, PairedDifference
 from lossbench.compare.report.formatting import (
     better_is,
     bounds,
@@ -82,6 +83,7 @@ def differences_table(analysis: Analysis, metric: str) -> Table:
     column, kind = analysis.columns[metric], ""
     digits = decimals([each.difference for each in column.against.values()])
     margin, rows = analysis.margin(metric), []
+    both = any(each.this_test_set for each in column.against.values())
     for label in analysis.order:
         against = column.against.get(label)
         if against is not None:
@@ -92,7 +94,8 @@ def differences_table(analysis: Analysis, metric: str) -> Table:
             )
             kind = against.difference.kind.replace("%", " %")
     heading = [
-        "loss", "pairs", "difference", "interval", "p (t)", "p (Wilcoxon)", "effect size", "P(better)", "seeds needed",
+        "loss", "pairs", "difference", "interval", *["this test set"] * both, "p (t)", "p (Wilcoxon)", "effect size",
+        "P(better)", "seeds needed",
     ]  # fmt: skip
     heading += ["p (equivalent)", "outcome"] if margin else []
     alpha, size = analysis.options.alpha, max(1, column.size)
@@ -111,12 +114,35 @@ def differences_table(analysis: Analysis, metric: str) -> Table:
             f"(the {100 * (1 - 2 * alpha / size):g} % interval of the t test lies within ±{margin:g}), even if the "
             f"loss differs measurably; else better or worse where p (t) is at most {alpha:g}; else open"
         )
+    text += f". {population(analysis, metric)}"
     if any(not each.paired for each in column.against.values()):
         text += (
             ". Rows marked “runs” are not paired: Welch's t test, Mann-Whitney's test, Cohen's d, and n of the "
             "smaller side"
         )
     return Table(text + ".", heading, rows, set())
+
+
+def population(analysis: Analysis, metric: str) -> str:
+    """Say of what the differences on a metric speak, and why of no more."""
+    against, samples = analysis.columns[metric].against.values(), analysis.samples
+    known = [each for each in against if each.sources is not None]
+    if known and known[0].sources is not None:
+        return (
+            f"Interval, p (t) and what is decided are for new seeds and new test data like these "
+            f"{known[0].sources.n_samples} samples (crossed random effects); “this test set” is the interval for new "
+            "seeds alone, and so are p (Wilcoxon) and seeds needed"
+        )
+    if samples.new_samples_by_seed:
+        return "All is for new seeds, which have test samples of their own: so for new test data, too"
+    if analysis.options.population == "seeds" or not against:
+        return "All is for new seeds on this test set, not for new test data"
+    why = samples.reason or f"{words(metric)} is not known by sample"
+    return f"All is for new seeds on this test set, not for new test data: {why}"
+
+
+def _bounds(difference: PairedDifference | None, digits: int) -> str:
+    return bounds(difference, digits, "+") if difference and isfinite(difference.low) else "–"
 
 
 def _difference_cells(against: PairComparison, digits: int) -> list[str]:

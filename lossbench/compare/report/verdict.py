@@ -5,6 +5,8 @@ import math
 from lossbench.compare.numbers.analysis import Analysis, seeds_for
 from lossbench.compare.numbers.pairs import PairComparison
 from lossbench.compare.numbers.statistics import PairedDifference, smallest_p
+from lossbench.compare.numbers.two_sources import Sources
+from lossbench.compare.numbers.what_helps import what_helps
 from lossbench.compare.report.formatting import (
     MOST_TOLD,
     bounds,
@@ -34,7 +36,7 @@ def verdict(analysis: Analysis) -> str:
     else:
         told = [
             _who_is_best(analysis), _who_beats_the_baseline(analysis), _who_is_equal(analysis), _who_ties(analysis),
-            _what_it_costs(analysis),
+            _what_it_costs(analysis), _where_chance_is(analysis),
         ]  # fmt: skip
     return " ".join(sentence for sentence in [*told, _who_diverged(analysis)] if sentence)
 
@@ -212,6 +214,8 @@ def _ties(analysis: Analysis) -> list[str]:
 
 def _plan(analysis: Analysis, label: str, other: str) -> str:
     pair = analysis.main.pair(label, other)
+    if pair is not None and pair.sources is not None:
+        return _plan_of_both(analysis, pair.sources, pair.difference.mean)
     seeds = seeds_for(analysis, label, other, analysis.metric)
     if pair is None or seeds is None:
         return "more seeds are needed to say anything" + (
@@ -223,6 +227,40 @@ def _plan(analysis: Analysis, label: str, other: str) -> str:
         return f"the {counted(n, 'seed')} at hand should resolve a difference of this size 4 times out of 5"
     about = f"more than {MOST_TOLD}" if seeds.estimate > MOST_TOLD else f"roughly {seeds.estimate}"
     return f"{about} seeds (as likely as not {seeds_range(seeds)}) would be needed to resolve it"
+
+
+def _plan_of_both(analysis: Analysis, sources: Sources, mean: float) -> str:
+    """Say how many seeds or test samples would resolve a difference."""
+    found = what_helps(sources, mean, alpha=analysis.options.alpha / analysis.main.size)
+    now = f"({sources.n_seeds} and {sources.n_samples} now)"
+    seeds, samples = (None if many is None else f"{many:,}" for many in (found.seeds, found.samples))
+    if seeds and samples:
+        return f"roughly {seeds} seeds, or {samples} test samples, would be needed to resolve it {now}"
+    if samples:
+        return f"roughly {samples} test samples would be needed to resolve it, and no number of seeds alone would {now}"
+    if seeds:
+        return f"roughly {seeds} seeds would be needed to resolve it, and no number of test samples alone would {now}"
+    return f"neither more seeds nor more test samples alone would resolve it {now}"
+
+
+def _where_chance_is(analysis: Analysis) -> str:
+    """Say which source of chance dominates the difference that is told first, and so what would help."""
+    if len(analysis.counted) < 2:
+        return ""
+    best, second = analysis.counted[:2]
+    other = second if best == analysis.baseline else analysis.baseline
+    pair = analysis.main.pair(best, other)
+    if pair is None or pair.sources is None:
+        return ""
+    sources, variance = pair.sources, pair.sources.variance
+    helps = {
+        "seeds": "more seeds would narrow it most", "samples": "more test data would narrow it most",
+        "either": "more seeds or more test data would narrow it alike",
+    }  # fmt: skip
+    return (
+        f"Of the chance in the difference of {best} and {other} {100 * sources.seeds / variance:.0f} % is in the seeds "
+        f"and {100 * sources.samples / variance:.0f} % in the test samples: {helps[sources.dominant]}."
+    )
 
 
 def _who_diverged(analysis: Analysis) -> str:

@@ -136,7 +136,8 @@ def _marked(table: Table, bold: str, escaped: Callable[[str], str]) -> list[list
 
 CSV_COLUMNS = [
     "data", "loss", "metric", "select", "n", "mean", "sd", "low", "high", "interval", "letters", "baseline", "pairs",
-    "difference", "difference_low", "difference_high", "difference_interval", "p_t", "p_t_adjusted", "p_wilcoxon",
+    "difference", "difference_low", "difference_high", "difference_interval",
+    "this_test_set_low", "this_test_set_high", "p_t", "p_t_adjusted", "p_wilcoxon",
     "p_wilcoxon_adjusted", "effect_size", "improvement", "comparisons", "seeds_needed", "seeds_needed_low",
     "seeds_needed_high", "not_in_the_numbers",
 ]  # fmt: skip
@@ -181,10 +182,13 @@ def _csv_row(analysis: Analysis, label: str, metric: str) -> dict[str, object]:
             "baseline": analysis.baseline, "pairs": difference.n if against.paired else "",
             "difference": difference.mean, "difference_low": difference.low, "difference_high": difference.high,
             "difference_interval": difference.note or difference.kind,
-            "p_t": difference.p_t, "p_t_adjusted": against.p_t, "p_wilcoxon": difference.p_wilcoxon, "p_wilcoxon_adjusted": against.p_wilcoxon,
+            "p_t": difference.p_t, "p_t_adjusted": against.p_t,
+            "p_wilcoxon": difference.p_wilcoxon, "p_wilcoxon_adjusted": against.p_wilcoxon,
             "effect_size": difference.effect_size, "improvement": difference.improvement,
             "comparisons": column.size,
         }  # fmt: skip
+        alone = against.this_test_set
+        row |= {} if alone is None else {"this_test_set_low": alone.low, "this_test_set_high": alone.high}
         if metric in analysis.shown and (seeds := seeds_for(analysis, label, analysis.baseline, metric)):
             row |= {"seeds_needed": seeds.estimate, "seeds_needed_low": seeds.low, "seeds_needed_high": seeds.high}
         if margin := analysis.margin(metric):
