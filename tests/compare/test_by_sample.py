@@ -60,10 +60,10 @@ def test_sources_are_those_of_the_table_of_differences(tmp_path, select):
 
 
 def test_a_metric_by_draws_is_near_the_same_by_samples(tmp_path):
-    # With two classes of one size in all draws, accuracy is 1 - hamming distance: here by sums and by mean.
+    # The arithmetic mean of four recalls that are alike, by samples, and their geometric mean, by draws.
     found = by_sample(compared(tmp_path), "last", ["balanced_accuracy", "g_mean"], draws=4000)
     one, other = (found.sources("focal", "cross_entropy", name, SEEDS) for name in ("balanced_accuracy", "g_mean"))
-    assert other.variance == pytest.approx(one.variance, rel=0.2)  # means of the same four recalls
+    assert other.variance == pytest.approx(one.variance, rel=0.2)
 
 
 def test_what_is_not_known_is_none(tmp_path):
