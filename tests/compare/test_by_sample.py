@@ -60,10 +60,10 @@ def test_sources_are_those_of_the_table_of_differences(tmp_path, select):
 
 
 def test_a_metric_by_draws_is_near_the_same_by_samples(tmp_path):
-    # With two classes of one size in all draws, accuracy is 1 - hamming distance: here by sums and by mean.
+    # The arithmetic mean of four recalls that are alike, by samples, and their geometric mean, by draws.
     found = by_sample(compared(tmp_path), "last", ["balanced_accuracy", "g_mean"], draws=4000)
     one, other = (found.sources("focal", "cross_entropy", name, SEEDS) for name in ("balanced_accuracy", "g_mean"))
-    assert other.variance == pytest.approx(one.variance, rel=0.2)  # means of the same four recalls
+    assert other.variance == pytest.approx(one.variance, rel=0.2)
 
 
 def test_what_is_not_known_is_none(tmp_path):
@@ -103,15 +103,14 @@ def test_seeds_with_samples_of_their_own_are_told_from_a_mistake(tmp_path):
 
 def test_targets_that_differ_by_rounding_are_the_same(tmp_path):
     # A target that was standardised by the training part of a seed, and back, comes out one unit in the last place off.
+    # Here the index is the number: the targets are classes.
     y = np.random.default_rng(0).normal(size=SIZE)
     exact, far = tmp_path / "exact", tmp_path / "far"
     exact.mkdir(), far.mkdir()
-    rounded = by_sample(
-        compared(exact, lambda loss, seed: {"target": (y * (1 + 1e-7 * seed)).astype("f4")}), "last", []
-    )
-    assert not rounded.reason and not rounded.new_samples_by_seed
-    other = by_sample(compared(far, lambda loss, seed: {"target": (y + 0.01 * seed).astype("f4")}), "last", [])
-    assert other.new_samples_by_seed
+    comparison = compared(exact, lambda loss, seed: {"index": (y * (1 + 1e-7 * seed)).astype("f4")})
+    assert by_sample(comparison, "last", ["accuracy"]).tables
+    comparison = compared(far, lambda loss, seed: {"index": (y + 0.01 * seed).astype("f4")})
+    assert by_sample(comparison, "last", ["accuracy"]).new_samples_by_seed
 
 
 def test_samples_of_earlier_versions_are_told_by_their_targets(tmp_path):

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
+from zlib import error as ZlibError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,7 +176,7 @@ def by_sample(comparison: Comparison, select: str, metrics: Collection[str], dra
                         groups = arrays.get("group")
                         drawn = _Draws.of(comparison.problem, len(arrays["target"]), groups, draws)
                     reduced[run] = _reduce(comparison.task, arrays, metrics, drawn)
-            except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            except (OSError, ValueError, KeyError, EOFError, BadZipFile, ZlibError):
                 same.pop(run, None)  # as without a file
     if not same:
         return BySample(reason="no run has kept its predictions")
