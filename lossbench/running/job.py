@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import sys
+from collections.abc import Sequence
 
 import hydra
 from omegaconf import DictConfig
@@ -11,6 +12,7 @@ from lossbench.config.cell import Cell
 from lossbench.config.checks import check_fit, is_left_out
 from lossbench.config.engines import cores
 from lossbench.config.values import check_values
+from lossbench.config.variants import beside
 from lossbench.errors import ConfigError, DiskFull
 from lossbench.locate import CONF
 from lossbench.records import claims, record
@@ -52,6 +54,19 @@ def run_job(config: DictConfig) -> str:
     except DiskFull as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from error
+
+
+def run_jobs(cells: Sequence[Cell]) -> None:
+    """Let Hydra run the cells of a command: those of each variant as a sweep of their own."""
+    words, of_variants = sys.argv, dict.fromkeys(cell.of_variant for cell in cells if cell.of_variant)
+    if not of_variants:
+        run_job()
+    try:
+        for own in of_variants:
+            sys.argv = [words[0], *beside(own, words[1:], swept=lambda _: False), *own]
+            run_job()
+    finally:
+        sys.argv = words
 
 
 def _leave_nothing(cell: Cell) -> None:

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from lossbench import __version__
 from lossbench.compare.numbers.analysis import Analysis, span
 from lossbench.compare.report.across import DatasetRanking, critical_difference, ranks_table, told
-from lossbench.compare.report.fairness import cautions, protocol
+from lossbench.compare.report.fairness import cautions, names, protocol
 from lossbench.compare.report.figures.drawing import STYLE, Picture, save
 from lossbench.compare.report.figures.losses import loss_curves
 from lossbench.compare.report.figures.metrics import forest, learning_curves
@@ -168,7 +168,7 @@ def _epochs(entry: Record) -> str:
 
 
 def _numbers(analysis: Analysis) -> list[Block]:
-    told = [*notes(analysis), protocol(analysis.comparison)]
+    told = [*names(analysis.comparison), *notes(analysis), protocol(analysis.comparison)]
     return [*(Block("table", table) for table in tables(analysis)), *(Block("text", text) for text in told)]
 
 
