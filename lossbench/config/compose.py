@@ -40,8 +40,8 @@ def compose_cells(arguments: argparse.Namespace) -> list[Cell]:
     with _composer(arguments) as compose_config:
         arguments.overrides = as_hydra_reads(arguments.overrides)
         overrides = OverridesParser.create().parse_overrides(arguments.overrides)
-        swept = [override.input_line for override in overrides if override.is_sweep_override()]
-        fixed = [override.input_line for override in overrides if not override.is_sweep_override()]
+        swept = [str(override.input_line) for override in overrides if override.is_sweep_override()]
+        fixed = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
         first = _compose_first(fixed, compose_config, bool(arguments.multirun))
         require_our_folders(first)
         named = variants_in(first)

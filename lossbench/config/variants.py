@@ -162,7 +162,7 @@ def beside(own: Sequence[str], lines: Iterable[str], swept: Callable[[str], bool
 
 
 def check_names(cells: Sequence[Cell]) -> None:
-    """Check that each name stands for one method, each run has one name, and no name is that of another loss.
+    """Check that each run has one name, and that no name is that of another loss.
 
     Raises
     ------
@@ -173,7 +173,6 @@ def check_names(cells: Sequence[Cell]) -> None:
     named = [cell for cell in cells if cell.variant is not None]
     others = {cell.method for cell in cells if cell.variant is None}
     keys: dict[str, Cell] = {}
-    runs: dict[tuple[Any, ...], Cell] = {}
     for cell in named:
         name = str(cell.variant)
         _require_name(f"variant={name}", name)
@@ -184,10 +183,4 @@ def check_names(cells: Sequence[Cell]) -> None:
             raise ConfigError(
                 f"variants.{before.variant} and variants.{name} are the same run, {cell.data} {cell.name}: all that "
                 "they set comes to the same values. Leave one of them out."
-            )
-        before = runs.setdefault((name, cell.problem, cell.config.seed), cell)
-        if before.key != cell.key:
-            raise ConfigError(
-                f"variant={name} stands for several runs of seed {cell.config.seed}: {before.method}, {cell.method}. "
-                "Other values that are swept make one row of each: name them as variants, or leave out one."
             )

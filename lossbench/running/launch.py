@@ -99,12 +99,14 @@ def _run_by_hydra(cells: list[Cell], _engine: str) -> None:
     """Let Hydra's launcher run the cells; before that, in this process, what others start from."""
     from lossbench.running.workers import job_folder
 
-    with _logging():
-        for source in _unfinished_sources(cells):
-            from lossbench.running.run import run
+    sources = _unfinished_sources(cells)
+    if sources:
+        from lossbench.running.run import run
 
-            with job_folder(source):
-                run(source)
+        with _logging():
+            for source in sources:
+                with job_folder(source):
+                    run(source)
     run_jobs(cells)
 
 
@@ -120,9 +122,8 @@ def _run_in_workers(cells: list[Cell], engine: str) -> None:
                 _run_part([cell for cell in part if reusable(cell) is None], engine)
             except ConfigError as error:
                 told = told or error  # the others run
-            _finish_what_others_began(
-                _unfinished_sources(cells), partial(_run_part, _unfinished_sources(cells), engine)
-            )
+            left = _unfinished_sources(cells)
+            _finish_what_others_began(left, partial(_run_part, left, engine))
     if told is not None:
         raise told
 

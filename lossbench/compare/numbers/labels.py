@@ -108,8 +108,8 @@ def plain_labels(records: list[Record], whole: bool = False) -> list[str]:
         shown = ", ".join(f"{name}={_shown(own[name])}" for name in differing if name != SUM)
         if SUM in own:  # the name of the loss does not say what it adds
             shown = f"{own[SUM]}, {shown}" if shown else own[SUM]
-        method = entry["loss"] + additions(entry) + after(entry.get("warm_start"))
-        names.append(method + (f"({shown})" if shown else ""))
+        own_name = entry["loss"] + additions(entry) + (f"({shown})" if shown else "")
+        names.append(own_name + after(entry.get("warm_start")))
     return names
 
 
