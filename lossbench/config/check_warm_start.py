@@ -92,11 +92,12 @@ def _require_same_head(cell: Cell, theirs: LossFacts | None, said: str) -> None:
     their_head, our_head = (facts.head if chosen == "auto" else chosen for facts in (theirs, ours))
     if their_head != our_head:
         raise ConfigError(f"{said}: {theirs.name} has a {their_head} head, but loss={cell.loss} a {our_head} one.")
-    their_outputs, our_outputs = (BY_CLASS.get(facts.task, f"outputs={facts.outputs}") for facts in (theirs, ours))
+    their_outputs, our_outputs = (BY_CLASS.get(facts.task, facts.outputs) for facts in (theirs, ours))
     if their_outputs != our_outputs:
+        both = {their_outputs, our_outputs} <= set(BY_CLASS.values())
+        told = f": {their_outputs} for each sample, not {our_outputs}" if both else ""
         raise ConfigError(
-            f"{said}: {theirs.name} has {their_outputs} for each sample, but loss={cell.loss} {our_outputs}. Weights "
-            "of the one head don't fit the other."
+            f"{said}: the head of {theirs.name} has outputs of another size than loss={cell.loss} takes{told}."
         )
 
 

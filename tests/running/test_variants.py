@@ -4,9 +4,11 @@ import json
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from lossbench.compare.numbers.comparisons import comparisons, labels, read_cells, read_outputs
 from lossbench.compare.report.fairness import cautions
+from lossbench.config.cell import Cell
 from lossbench.config.checks import check_cell
 from lossbench.errors import ConfigError
 from lossbench.records import record
@@ -91,7 +93,7 @@ def test_it_begins_where_the_other_ended_and_is_told(cell, undrawn):
 
 
 def test_warm_runs_share_a_stack_with_others(cell, undrawn):
-    lines = ["data=digits", *SMALL, *EXACT, "trainer.max_epochs=3"]
+    lines = ["data=digits", *SMALL, *EXACT, "trainer.max_epochs=3", "trainer.check_val_every_n_epoch=3"]
     cells = [
         cell(*lines, "loss=focal", "warm_start=cross_entropy"),
         cell(*lines, "loss=gce", "warm_start=cross_entropy", "seed=1"),
@@ -110,7 +112,11 @@ def test_a_start_that_does_not_fit_is_refused(cell, tmp_path, undrawn):
         ("loss=tukey", f"warm_start={tmp_path}"): "no record.json",
         ("loss=tukey", "warm_start=gaussian_nll"): "loss=tukey is learned as regression, which gaussian_nll is not",
         ("loss=gaussian_nll", "warm_start=mse"): "loss=gaussian_nll is learned as distributional",
-        ("data=breast_cancer", "loss=cross_entropy", "warm_start=bce"): "bce has one output for each sample",
+        (
+            "data=breast_cancer",
+            "loss=cross_entropy",
+            "warm_start=bce",
+        ): "takes: one output for each sample",
         ("data=digits_imb", "loss=ldam", "warm_start=cross_entropy"): "cross_entropy has a linear head",
         ("loss=tukey", "warm_start=3"): "text or null",
     }
@@ -137,7 +143,7 @@ def test_a_start_that_does_not_fit_is_refused(cell, tmp_path, undrawn):
 
 
 def test_outputs_of_another_size_are_refused_when_weights_are_loaded(cell, undrawn):
-    made = cell("data=heteroscedastic", "loss=quantile_set", "warm_start=histogram", *SHORT[1:])
+    made = cell("data=heteroscedastic", "loss=quantile_set", "loss.levels=9", "warm_start=quantile_set", *SHORT[1:])
     run(made.source)
     with pytest.raises(ConfigError, match=r"does not fit loss=quantile_set: head\.weight, here of shape"):
         run(made)
@@ -145,10 +151,10 @@ def test_outputs_of_another_size_are_refused_when_weights_are_loaded(cell, undra
 
 
 def test_tuning_refuses_warm_starts(cell):
-    made = cell(*WARM)
-    made.config.tune = {"trials": 1, "seeds": [100]}
+    config = cell(*WARM).config
+    OmegaConf.update(config, "tune", {"trials": 1, "seeds": [100]}, force_add=True)
     with pytest.raises(ConfigError, match="warm_start=huber: tuning"):
-        check_tuning([made])
+        check_tuning([Cell(config, cell(*WARM).choices)])
 
 
 def test_compare_reads_names_from_the_records(tmp_path, lossbench):
