@@ -8,12 +8,14 @@ from lossbench.cli.tune import compose_tuning
 from lossbench.compare.numbers.comparisons import comparisons, labels, read_cells
 from lossbench.compare.numbers.labels import meanings
 from lossbench.compare.report.fairness import names
+from lossbench.compare.report.provenance import _lines
 from lossbench.compat.hydra import parse_arguments
 from lossbench.config.checks import check, leave_out_impossible
 from lossbench.config.compose import compose_cells
 from lossbench.config.variants import as_hydra_reads
 from lossbench.errors import ConfigError
 from lossbench.records import record
+from lossbench.running.job import _for_each
 from lossbench.running.launch import _counted
 from lossbench.tracking.agreement import tags_of
 from lossbench.tune.space import check_tuning, study_name
@@ -196,3 +198,23 @@ def test_what_is_tuned_can_be_named_but_not_set_by_variants(tmp_path, monkeypatc
     assert study_name(plain) == study_name(cells[0])
     with pytest.raises(ConfigError, match=r"tuning searches loss\.gamma itself"):
         tuning("variants.a=loss=focal", "variants.b=loss=focal loss.gamma=1")
+
+
+def test_the_report_repeats_a_sweep_of_variants_in_one_command(sweep):
+    command = "variants.mild='loss=focal loss.gamma=1' variants.ce='loss=cross_entropy' seed=0,1 data=digits"
+    runs = [dict(line.split("=", 1) for line in cell.overrides) for cell in sweep(command)]
+    (told,) = _lines([], runs)
+    words = shlex.split(told)
+    assert words[:6] == ["python", "-m", "lossbench", "-m", "variants.mild=loss=focal loss.gamma=1",
+                         "variants.ce=loss=cross_entropy"]  # fmt: skip
+    assert sorted(words[6:]) == ["data=digits", "seed=0,1", "tracking=none"]
+    assert [cell.key for cell in sweep(command)] == [cell.key for cell in sweep(shlex.join(words[4:]))]
+    assert len(_lines([], runs[:3])) == 2  # no full grid: one for each variant
+
+
+def test_hydra_keeps_values_of_swept_groups_for_the_cells(sweep):
+    cells = sweep("loss=focal,class_balanced_focal")
+    words = ["-m", "loss=focal,class_balanced_focal", "loss.gamma=1", "loss.search=null", "seed=0", "model.hidden=[8]"]
+    told = ["-m", words[1], "loss.gamma=choice(1)", "loss.search=choice(null)", "seed=0", "model.hidden=[8]"]
+    assert _for_each(words, cells) == told
+    assert _for_each(words, cells[:1]) == words
