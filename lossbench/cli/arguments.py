@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from lossbench.compat.hydra import parse_arguments
 from lossbench.config.compose import compose_one
+from lossbench.config.variants import as_hydra_reads
 from lossbench.locate import CONF
 from lossbench.tracking.store import hide_credentials
 
@@ -26,7 +27,7 @@ def read_arguments(config_name: str, short: Collection[str] = (), group: str = "
 
     """
     words = [f"{group}.{word}" if word.partition("=")[0] in short else word for word in sys.argv[1:]]
-    sys.argv[1:] = hide_credentials(words)
+    sys.argv[1:] = as_hydra_reads(hide_credentials(words))
     arguments = parse_arguments()
     arguments.config_name = arguments.config_name or config_name
     return arguments

@@ -13,7 +13,7 @@ from lossbench.compare.numbers.analysis import Analysis, analyse
 from lossbench.compare.numbers.comparisons import Comparison, comparisons, read_cells
 from lossbench.compare.numbers.options import Options
 from lossbench.compare.report.across import DatasetRanking, rank_across, told
-from lossbench.compare.report.fairness import cautions
+from lossbench.compare.report.fairness import cautions, names
 from lossbench.compare.report.formatting import missing_lines
 from lossbench.compare.report.selection_table import gap_lines
 from lossbench.compare.report.verdict import verdict
@@ -86,6 +86,7 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[DatasetRanki
     made_from = digest(
         {
             "title": analysis.comparison.title,
+            "labels": list(analysis.comparison.entries),
             "runs": runs,
             "options": asdict(analysis.options),
             "across": told_across,
@@ -110,7 +111,7 @@ def tell(analysis: Analysis, console: Console) -> None:
     console.print(Text(f"\n{analysis.comparison.heading}", style="bold"))
     console.print(verdict(analysis), highlight=False, markup=False)
     console.print(to_rich(analysis, console.width))
-    for line in gap_lines(analysis):
+    for line in (*names(analysis.comparison), *gap_lines(analysis)):
         console.print(f"  {line}", highlight=False, markup=False)
     for line in cautions(analysis.comparison):
         console.print(f"  {line}", highlight=False, markup=False)

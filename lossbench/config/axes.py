@@ -54,6 +54,18 @@ def additions(choices: Mapping[str, Any]) -> str:
     return "".join(f"+{choice}" for axis, choice in axes_of(choices).items() if choice != AXES[axis])
 
 
+def after(start: Mapping[str, Any] | None) -> str:
+    """Write from what a run has started, as it stands in names; "" if from fresh weights.
+
+    Examples
+    --------
+    >>> after({"method": "huber"}), after(None)
+    (' after huber', '')
+
+    """
+    return f" after {start['method']}" if start else ""
+
+
 def asked_by(target: str) -> list[str]:
     """Return what the function of an axis asks for by name: its keyword-only parameters without a default."""
     if target.startswith("lossbench."):

@@ -3,6 +3,7 @@
 A cell is one (problem, loss, seed). Its key is the hash of everything that can change its numbers and of nothing else.
 """
 
+import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +13,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from lossbench.catalogue.terms import asks_for
 from lossbench.compat.hydra import put_in_place_of
-from lossbench.config.axes import AXES, additions, axes_of
+from lossbench.config.axes import AXES, additions, after, axes_of
 from lossbench.config.own_code import content_of, sources_of, taken_by
 from lossbench.config.source import said_by
 from lossbench.errors import ConfigError
-from lossbench.locate import locate, own_choices, target_of
+from lossbench.locate import CONF, locate, own_choices, target_of
 from lossbench.records import record
 from lossbench.records.provenance import digest
 from lossbench.records.schema import Record, new_record
@@ -25,9 +26,9 @@ from lossbench.tasks.task import Task
 
 NOT_IN_KEY = (
     "compare", "data.path", "data.root", "engine", "loss.search", "output_dir", "protocol.searched", "protocol.study",
-    "rerun", "skip_impossible", "teacher", "tracking", "trainer.profiler", "trust",
+    "rerun", "skip_impossible", "teacher", "tracking", "trainer.profiler", "trust", "variant", "variants", "warm_start",
 )  # fmt: skip
-"""What can't change the numbers of a run; of the paths of its teacher and data, what lies there counts."""
+"""What can't change the numbers of a run; of its teacher, data and warm start, what lies there counts."""
 OURS = "lossbench.data.DataModule"
 NOT_IN_PROBLEM = ("data.run_seed", "data.sampler", "data.seed", "loss", "model.head", "seed", *AXES)
 """What may differ between the runs that one comparison holds against each other."""
@@ -45,16 +46,19 @@ class Cell:
         What was chosen in each group, e.g. {"loss": "focal", "data": "digits_imb"}.
     overrides : tuple of str
         The overrides that make it.
+    of_variant : tuple of str
+        Those of them that its variant has brought.
 
     """
 
     config: DictConfig
     choices: dict[str, str]
     overrides: tuple[str, ...] = ()
+    of_variant: tuple[str, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what was computed: another process must get to know a task of the user by itself."""
-        return {"config": self.config, "choices": self.choices, "overrides": self.overrides}
+        return {name: getattr(self, name) for name in ("config", "choices", "overrides", "of_variant")}
 
     @property
     def data(self) -> str:
@@ -94,12 +98,56 @@ class Cell:
     @cached_property
     def method(self) -> str:
         """The loss and what it is combined with, e.g. "ldam+drw"."""
-        return self.loss + additions(self.axes)
+        return self.loss + additions(self.axes) + after(self.warm_start)
+
+    @property
+    def variant(self) -> str | None:
+        """The name under which it stands in its sweep, if it has one."""
+        name = self.config.get("variant")
+        return None if name is None else str(name)
+
+    @property
+    def label(self) -> str:
+        """What it is called in its sweep: its variant, or else its method."""
+        return self.variant or self.method
+
+    @cached_property
+    def source(self) -> "Cell | None":
+        """The run from whose last weights it starts, where `warm_start` names a loss: the same, but for the loss."""
+        name = self.config.get("warm_start")
+        if name is None or name not in own_choices("loss"):
+            return None
+        config, node = copy.deepcopy(self.config), OmegaConf.load(CONF / "loss" / f"{name}.yaml")
+        config.loss = without(node, "defaults") if isinstance(node, DictConfig) else node
+        for key, value in {"warm_start": None, "variant": None, "rerun": False}.items():
+            OmegaConf.update(config, key, value)
+        replaced = ("loss=", "loss.", "variant=", "warm_start=")
+        lines = (line for line in self.overrides if not line.lstrip("+~").startswith(replaced))
+        return Cell(config, {**self.choices, "loss": name}, (*lines, f"loss={name}"))
+
+    @property
+    def warm_start(self) -> dict[str, Any] | None:
+        """What it starts from: folder, name and key of a run, and when that has finished, its epochs and seconds."""
+        given, source = self.config.get("warm_start"), self.source
+        if given is None:
+            return None
+        folder = Path(str(given)) if source is None else source.path
+        entry = record.read(folder) or {}
+        earlier = entry.get("warm_start") or {}
+        done = (entry.get("epochs") or {}).get("done")
+        return {
+            "folder": str(folder),
+            "name": entry.get("name", folder.name) if source is None else source.name,
+            "key": entry.get("key", str(folder)) if source is None else source.key,
+            "method": (entry.get("loss", folder.name) + additions(entry)) if source is None else source.method,
+            "epochs": None if done is None else done + (earlier.get("epochs") or 0),
+            "seconds": (entry.get("cost") or {}).get("seconds"),
+        }
 
     @cached_property
     def name(self) -> str:
         """The name of the run, e.g. "ldam+drw-s3"."""
-        return f"{self.method}-s{self.config.seed}"
+        return f"{self.method.replace(' ', '-')}-s{self.config.seed}"
 
     @cached_property
     def task(self) -> Task:
@@ -137,6 +185,7 @@ class Cell:
             container["teacher"] = None
         if not self.is_in_memory and (taken := taken_by(container["data"]["_target_"])) is not None:
             container["data"] = {name: value for name, value in container["data"].items() if name in taken}
+        container.pop("variants", None)
         return container
 
     @cached_property
@@ -146,7 +195,9 @@ class Cell:
         taught = {"taught_by": (record.read(Path(teacher)) or {}).get("key", teacher)} if teacher else {}
         sources = sources_of(self.resolved)
         own = {"sources": sources} if sources else {}
-        return digest({**self.resolved, **taught, **own, **self._files}, leaving_out=NOT_IN_KEY)
+        start = self.warm_start
+        started = {"started_from": start["key"]} if start else {}
+        return digest({**self.resolved, **taught, **started, **own, **self._files}, leaving_out=NOT_IN_KEY)
 
     @cached_property
     def _files(self) -> dict[str, str]:
@@ -179,6 +230,8 @@ class Cell:
             choices=self.named_choices,
             config=self.resolved,
             monitor=self.monitor,
+            variant=self.variant,
+            warm_start=self.warm_start,
         )
 
     @property

@@ -17,9 +17,11 @@ from lossbench.config.check_data import check_own_data
 from lossbench.config.check_method import check_method
 from lossbench.config.check_teacher import check_teacher, check_teachers
 from lossbench.config.check_trainer import check_trainer
+from lossbench.config.check_warm_start import check_warm_start
 from lossbench.config.engines import engine_of
 from lossbench.config.source import said_by
 from lossbench.config.values import OF_OTHERS, check_node, check_values, table_of
+from lossbench.config.variants import check_names
 from lossbench.data.shapes import axis_of, data_for, declared_sources, require_fit, tasks_of
 from lossbench.errors import ConfigError, nearest
 from lossbench.locate import CONF, locate, own_choices
@@ -47,6 +49,7 @@ def check(cells: Iterable[Cell]) -> None:
         check_values(cell)
     _check_each_fits(cells)
     check_teachers(cells)
+    check_names(cells)
     _check_baseline(cells)
     engine_of(cells)
     for output_dir in {str(cell.config.output_dir) for cell in cells}:
@@ -59,7 +62,7 @@ def check(cells: Iterable[Cell]) -> None:
 def _check_baseline(cells: list[Cell]) -> None:
     """Check that what the others are compared with is run; a single run may be compared later with any loss."""
     wanted = cells[0].config.compare.get("baseline")
-    run = {name for cell in cells for name in (cell.loss, cell.method)}
+    run = {name for cell in cells for name in (cell.loss, cell.method, cell.label)}
     known = run if len(cells) > 1 else run.union(loss_names())
     label = str(wanted).partition("(")[0]  # of loss, additions and parameters, such as focal+drw(gamma=1)
     if wanted is not None and label not in known and (len(cells) > 1 or label.partition("+")[0] not in known):
@@ -131,10 +134,21 @@ def check_fit(cell: Cell) -> None:
     _check_targets(cell)
     _check_loss(cell)
     check_teacher(cell)
+    check_warm_start(cell)
     _check_task(cell)
     check_own_data(cell)
     check_trainer(cell)
     check_method(cell)
+    if cell.source is not None:
+        _check_source_run(cell, cell.source)
+
+
+def _check_source_run(cell: Cell, source: Cell) -> None:
+    """Check the run from which another one starts like any other run."""
+    try:
+        check_cell(source)
+    except ConfigError as error:
+        raise ConfigError(f"warm_start={cell.config.warm_start}: {error}") from error
 
 
 def _check_keys(cell: Cell) -> None:

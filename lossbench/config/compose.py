@@ -4,8 +4,9 @@ import argparse
 import copy
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from lossbench.compat.hydra import BASIC_SWEEPER, expand_sweep
 from lossbench.config.cell import Cell, cell_of
 from lossbench.config.hydra_errors import SEARCHED, clear_errors
+from lossbench.config.variants import as_hydra_reads, beside, is_of_variants, key_of, variants_in
 from lossbench.errors import ConfigError
 from lossbench.locate import CONF
 
@@ -36,18 +38,24 @@ def compose_cells(arguments: argparse.Namespace) -> list[Cell]:
 
     """
     with _composer(arguments) as compose_config:
+        arguments.overrides = as_hydra_reads(arguments.overrides)
         overrides = OverridesParser.create().parse_overrides(arguments.overrides)
-        swept = [override for override in overrides if override.is_sweep_override()]
-        first = compose_config([override.input_line for override in overrides if not override.is_sweep_override()])
+        swept = [str(override.input_line) for override in overrides if override.is_sweep_override()]
+        fixed = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
+        first = _compose_first(fixed, compose_config, bool(arguments.multirun))
         require_our_folders(first)
+        named = variants_in(first)
         multirun = arguments.multirun or str(first.hydra.mode) == "RunMode.MULTIRUN"
-        if swept and not multirun:
-            raise ConfigError(f"{swept[0].input_line}: several values need -m (--multirun) before the overrides.")
+        if (swept or named) and not multirun:
+            several = swept[0] if swept else f"variants.{next(iter(named))}"
+            raise ConfigError(f"{several}: several values need -m (--multirun) before the overrides.")
         if not multirun:
             return [cell_of(first)]
         parameters = [f"{key}={value}" for key, value in dict(first.hydra.sweeper.get("params") or {}).items()]
-        lines = parameters + arguments.overrides
-        return list(_compose_each(_expand(lines), compose_config))
+        lines = parameters + [line for line in arguments.overrides if not is_of_variants(line)]
+        if not named:
+            return _compose_each(_expand(lines), compose_config)
+        return [cell for name, own in named.items() for cell in _compose_variant(name, own, lines, compose_config)]
 
 
 def compose_one(arguments: argparse.Namespace) -> DictConfig:
@@ -66,20 +74,76 @@ def only_looks(arguments: argparse.Namespace) -> bool:
     return bool(arguments.help or arguments.hydra_help or shown)
 
 
-def _compose_each(lines_of_cells: list[list[str]], compose_config: Any) -> Iterator[Cell]:
+def _compose_first(fixed: list[str], compose_config: Any, multirun: bool) -> DictConfig:
+    """Compose what a whole command shares; of a sweep the values may be of choices that only some cells have."""
+    try:
+        config: DictConfig = compose_config(fixed)
+    except ConfigError:
+        if not multirun:
+            raise
+        shared = [line for line in fixed if "." not in key_of(line) or key_of(line).startswith(("hydra.", "variants."))]
+        config = compose_config(shared)
+    return config
+
+
+def _compose_variant(name: str, own: list[str], lines: list[str], compose_config: Any) -> list[Cell]:
+    """Compose the cells of a variant: its overrides come after those of the command."""
+    brought = (*own, f"variant={name}")
+    try:
+        kept = beside(brought, lines, _is_swept, name)
+        cells = _compose_each(_expand([*kept, *brought]), compose_config)
+    except ConfigError as error:
+        told = str(error)
+        raise ConfigError(told if told.startswith("variants.") else f"variants.{name}: {told}") from error
+    return [replace(cell, of_variant=brought) for cell in cells]
+
+
+def _is_swept(line: str) -> bool:
+    return bool(OverridesParser.create().parse_override(line).is_sweep_override())
+
+
+def _compose_each(lines_of_cells: list[list[str]], compose_config: Any) -> list[Cell]:
     """Compose the cells of a sweep; those that differ in the seed alone are composed once, which is far faster."""
-    composed: dict[tuple[str, ...], Cell] = {}
+    composed: dict[tuple[str, ...], Cell | ConfigError] = {}
+    cells = []
     for lines in lines_of_cells:
         seeds = [line for line in lines if re.fullmatch(r"seed=\d+", line)]
         others = tuple(line for line in lines if line not in seeds)
         if others not in composed:
-            composed[others] = cell_of(compose_config(lines))
+            composed[others] = _composed(lines, compose_config)
         like = composed[others]
+        if isinstance(like, ConfigError):
+            continue
         config = copy.deepcopy(like.config)
         if seeds:
             config.seed = int(seeds[-1].partition("=")[2])
         overrides = (*(line for line in like.overrides if not line.startswith("seed=")), *seeds)
-        yield Cell(config, like.choices, overrides)
+        cells.append(Cell(config, like.choices, overrides))
+    mistakes = {lines: found for lines, found in composed.items() if isinstance(found, ConfigError)}
+    if mistakes:
+        raise _told_of_sweep(mistakes, some_fit=bool(cells))
+    return cells
+
+
+def _composed(lines: list[str], compose_config: Any) -> Cell | ConfigError:
+    try:
+        return cell_of(compose_config(lines))
+    except ConfigError as error:
+        return error
+
+
+def _told_of_sweep(mistakes: Mapping[tuple[str, ...], ConfigError], some_fit: bool) -> ConfigError:
+    """Return the first mistake; where a key is one of some of the choices only, with the choices that lack it."""
+    lines, first = next(iter(mistakes.items()))
+    line = next((line for line in lines if str(first).startswith(f"{line}: there is no key")), None)
+    group = next((key_of(each) for each in lines if line and line.startswith(f"{key_of(each)}.")), None)
+    if not some_fit or group is None:
+        return first
+    lack = dict.fromkeys(each for found in mistakes for each in found if each.startswith(f"{group}="))
+    return ConfigError(
+        f"{line}: there is no such key in {', '.join(lack)}, which other choices of this sweep have. Give it to those "
+        f'alone: variants.NAME="{group}=CHOICE {line}", and variants.OTHER="{next(iter(lack))}".'
+    )
 
 
 def _expand(lines: list[str]) -> list[list[str]]:

@@ -29,6 +29,9 @@ Table = Mapping[str, str]
 CONFIG: Table = {
     "seed": "int [0, inf)",
     "teacher": "text or null",
+    "warm_start": "text or null",
+    "variants": "dict or null",
+    "variant": "text or null",
     "monitor": "text or null",
     "threads": "int [1, inf) or null",
     "output_dir": "text",

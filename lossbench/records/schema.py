@@ -37,6 +37,10 @@ class Record(TypedDict, total=False):
     config: dict[str, Any]
     """The whole config, resolved."""
     monitor: str
+    variant: str | None
+    """The name under which it was made in a sweep; the key does not depend on it."""
+    warm_start: dict[str, Any] | None
+    """The run whose last weights it started from: folder, name, key, method, and its epochs and seconds."""
     metrics: dict[str, dict[str, float] | None]
     """By selection, "last" and "best_val", each metric as "part/name"."""
 
@@ -91,12 +95,14 @@ def new_record(
     choices: Mapping[str, str],
     config: dict[str, Any],
     monitor: str,
+    variant: str | None = None,
+    warm_start: dict[str, Any] | None = None,
 ) -> Record:
     """Make a record with the fields that every record has; a task that is not lossbench's is described in it."""
     made: Any = {
         "schema": SCHEMA, "key": key, "problem": problem, "name": name, "status": status, "loss": loss, **axes,
         "learner": learner, "seed": seed, "task": task.name, "choices": dict(choices), "config": config,
-        "monitor": monitor, "metrics": {"last": None, "best_val": None},
+        "monitor": monitor, "variant": variant, "warm_start": warm_start, "metrics": {"last": None, "best_val": None},
     }  # fmt: skip
     record: Record = made
     if task.name not in own_tasks():

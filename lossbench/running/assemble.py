@@ -27,6 +27,7 @@ from lossbench.running.build import (
     random_state,
     refusals,
 )
+from lossbench.running.load_start import start_warm
 from lossbench.running.load_teacher import load_teacher
 from lossbench.seeding import derive_seed
 from lossbench.tasks.generation.frechet import Gaussian
@@ -59,6 +60,7 @@ def build_learner(
 
     """
     learner = _learner(cell, data, {"image_metrics": image_metrics, "feature_maps": feature_maps})
+    start_warm(cell, learner.network)
     learner.key, learner.stepping = cell.key, stepping(cell.config.scheduler)
     with refusals(f"optimizer or scheduler ({_settings(cell, 'optimizer', 'scheduler')})"):
         learner.configure_optimizers()  # Lightning does it when the run has begun

@@ -3,14 +3,17 @@
 import ctypes
 import logging
 import sys
+from collections.abc import Sequence
 
 import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from lossbench.config.cell import Cell
 from lossbench.config.checks import check_fit, is_left_out
 from lossbench.config.engines import cores
 from lossbench.config.values import check_values
+from lossbench.config.variants import beside
 from lossbench.errors import ConfigError, DiskFull
 from lossbench.locate import CONF
 from lossbench.records import claims, record
@@ -52,6 +55,34 @@ def run_job(config: DictConfig) -> str:
     except DiskFull as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from error
+
+
+def run_jobs(cells: Sequence[Cell]) -> None:
+    """Let Hydra run the cells of a command: those of each variant as a sweep of their own."""
+    words = sys.argv
+    try:
+        for own in dict.fromkeys(cell.of_variant for cell in cells):
+            members = [cell for cell in cells if cell.of_variant == own]
+            sys.argv = [words[0], *_for_each(beside(own, words[1:], swept=lambda _: False), members), *own]
+            run_job()
+    finally:
+        sys.argv = words
+
+
+def _for_each(words: Sequence[str], cells: Sequence[Cell]) -> list[str]:
+    """Write values below a group whose choice differs as a sweep of one value.
+
+    Hydra composes a config for the whole sweep too, with the default choice, which may lack such a key.
+    """
+    groups = {group for group in cells[0].choices if len({cell.choices.get(group) for cell in cells}) > 1}
+    return [_as_sweep(word) if word.partition(".")[0] in groups else word for word in words]
+
+
+def _as_sweep(word: str) -> str:
+    key, _, value = word.partition("=")
+    if OverridesParser.create().parse_override(word).is_sweep_override():
+        return word
+    return f"{key}=choice({value})"
 
 
 def _leave_nothing(cell: Cell) -> None:

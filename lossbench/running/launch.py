@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from lossbench.config.cell import Cell
+from lossbench.config.check_warm_start import sources_of
 from lossbench.config.engines import engine_of
 from lossbench.errors import ConfigError, Killed
 from lossbench.records import claims, provenance, record
 from lossbench.records.schema import Record
 from lossbench.running import progress
-from lossbench.running.job import mistakes, run_job
+from lossbench.running.job import mistakes, run_jobs
 from lossbench.running.plan import plan
 from lossbench.running.reuse import reusable
 from lossbench.running.stopping import stop_signals
@@ -64,7 +65,7 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     prepare(cells)
     from lossbench.tracking.sweep import close_parents, links, open_parents
 
-    start = start or (run_job if engine == "single" else partial(_run_in_workers, cells, engine))
+    start = start or partial(_run_by_hydra if engine == "single" else _run_in_workers, cells, engine)
     with stop_signals():
         parents = open_parents(cells) if len(cells) > 1 else {}
         ended, folders = "failed", dict[str, list[Path]]()
@@ -94,14 +95,49 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     return _exit_code(entries)
 
 
+def _run_by_hydra(cells: list[Cell], _engine: str) -> None:
+    """Let Hydra's launcher run the cells; before that, in this process, what others start from."""
+    from lossbench.running.workers import job_folder
+
+    sources = _unfinished_sources(cells)
+    if sources:
+        from lossbench.running.run import run
+
+        with _logging():
+            for source in sources:
+                with job_folder(source):
+                    run(source)
+    run_jobs(cells)
+
+
 def _run_in_workers(cells: list[Cell], engine: str) -> None:
-    """Run the cells that are not done, as the engine puts them together."""
+    """Run the cells that are not done, as the engine puts them together; what others start from comes first."""
+    keys = {cell.key for cell in cells}
+    cold = [cell for cell in cells if cell.source is None]
+    cold += [source for source in _unfinished_sources(cells) if source.key not in keys]
+    told: ConfigError | None = None
     with _logging():
-        todo = [cell for cell in cells if reusable(cell) is None]
-        chosen = plan(todo, engine)
-        for note in chosen.notes:
-            print(note, file=sys.stderr)
-        run_items(chosen.items, chosen.workers)
+        for part in (cold, [cell for cell in cells if cell.source is not None]):
+            try:
+                _run_part([cell for cell in part if reusable(cell) is None], engine)
+            except ConfigError as error:
+                told = told or error  # the others run
+            left = _unfinished_sources(cells)
+            _finish_what_others_began(left, partial(_run_part, left, engine))
+    if told is not None:
+        raise told
+
+
+def _run_part(todo: list[Cell], engine: str) -> None:
+    chosen = plan(todo, engine)
+    for note in chosen.notes:
+        print(note, file=sys.stderr)
+    run_items(chosen.items, chosen.workers)
+
+
+def _unfinished_sources(cells: list[Cell]) -> list[Cell]:
+    """Return the runs that others start from and that have not ended."""
+    return [source for source in sources_of(cells) if not record.is_done(record.read(source.path))]
 
 
 @contextmanager
@@ -185,7 +221,7 @@ def _exit_code(entries: Entries) -> int:
 def _counted(cells: list[Cell]) -> str:
     counts: dict[str, set[Any]] = {
         "problem": {cell.data for cell in cells},
-        "loss": {cell.method for cell in cells},
+        "loss": {(cell.variant, cell.method) for cell in cells},
         "seed": {cell.config.seed for cell in cells},
     }
     plural = {"problem": "problems", "loss": "losses", "seed": "seeds"}

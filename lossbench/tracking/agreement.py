@@ -107,6 +107,8 @@ def tags_of(entry: Record) -> dict[str, str]:
         "model": entry["choices"]["model"],
         "seed": str(entry["seed"]),
         **axes_of(entry),
+        **({"variant": str(entry["variant"])} if entry.get("variant") else {}),
+        **({"warm_start": str(start["name"])} if (start := entry.get("warm_start")) else {}),
         "mlflow.runColor": color_of(entry["loss"]),
     }
     parent = json.loads(os.environ.get(PARENTS, "{}")).get(experiment_of(entry))

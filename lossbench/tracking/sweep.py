@@ -22,6 +22,7 @@ from lossbench.records import record
 from lossbench.records.claims import this_process
 from lossbench.records.files import write_text
 from lossbench.records.provenance import digest
+from lossbench.records.schema import Record
 from lossbench.tracking.agreement import BATCH_METRICS, PARENTS, set_tags, store_of
 from lossbench.tracking.store import LOCK, STATUS, connect, create_run, experiment_name, find_or_create
 from lossbench.tracking.views import color_of, view_links
@@ -48,6 +49,8 @@ class Note(TypedDict, total=False):
     name: str
     folders: list[str]
     """Of its runs, inside the output folder."""
+    variants: list[str | None]
+    """What the runs are called in it."""
     store: str | None
     """The store in which it was ended last; None if in none."""
     made_from: str | None
@@ -102,14 +105,21 @@ def notes_for(cells: list[Cell]) -> Iterator[Note]:
         own = [cell for cell in cells if experiment_name(cell) == experiment]
         yield {
             "experiment": experiment,
-            "identity": digest({"cells": sorted(cell.key for cell in own)}),
+            "identity": digest({"cells": sorted(cell.key for cell in own), **_variants(own)}),
             "name": _name(own),
             "folders": [str(cell.folder) for cell in own],
+            "variants": [cell.variant for cell in own],
         }
 
 
+def _variants(cells: list[Cell]) -> dict[str, list[str]]:
+    """Return the names of the variants, with which the same runs are another sweep."""
+    names = sorted({cell.variant for cell in cells if cell.variant is not None})
+    return {"variants": names} if names else {}
+
+
 def _name(cells: list[Cell]) -> str:
-    losses = list(dict.fromkeys(cell.name.rpartition("-s")[0] for cell in cells))
+    losses = list(dict.fromkeys(cell.label for cell in cells))
     shown = ", ".join(losses) if len(losses) <= 4 else f"{len(losses)} losses"
     return f"{shown} x {len({cell.config.seed for cell in cells})} seeds"
 
@@ -193,7 +203,12 @@ def _close(parent: Parent, status: str, folders: Mapping[str, list[Path]]) -> No
     from lossbench.compare.numbers.comparisons import comparisons
 
     folders_of_runs = [parent.output_dir / folder for folder in parent.note["folders"]]
-    records = [entry for folder in folders_of_runs if (entry := record.read(folder)) is not None]
+    names = parent.note.get("variants") or [None] * len(folders_of_runs)
+    records: list[Record] = [
+        {**entry, "variant": name}
+        for folder, name in zip(folders_of_runs, names, strict=True)
+        if (entry := record.read(folder)) is not None
+    ]
     if status == "failed" and not records:  # all was refused before a run began
         parent.client.delete_run(parent.run_id)
         _note_file(parent.output_dir, parent.note).unlink(missing_ok=True)
@@ -229,6 +244,9 @@ def _sum_up(parent: Parent, comparison: "Comparison", outcomes: Mapping[str, str
     """
     from mlflow.entities import Metric, Param
 
+    from lossbench.compare.numbers.labels import meanings
+
+    meant = meanings(comparison.entries)
     for label, metrics in _intervals(comparison).items():
         loss = next(iter(comparison.entries[label].values()))["loss"]
         identity = f"{parent.run_id}/{comparison.problem[:8]}/{label}"
@@ -252,7 +270,8 @@ def _sum_up(parent: Parent, comparison: "Comparison", outcomes: Mapping[str, str
         elif OUTCOME in found.tags:
             parent.client.delete_tag(run_id, OUTCOME)
         if not found.params:
-            parent.client.log_batch(run_id, params=[Param("loss", loss), Param("label", label)])
+            named = {"loss": loss, "label": label, **({"stands_for": meant[label]} if label in meant else {})}
+            parent.client.log_batch(run_id, params=[Param(key, value) for key, value in named.items()])
         now = int(time.time() * 1000)  # the newest value is shown
         values = [Metric(name, value, now, 0) for name, value in metrics.items() if found.metrics.get(name) != value]
         for start in range(0, len(values), BATCH_METRICS):

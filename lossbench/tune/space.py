@@ -78,6 +78,11 @@ def check_tuning(cells: list[Cell]) -> None:
             "tune.KEY=A,B: a comparison has one search budget. Give each key of tune one value, seeds as [100,101]."
         )
     for cell in cells:
+        if cell.config.get("warm_start") is not None:
+            raise ConfigError(
+                f"warm_start={cell.config.warm_start}: tuning gives each loss the same search from fresh weights. "
+                "Leave it out; runs with the values found can start warm with -m."
+            )
         _check_budget(cell)
         _check_search(cell)
         if cell.config.data.get("val_fraction") == 0:
@@ -121,7 +126,8 @@ def _check_not_swept(cells: Iterable[Cell]) -> None:
     for cell in cells:
         values = given_values(cell)
         raw: Any = OmegaConf.to_container(cell.config)
-        rest = digest({"config": raw, "seed": cell.config.seed}, tuple(f"config.{key}" for key in values))
+        left_out = ("config.variant", *(f"config.{key}" for key in values))
+        rest = digest({"config": raw, "seed": cell.config.seed}, left_out)
         before = seen.setdefault(rest, values)
         for key, value in values.items():
             if before[key] != value:

@@ -192,6 +192,7 @@ def test_the_end_of_a_sweep_shows_cells_that_never_started(tmp_path, capsys):
             cell = SimpleNamespace(
                 path=tmp_path / "made_up" / f"{loss}-s{seed}-p",
                 resolved=entry["config"],
+                variant=None,
                 config=OmegaConf.create(config),
                 record=lambda status, entry=entry: {**entry, "status": status},
             )

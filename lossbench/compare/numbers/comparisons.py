@@ -11,9 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from lossbench.catalogue.facts import facts_of, hyperparameters
-from lossbench.catalogue.terms import in_words
-from lossbench.config.axes import AXES, additions, axes_of
+from lossbench.compare.numbers.labels import labels
 from lossbench.config.cell import NOT_IN_KEY, NOT_IN_PROBLEM, Cell
 from lossbench.errors import ConfigError, nearest
 from lossbench.records import record
@@ -25,8 +23,6 @@ Entries = dict[int, Record]
 Arrays = dict[str, NDArray[Any]]
 SETTINGS_SHOWN = 3
 """Of what tells a problem from others of the same data so much is shown."""
-SUM = "sum"
-"""The parameter that stands for the terms and weights of a loss made of others."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +169,8 @@ def baseline_of(comparison: Comparison, wanted: str | None, counted: set[str]) -
     labels = list(comparison.entries)
     losses = {label: next(iter(entries.values()))["loss"] for label, entries in comparison.entries.items()}
     if wanted is not None:
-        fitting = [wanted] if wanted in labels else [label for label in labels if losses[label] == wanted]
+        names = {label: next(iter(entries.values())).get("variant") for label, entries in comparison.entries.items()}
+        fitting = [wanted] if wanted in labels else [each for each in labels if wanted in (losses[each], names[each])]
         if not fitting:
             raise ConfigError(
                 f"compare.baseline={wanted} is not among the losses of {comparison.title}. {nearest(wanted, labels)}"
@@ -206,9 +203,10 @@ def as_file_name(text: str) -> str:
 
 
 def read_cells(cells: Iterable[Cell]) -> Iterator[Record]:
-    """Read the records of the cells of a sweep; a cell that left none has the status "missing"."""
+    """Read the records of the cells of a sweep, named as they are in it; a cell that left none is "missing"."""
     for cell in cells:
-        yield {**(record.read(cell.path) or cell.record("missing")), "folder": str(cell.path)}
+        entry = record.read(cell.path) or cell.record("missing")
+        yield {**entry, "variant": cell.variant, "folder": str(cell.path)}
 
 
 def load_arrays(entry: Record, name: str, keys: Iterable[str]) -> Arrays | None:
@@ -234,53 +232,6 @@ def load_classes(entry: Record, name: str) -> Arrays | None:
         smallest = np.finfo(np.float32).tiny
         kept = {"log_odds": np.log(np.maximum(p, smallest)) - np.log(np.maximum(1 - p, smallest))}
     return arrays | kept
-
-
-def labels(records: list[Record]) -> list[str]:
-    """Name each run by its loss, what is combined with it, and head and parameters that tell runs of that loss apart.
-
-    Examples
-    --------
-    >>> focal = {"loss": "focal", "weighting": "none", "head": "linear", "config": {"loss": {"gamma": 1.0}}}
-    >>> labels([focal, {**focal, "config": {"loss": {"gamma": 2.0}}}])
-    ['focal(gamma=1)', 'focal(gamma=2)']
-
-    """
-    settings: dict[tuple[str, str, str], set[str]] = defaultdict(set)
-    for entry in records:
-        for name, value in _parameters(entry).items():
-            settings[_owner(entry, name)].add(_shown(value))
-    names = []
-    for entry in records:
-        own = _parameters(entry)
-        differing = [name for name in own if len(settings[_owner(entry, name)]) > 1]
-        shown = ", ".join(f"{name}={_shown(own[name])}" for name in differing if name != SUM)
-        if SUM in own:  # the name of the loss does not say what it adds
-            shown = f"{own[SUM]}, {shown}" if shown else own[SUM]
-        names.append(entry["loss"] + additions(entry) + (f"({shown})" if shown else ""))
-    return names
-
-
-def _owner(entry: Record, name: str) -> tuple[str, str, str]:
-    """Return whose parameter it is: that of a loss, or of what is combined with it, which the label names as well."""
-    return entry["loss"], axes_of(entry).get(name.partition(".")[0], ""), name
-
-
-def _parameters(entry: Record) -> dict[str, Any]:
-    loss = hyperparameters(entry["config"]["loss"])
-    facts = facts_of(entry["config"]["loss"].get("_target_", ""))
-    if facts is not None and facts.is_made_of_others:
-        loss[SUM] = in_words(loss.pop("terms"), loss.pop("weights"))
-    axes = {
-        f"{axis}.{name}": value
-        for axis in AXES
-        for name, value in entry["config"].get(axis, {}).items()
-        if name != "kind" and not name.startswith("_")
-    }
-    head = {"head": entry["head"]} if "head" in entry else {}
-    teacher = entry.get("teacher")
-    taught = {"teacher": f"{teacher['name']}-{teacher['key'][:8]}"} if teacher else {}
-    return {**loss, **axes, **head, **taught}
 
 
 def _shown(value: Any) -> str:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from lossbench.compare.numbers.comparisons import Comparison
+from lossbench.compare.numbers.labels import meanings
 from lossbench.compare.report.formatting import counted, listed
 from lossbench.config.axes import axes_of
 from lossbench.records.schema import Record
@@ -45,8 +46,8 @@ def cautions(comparison: Comparison) -> list[str]:
     -------
     list of str
         A sentence for each package in several versions, for metrics of several versions, for several engines, for each
-        thing that runs of one seed do not share, for generators that have collapsed, and for best validation epochs
-        that few samples chose.
+        thing that runs of one seed do not share, for runs that began warm, for generators that have collapsed, and for
+        best validation epochs that few samples chose.
 
     """
     return [
@@ -54,6 +55,7 @@ def cautions(comparison: Comparison) -> list[str]:
         *_mixed_metrics(comparison),
         *_mixed_engines(comparison),
         *_unshared(comparison),
+        *warm_starts(comparison),
         *_collapsed(comparison),
         *_chosen_by_few(comparison),
     ]
@@ -77,6 +79,36 @@ def _differs_by_seed(comparison: Comparison, key: str) -> bool:
     hashes = ({entry["hashes"][key] for entry in entries.values() if key in entry.get("hashes", {})}
               for entries in comparison.entries.values())  # fmt: skip
     return any(len(found) > 1 for found in hashes)
+
+
+def names(comparison: Comparison) -> list[str]:
+    """Say what the names of variants stand for: the loss, what is combined with it and its parameters."""
+    found = meanings(comparison.entries)
+    return [f"{listed(f'{label} is {meant}' for label, meant in found.items())}."] if found else []
+
+
+def warm_starts(comparison: Comparison) -> list[str]:
+    """Say which runs began from the weights of others, and what these had cost: it is not in their own epochs."""
+    told: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for label, entries in comparison.entries.items():
+        starts = [start for entry in entries.values() if (start := entry.get("warm_start"))]
+        if starts:
+            told[starts[0]["method"], _more(starts)].append(label)
+    return [
+        f"{listed(members)} began from the last weights of the run of {source} with the same seed, not from the "
+        f"initial weights that the others share: {more}"
+        for (source, more), members in told.items()
+    ]
+
+
+def _more(starts: list[dict[str, Any]]) -> str:
+    epochs = sorted({start["epochs"] for start in starts if start.get("epochs") is not None})
+    seconds = [start["seconds"] for start in starts if start.get("seconds") is not None]
+    if not epochs:
+        return "that run is missing."
+    shown = counted(epochs[0], "epoch") if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]} epochs"
+    cost = f" ({sum(seconds) / len(seconds):.1f} s a run)" if seconds else ""
+    return f"{shown}{cost} more than their own, which their cost does not count."
 
 
 def _protocol(entry: Record) -> str:
@@ -172,8 +204,10 @@ def _unshared(comparison: Comparison) -> list[str]:
         hashes: dict[tuple[int, str], set[str]] = defaultdict(set)
         for entry in comparison.all_entries:
             if key in entry.get("hashes", {}):
-                sampler = axes_of(entry)["sampler"] if key == "order" else ""  # another sampler is another order
-                hashes[entry["seed"], sampler].add(entry["hashes"][key])
+                own = axes_of(entry)["sampler"] if key == "order" else ""  # another sampler is another order
+                if key == "weights" and (start := entry.get("warm_start")):
+                    own = start["key"]  # of these, `warm_starts` tells
+                hashes[entry["seed"], own].add(entry["hashes"][key])
         seeds = dict.fromkeys(str(seed) for (seed, _), values in sorted(hashes.items()) if len(values) > 1)
         if seeds:
             sentences.append(f"The runs of seed {listed(seeds)} do not share their {name}: they are not paired.")

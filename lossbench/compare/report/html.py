@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from lossbench import __version__
 from lossbench.compare.numbers.analysis import Analysis, span
 from lossbench.compare.report.across import DatasetRanking, ranks_table, told
-from lossbench.compare.report.fairness import cautions, drawn_by_seed, protocol
+from lossbench.compare.report.fairness import cautions, drawn_by_seed, names, protocol
 from lossbench.compare.report.figures.critical_difference import critical_difference
 from lossbench.compare.report.figures.drawing import STYLE, Picture, save
 from lossbench.compare.report.figures.losses import loss_curves
@@ -169,7 +169,9 @@ def _epochs(entry: Record) -> str:
 
 
 def _numbers(analysis: Analysis) -> list[Block]:
-    told = [*notes(analysis), protocol(analysis.comparison), drawn_by_seed(analysis.comparison)]
+    told = [
+        *names(analysis.comparison), *notes(analysis), protocol(analysis.comparison), drawn_by_seed(analysis.comparison)
+    ]  # fmt: skip
     return [*(Block("table", table) for table in tables(analysis)), *(Block("text", text) for text in told if text)]
 
 

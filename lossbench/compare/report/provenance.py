@@ -1,5 +1,6 @@
 """Where the numbers come from: the command that repeats a comparison, versions, what each run cost, and its ids."""
 
+import math
 import shlex
 from collections import defaultdict
 from pathlib import Path
@@ -36,6 +37,8 @@ def commands(comparison: Comparison) -> list[str]:
 
 def _lines(options: list[str], runs: list[Overrides]) -> list[str]:
     """Write one command for runs that are a full grid, else one for each set of values other than the seed's."""
+    if (of_variants := _line_of_variants(options, runs)) is not None:
+        return [of_variants]
     keys = list(dict.fromkeys(key for run in runs for key in run))
     values = {key: list(dict.fromkeys(run[key] for run in runs if key in run)) for key in keys}
     size = 1
@@ -50,6 +53,31 @@ def _lines(options: list[str], runs: list[Overrides]) -> list[str]:
     if len(groups) == 1:  # other seeds of the same values: the grid failed because a run was made without `seed=`
         return [_line(options, values)]
     return [line for members in groups.values() for line in _lines(options, members)]
+
+
+def _line_of_variants(options: list[str], runs: list[Overrides]) -> str | None:
+    """Write one command for runs that all have names, if they are all combinations of variants and other values."""
+    named: dict[str, list[Overrides]] = defaultdict(list)
+    for run in runs:
+        named[run.get("variant", "")].append({key: value for key, value in run.items() if key != "variant"})
+    if len(named) < 2 or "" in named:
+        return None
+    values = {
+        name: {key: list(dict.fromkeys(run.get(key, "") for run in of)) for key in of[0]} for name, of in named.items()
+    }
+    first, *others = values.values()
+    shared = {key: found for key, found in first.items() if all(other.get(key) == found for other in others)}
+    own = {name: {key: found for key, found in of.items() if key not in shared} for name, of in values.items()}
+    size = math.prod(map(len, shared.values()))
+    if any(len(found) > 1 for of in own.values() for found in of.values()) or not all(own.values()):
+        return None
+    if any(len({tuple(sorted(run.items())) for run in of}) != size for of in named.values()):
+        return None
+    words = [
+        f"variants.{name}={' '.join(f'{key}={found[0]}' for key, found in of.items())}" for name, of in own.items()
+    ]
+    words += [f"{key}={','.join(_in_order(found))}" for key, found in shared.items()]
+    return " ".join(["python -m lossbench -m", *map(shlex.quote, [*options, *words])])
 
 
 def _line(options: list[str], values: dict[str, list[str]]) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from lossbench.compare.numbers.analysis import Analysis, seeds_for
+from lossbench.compare.report.fairness import names, warm_starts
 from lossbench.compare.report.formatting import decimals, p_value, with_interval, words
 from lossbench.compare.report.selection_table import selections_table
 from lossbench.compare.report.tables import Table, means_table, notes, tables
@@ -62,6 +63,11 @@ def to_rich(analysis: Analysis, width: int) -> RichTable:
     return shown
 
 
+def _beside(analysis: Analysis) -> list[str]:
+    """Return what must be said beside the tables: what names stand for, notes, and which runs began warm."""
+    return [*names(analysis.comparison), *notes(analysis), *warm_starts(analysis.comparison)]
+
+
 def to_markdown(analysis: Analysis) -> str:
     """Write verdict, tables and notes as Markdown."""
     parts = [markdown(verdict(analysis))]
@@ -70,7 +76,7 @@ def to_markdown(analysis: Analysis) -> str:
         lines = [f"| {' | '.join(heading)} |", "|---|" + "---:|" * (len(heading) - 1)]
         lines += [f"| {' | '.join(row)} |" for row in _marked(table, "**{}**", markdown)]
         parts += ["\n".join(lines), markdown(table.caption)]
-    return "\n\n".join([*parts, *map(markdown, notes(analysis))]) + "\n"
+    return "\n\n".join([*parts, *map(markdown, _beside(analysis))]) + "\n"
 
 
 def markdown(text: str) -> str:
@@ -108,7 +114,7 @@ def to_latex(analysis: Analysis) -> str:
     """Write the tables for LaTeX with booktabs."""
     parts = ["% needs \\usepackage{booktabs,graphicx}"]
     for number, table in enumerate([*tables(analysis), selections_table(analysis)]):
-        told = [table.caption, *notes(analysis)] if number == 0 else [table.caption]
+        told = [table.caption, *_beside(analysis)] if number == 0 else [table.caption]
         rows = [" & ".join(row) + r" \\" for row in _marked(table, r"\textbf{{{}}}", latex)]
         parts += [
             r"\begin{table}",

@@ -1,0 +1,154 @@
+"""What the runs of a comparison are called: by their loss and what tells it from others, or by their variant."""
+
+from collections import defaultdict
+from typing import Any
+
+from lossbench.catalogue.facts import default_parameters, facts_of, hyperparameters, loss_names
+from lossbench.catalogue.terms import in_words
+from lossbench.config.axes import AXES, additions, after, axes_of
+from lossbench.records.schema import Record
+
+SUM = "sum"
+"""The parameter that stands for the terms and weights of a loss made of others."""
+
+
+def labels(records: list[Record]) -> list[str]:
+    """Name each run by its variant; without one by its loss, what is combined with it, and what tells it from others.
+
+    That is head and parameters in which runs of that loss differ. A run without a name takes that of its method, if
+    other runs of the method have one: it was made before the method was named. Where one method has several names, in
+    different sweeps, or a name would be the label of something else, none is used.
+
+    Examples
+    --------
+    >>> focal = {"loss": "focal", "weighting": "none", "head": "linear", "config": {"loss": {"gamma": 1.0}}}
+    >>> stronger = {**focal, "config": {"loss": {"gamma": 2.0}}}
+    >>> labels([focal, stronger]), labels([focal, {**stronger, "variant": "strong"}])
+    (['focal(gamma=1)', 'focal(gamma=2)'], ['focal(gamma=1)', 'strong'])
+
+    """
+    plain = plain_labels(records)
+    methods = _methods(records)
+    given: dict[str, set[str]] = defaultdict(set)
+    for entry, method in zip(records, methods, strict=True):
+        if entry.get("variant"):
+            given[method].add(str(entry["variant"]))
+    names = {method: next(iter(found)) for method, found in given.items() if len(found) == 1}
+    named = list(plain)
+    for name in set(names.values()):
+        members = [number for number, method in enumerate(methods) if names.get(method) == name]
+        for number, label in zip(members, _told_apart(name, records, methods, members), strict=True):
+            named[number] = label
+    stands_for: dict[str, set[str]] = defaultdict(set)
+    for label, method in zip(named, methods, strict=True):
+        stands_for[label].add(method if label not in plain else "")
+    clear = [_is_clear(label, entry, stands_for[label]) for label, entry in zip(named, records, strict=True)]
+    return [label if fine else usual for label, fine, usual in zip(named, clear, plain, strict=True)]
+
+
+def _methods(records: list[Record]) -> list[str]:
+    """Return what tells the method of each run from others, whatever else is in the comparison.
+
+    Where one seed has several runs of a method under different names, something tells them apart that is not known
+    here: then the names do.
+    """
+    methods = [_method(entry) for entry in records]
+    names: dict[tuple[str, Any], set[Any]] = defaultdict(set)
+    for entry, method in zip(records, methods, strict=True):
+        names[method, entry.get("seed")].add(entry.get("variant"))
+    apart = {method for (method, _), found in names.items() if len(found - {None}) > 1}
+    return [
+        f"{method} {entry.get('variant')}" if method in apart else method
+        for entry, method in zip(records, methods, strict=True)
+    ]
+
+
+def _method(entry: Record) -> str:
+    known = {name: value for name, value in _parameters(entry).items() if name not in ("head", "teacher")}
+    config = entry["config"]
+    more = {"head": (config.get("model") or {}).get("head"), "teacher": config.get("teacher")}
+    return repr([entry["loss"], axes_of(entry), after(entry.get("warm_start")), sorted(known.items(), key=repr), more])
+
+
+def _told_apart(name: str, records: list[Record], methods: list[str], members: list[int]) -> list[str]:
+    """Write a name as it is; if something was swept beside the variants, with what tells its methods apart."""
+    if len({methods[number] for number in members}) == 1:
+        return [name] * len(members)
+    own = plain_labels([records[number] for number in members])
+    losses = {records[number]["loss"] for number in members}
+    return [name + label.removeprefix(next(iter(losses))) if len(losses) == 1 else f"{name}({label})" for label in own]
+
+
+def _is_clear(label: str, entry: Record, methods: set[str]) -> bool:
+    return len(methods) == 1 and (label not in loss_names() or label == entry["loss"])
+
+
+def plain_labels(records: list[Record], whole: bool = False) -> list[str]:
+    """Name each run by its loss and what is combined with it, and by what differs; `whole` also by what is not usual.
+
+    Parameters
+    ----------
+    records : list of dict
+        Records of one problem.
+    whole : bool
+        Whether parameters that have other values than in the YAML of the loss are said even if all runs share them.
+
+    """
+    settings: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for entry in records:
+        for name, value in _parameters(entry).items():
+            settings[_owner(entry, name)].add(_shown(value))
+    names = []
+    for entry in records:
+        own = _parameters(entry)
+        usual = default_parameters(entry["loss"]) if whole and entry["loss"] in loss_names() else own
+        differing = [
+            name for name in own if len(settings[_owner(entry, name)]) > 1 or own[name] != usual.get(name, own[name])
+        ]
+        shown = ", ".join(f"{name}={_shown(own[name])}" for name in differing if name != SUM)
+        if SUM in own:  # the name of the loss does not say what it adds
+            shown = f"{own[SUM]}, {shown}" if shown else own[SUM]
+        own_name = entry["loss"] + additions(entry) + (f"({shown})" if shown else "")
+        names.append(own_name + after(entry.get("warm_start")))
+    return names
+
+
+def meanings(entries: dict[str, dict[int, Record]]) -> dict[str, str]:
+    """Return what each label that is a name stands for: the loss, what is combined with it, and its parameters.
+
+    Parameters
+    ----------
+    entries : dict
+        The records of a comparison, by label and seed.
+
+    """
+    firsts = {label: next(iter(of_label.values())) for label, of_label in entries.items()}
+    plain, whole = (plain_labels(list(firsts.values()), each) for each in (False, True))
+    of_labels = zip(firsts, plain, whole, strict=True)
+    return {label: meant for label, usual, meant in of_labels if label not in (usual, meant)}
+
+
+def _owner(entry: Record, name: str) -> tuple[str, str, str]:
+    """Return whose parameter it is: that of a loss, or of what is combined with it, which the label names as well."""
+    return entry["loss"], axes_of(entry).get(name.partition(".")[0], ""), name
+
+
+def _parameters(entry: Record) -> dict[str, Any]:
+    loss = hyperparameters(entry["config"]["loss"])
+    facts = facts_of(entry["config"]["loss"].get("_target_", ""))
+    if facts is not None and facts.is_made_of_others:
+        loss[SUM] = in_words(loss.pop("terms"), loss.pop("weights"))
+    axes = {
+        f"{axis}.{name}": value
+        for axis in AXES
+        for name, value in entry["config"].get(axis, {}).items()
+        if name != "kind" and not name.startswith("_")
+    }
+    head = {"head": entry["head"]} if "head" in entry else {}
+    teacher = entry.get("teacher")
+    taught = {"teacher": f"{teacher['name']}-{teacher['key'][:8]}"} if teacher else {}
+    return {**loss, **axes, **head, **taught}
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
