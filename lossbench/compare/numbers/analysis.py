@@ -237,7 +237,10 @@ def _column(analysis: Analysis, metric: str, shown: bool) -> MetricSummary:
     }
     size = len(family)
     wanted = {pair: runs for pair, runs in family.items() if shown or analysis.baseline in pair}
-    pairs = compare_pairs(wanted, size=size, better=way, confidence=options.confidence, margin=analysis.margin(metric))
+    pairs = compare_pairs(
+        wanted, size=size, better=way, confidence=options.confidence, margin=analysis.margin(metric),
+        sources=lambda pair, seeds: analysis.samples.sources(*pair, metric, seeds),
+    )  # fmt: skip
     found = MetricSummary(intervals, pairs, {}, {}, size)
     against = {
         label: each for label in names if label != analysis.baseline and (each := found.pair(label, analysis.baseline))
