@@ -94,6 +94,33 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     return _exit_code(entries)
 
 
+def run_round(cells: list[Cell], engine: str) -> Entries:
+    """Run what is missing of some cells of a command that goes on; return their records.
+
+    The command has prepared the store, and started the forkserver unless the engine is "single".
+
+    Raises
+    ------
+    ConfigError
+        If parts of a cell do not fit together, after the others have run.
+    Killed
+        If the command is stopped.
+
+    """
+    if engine == "single":
+        from lossbench.running.run import run
+
+        def start() -> object:
+            return [run(cell) for cell in cells]
+
+    else:
+        start = partial(_run_in_workers, cells, engine)
+    with progress.showing(len(cells)):
+        start()
+        _finish_what_others_began(cells, start)
+    return _read(cells)
+
+
 def _run_in_workers(cells: list[Cell], engine: str) -> None:
     """Run the cells that are not done, as the engine puts them together."""
     with _logging():

@@ -1,0 +1,132 @@
+"""Run races: what a race asks for next, by the engines of a sweep, until it asks for nothing more."""
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lossbench.compare.numbers.selection import test_metrics
+from lossbench.config.cell import Cell
+from lossbench.errors import ConfigError, Killed, nearest
+from lossbench.race.contestants import Contest, contests
+from lossbench.race.decide import Race, Values, race
+from lossbench.race.outcome import told, told_at_start, write_race
+from lossbench.records import record
+from lossbench.records.schema import Record
+from lossbench.running.launch import conclude, run_round
+from lossbench.running.workers import start_forkserver, stop_forkserver
+from lossbench.tracking.repair import mend_cells
+from lossbench.tracking.store import prepare, set_environment
+from lossbench.tracking.sweep import close_parents, links, open_parents
+
+GOES_ON = "The same command again goes on with the same decisions."
+
+
+def run_races(cells: Sequence[Cell], engine: str) -> int:
+    """Run a race for each problem of a command, one after the other, then compare all of its runs; return the exit code.
+
+    Raises
+    ------
+    ConfigError
+        If the store can't be used, parts of a cell do not fit together, or no run has the metric.
+    Killed
+        If the command is stopped; the runs that were at work are recorded.
+
+    """
+    planned = contests(cells)
+    firsts = [contest.cell(label, contest.seeds[0]) for contest in planned for label in contest.contestants]
+    if engine != "single":
+        set_environment(firsts[0].config.tracking)
+        start_forkserver()
+    try:
+        prepare(firsts)
+        done, fresh = [], False
+        for contest in planned:
+            ended, ran = _run_race(contest, engine)
+            if ended is None:
+                return 1
+            done += [contest.cell(label, seed) for label, n in ended.ran.items() for seed in contest.seeds[:n]]
+            fresh |= ran
+        return _conclude(done, engine, fresh)
+    except Killed as killed:
+        raise Killed(killed.exit_code - 128, GOES_ON) from None
+    finally:
+        if engine != "single":
+            stop_forkserver()
+
+
+def _run_race(contest: Contest, engine: str) -> tuple[Race | None, bool]:
+    """Run a race to its end; return how it ended, None if a run failed, and whether anything was run."""
+    print(told_at_start(contest), file=sys.stderr)
+    values: dict[str, dict[int, float]] = {label: {} for label in contest.contestants}
+    _take_over(values, contest)
+    shown, ran = 0, False
+    while True:
+        found = race(values, contest.seeds, contest.rules)
+        for line in told(found, contest, since=shown):
+            print(line, flush=True)
+        if len(found.looks) > shown:
+            shown = len(found.looks)
+            write_race(found, values, contest, picture=not found.missing)
+        if not found.missing:
+            return found, ran
+        ran = True
+        wanted = [(label, seed) for label, missing in found.missing.items() for seed in missing]
+        cells = [contest.cell(label, seed) for label, seed in wanted]
+        entries = run_round(cells, engine)
+        failed = [cell for cell, entry in zip(cells, entries, strict=True) if not record.is_done(entry)]
+        if failed:
+            print(
+                f"failed: {failed[0].data} {failed[0].name} ({failed[0].path}). A race needs every run that it asks for. "
+                "The same command again begins with those that failed.",
+                file=sys.stderr,
+            )
+            return None, ran
+        for (label, seed), entry in zip(wanted, entries, strict=True):
+            assert entry is not None
+            values[label][seed] = _value(entry, contest)
+        _require_a_metric(values, entries, contest)
+
+
+def _take_over(values: dict[str, dict[int, float]], contest: Contest) -> None:
+    """Read the runs that are there already: of this race, or of a sweep before it."""
+    for label in contest.contestants:
+        for seed in contest.seeds:
+            entry = record.read(contest.cell(label, seed).path)
+            if entry is not None and record.is_done(entry):
+                values[label][seed] = _value(entry, contest)
+
+
+def _value(entry: Record, contest: Contest) -> float:
+    if entry["status"] != "finished":
+        return math.nan
+    select = contest.any_cell.config.compare.select
+    return test_metrics(entry, select, contest.metric).get(contest.metric, math.nan)
+
+
+def _require_a_metric(values: Values, entries: Sequence[Record | None], contest: Contest) -> None:
+    """Refuse a metric that no run has; a loss that diverges has none, but the others do."""
+    finished = [entry for entry in entries if entry is not None and entry["status"] == "finished"]
+    if not finished or any(math.isfinite(value) for found in values.values() for value in found.values()):
+        return
+    known = test_metrics(finished[0], contest.any_cell.config.compare.select, contest.metric)
+    raise ConfigError(
+        f"compare.metric={contest.metric} was not recorded for data={contest.any_cell.data}. "
+        f"{nearest(contest.metric, known)}"
+    )
+
+
+def _conclude(cells: list[Cell], engine: str, fresh: bool) -> int:
+    """Compare all runs of the races as those of one sweep, on the terminal, in a report and in MLflow."""
+    entries = [record.read(cell.path) for cell in cells]
+    uri = cells[0].config.tracking.uri
+    parents = open_parents(cells) if fresh else {}
+    folders: dict[str, list[Path]] = {}
+    try:
+        folders = conclude(cells, entries, warm=engine != "single")
+    finally:
+        close_parents(parents, "finished", folders, str(uri))
+    mend_cells(cells, entries, folders)
+    if uri is not None:
+        print("\n".join(links(parents, uri)))
+    return 0 if all(entry is not None and entry["status"] == "finished" for entry in entries) else 1
