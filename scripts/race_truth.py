@@ -1,9 +1,11 @@
 """Measure races of made-up losses: how often something said is wrong, how often the best is found, at what cost.
 
-Error: the share of races that say anything wrong: a loss called worse that is not, or equivalent that is not. Found: the
-share in which the best is known and is it. Saved: the runs of the race, over those of a fixed design with the same
-chance to find it, which tests each loss against the best mean by paired t tests (within a margin by two one-sided ones)
-after Holm.
+error, wrong=: the share of races in which anything wrong is said, and in which a loss is wrongly called equivalent.
+found: the share in which the best is known, and all that is said is true. seeds, runs: on average.
+fixed, share: the runs of a fixed design that finds it as often and has the same guarantee, and the share of them that
+the race takes. Its paired t tests at the end are corrected as in a race.
+of best: the same for a design that tests each loss against the best mean only, after Holm over K - 1. It errs more
+often than it says, since the best mean is chosen from the same runs.
 
   python scripts/race_truth.py                 400 races of each setting, some minutes
   python scripts/race_truth.py --races 4000    as the table in docs/race.md

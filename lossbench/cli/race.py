@@ -7,7 +7,7 @@ from lossbench.config.cell import Cell
 from lossbench.config.checks import check, leave_out_impossible
 from lossbench.config.compose import compose_cells, only_looks, put_user_code_on_path
 from lossbench.config.engines import engine_of
-from lossbench.race.contestants import check_race
+from lossbench.race.contestants import check_race, rules_of
 from lossbench.records import files
 from lossbench.running.stopping import stop_signals
 
@@ -24,7 +24,7 @@ def main() -> int:
     from lossbench.race.rounds import run_races
 
     with stop_signals(), files.telling_a_full_disk(cells[0].config.output_dir):
-        return run_races(cells, engine_of(cells))
+        return run_races(cells, engine_of(cells), rules_of(cells[0]))
 
 
 def compose_racing(arguments: argparse.Namespace) -> list[Cell]:

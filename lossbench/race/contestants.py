@@ -55,13 +55,11 @@ class Contest:
         return Cell(config, like.choices, (*lines, f"seed={seed}"))
 
 
-def contests(cells: Sequence[Cell]) -> list[Contest]:
-    """Sort the cells of a command into races, one for each problem, in their order."""
+def contests(cells: Sequence[Cell], rules: Rules, avoided: Iterable[int] = ()) -> list[Contest]:
+    """Sort the cells of a command into races, one for each problem, in their order; no race uses the avoided seeds."""
     given = list(dict.fromkeys(int(cell.config.seed) for cell in cells))
-    rules = rules_of(cells[0])
-    avoided = [int(seed) for seed in (cells[0].config.get("tune") or {}).get("seeds", ())]
     problems: dict[str, dict[str, Cell]] = defaultdict(dict)
-    for cell in map(_as_of_a_sweep, cells):
+    for cell in (_as_of_a_sweep(cell, rules.margin) for cell in cells):
         problems[cell.problem].setdefault(_without_seed(cell), cell)
     found = []
     for contestants in problems.values():
@@ -117,12 +115,14 @@ def check_race(cells: Sequence[Cell]) -> None:
     rules = rules_of(first)
     seeds = {cell.config.seed for cell in cells}
     if len(seeds) > rules.max_seeds:
-        raise ConfigError(f"seed: {len(seeds)} seeds are given, but race.max_seeds={rules.max_seeds}. Give fewer, or more.")
+        raise ConfigError(
+            f"seed: {len(seeds)} seeds are given, but race.max_seeds={rules.max_seeds}. Give fewer, or more."
+        )
     if first.config.rerun:
         raise ConfigError("rerun=true: a race goes on from the runs that are there. Use another output_dir.")
     if (launcher := first.choices.get("hydra/launcher", "basic")) != "basic":
         raise ConfigError(f"hydra/launcher={launcher}: a race decides after each round what runs next. Use basic.")
-    for contest in contests(cells):
+    for contest in contests(cells, rules):
         if len(contest.contestants) < 2:
             (label,) = contest.contestants
             raise ConfigError(
@@ -131,9 +131,8 @@ def check_race(cells: Sequence[Cell]) -> None:
             )
 
 
-def _as_of_a_sweep(cell: Cell) -> Cell:
+def _as_of_a_sweep(cell: Cell, margin: float | None) -> Cell:
     """Return the cell that a sweep has of the same run; its comparison has the margin of the race."""
-    margin = rules_of(cell).margin
     config = without(cell.config, *NOT_OF_A_RUN)
     if config.compare.margin is None:
         OmegaConf.update(config, "compare.margin", margin)
@@ -147,7 +146,5 @@ def _without_seed(cell: Cell) -> str:
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """Number names that are the same."""
-    return [
-        name if names.count(name) == 1 else f"{name}#{names[: i + 1].count(name)}" for i, name in enumerate(names)
-    ]
+    """Tell names that are the same apart by a number."""
+    return [name if names.count(name) == 1 else f"{name}#{names[: i + 1].count(name)}" for i, name in enumerate(names)]

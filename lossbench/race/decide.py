@@ -6,9 +6,10 @@ may be looked at after every seed. What is said of K losses is wrong in at most 
 - A loss is called worse, which says that it is not the best one (with a margin: not within the margin of it), when one
   side of its interval to another loss shows it at the level alpha / (s (K - 1)), where s losses have not been called
   worse yet. This is Holm's method over the losses, each of which has K - 1 rivals. Let m losses be the best, all the
-  same. When the first of them is called worse wrongly, none of them had been, so s was at least m, and the level at most
-  alpha / (m (K - 1)). There are m (K - 1) such comparisons, and each ever errs with a chance of at most its level. It is
-  not enough to correct over the K - 1 comparisons of one best loss: where several are the best, each may be dropped.
+  same. When the first of them is called worse wrongly, none of them had been, so s was at least m, and the level at
+  most alpha / (m (K - 1)). There are m (K - 1) such comparisons, each of which ever errs with a chance of at most its
+  level. It is not enough to correct over the K - 1 comparisons of one best loss: where several are the best, each of
+  them may be dropped.
 - A loss is called equivalent when its interval to the best mean lies within the margin, each side at the level
   alpha / number of pairs (Bonferroni): of a pair that is not equivalent only one side can err. As in the report of a
   sweep, wrong "worse" and wrong "equivalent" are two families, with alpha for each.
@@ -310,7 +311,7 @@ def _leave(found: Race, left: Iterable[Decision]) -> None:
 
 
 def _come_back(found: Race, pairs: _Pairs, best: str) -> Iterable[str]:
-    """Bring back who is equivalent to a loss that is the best no more, unless it is so to the new one, or must be worse.
+    """Bring back who is equivalent to a loss that is the best no more, unless to the new one as well, or worse than it.
 
     What is equivalent to a loss that is worse than another by more than the margin is worse than that one, too.
     """

@@ -20,7 +20,7 @@ def told_at_start(contest: Contest) -> str:
     rules = contest.rules
     margin = "" if rules.margin is None else f", margin {rules.margin:g}"
     return (
-        f"lossbench: a race of {', '.join(contest.contestants)} on {contest.any_cell.data}, by {words(contest.metric)}: "
+        f"lossbench: a race of {', '.join(contest.contestants)} on {contest.any_cell.data} by {words(contest.metric)}: "
         f"{rules.first} seeds each, then {'one' if rules.step == 1 else rules.step} at a time, at most "
         f"{rules.max_seeds}{margin}; results go to {folder_of(contest)}/"
     )
@@ -77,8 +77,8 @@ def conclusion(found: Race, contest: Contest) -> str:
     if not found.is_known:
         still = ", ".join(found.undecided)
         return (
-            f"Open after {n} seeds, which is race.max_seeds: {found.best} has the best mean, but {still} may be as good "
-            "or better. A larger race.max_seeds goes on from here."
+            f"Open after {n} seeds, which is race.max_seeds: {found.best} has the best mean, but {still} may be as "
+            "good or better. A larger race.max_seeds goes on from here."
         )
     same = [label for label, decision in found.out.items() if decision.fate == "equivalent"]
     diverged = [label for label, decision in found.out.items() if decision.fate == "diverged"]
@@ -99,9 +99,9 @@ def cost(found: Race, values: Values, contest: Contest) -> str:
     if n is None:
         return taken
     return (
-        f"{taken} With a fixed number of seeds, and a chance of {100 * POWER:g} % for the hardest of these decisions at "
-        f"the end, it would have taken about {all_losses * n} ({n} seeds of each loss), if the differences seen here are "
-        "the true ones."
+        f"{taken} Tests at the end of a fixed number of seeds, with the same guarantee and a chance of "
+        f"{100 * POWER:g} % for the hardest of these decisions, would have taken about {all_losses * n} ({n} seeds of "
+        "each loss), if the differences seen here are the true ones."
     )
 
 
@@ -143,7 +143,8 @@ def as_markdown(found: Race, values: Values, contest: Contest) -> str:
     rules = contest.rules
     shown = conclusion(found, contest) if not found.missing else "The race goes on."
     rows = [
-        f"| {markdown(label)} | {found.ran[label]} | {markdown(_state(label, found))} |" for label in contest.contestants
+        f"| {markdown(label)} | {found.ran[label]} | {markdown(_state(label, found))} |"
+        for label in contest.contestants
     ]
     how = (
         f"Judged by {words(contest.metric)}. Looking after every seed costs no certainty: of all such races, a loss is "

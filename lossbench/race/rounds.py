@@ -2,14 +2,14 @@
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lossbench.compare.numbers.selection import test_metrics
 from lossbench.config.cell import Cell
 from lossbench.errors import ConfigError, Killed, nearest
 from lossbench.race.contestants import Contest, contests
-from lossbench.race.decide import Race, Values, race
+from lossbench.race.decide import Race, Rules, Values, race
 from lossbench.race.outcome import told, told_at_start, write_race
 from lossbench.records import record
 from lossbench.records.schema import Record
@@ -22,8 +22,19 @@ from lossbench.tracking.sweep import close_parents, links, open_parents
 GOES_ON = "The same command again goes on with the same decisions."
 
 
-def run_races(cells: Sequence[Cell], engine: str) -> int:
-    """Run a race for each problem of a command, one after the other, then compare all of its runs; return the exit code.
+def run_races(cells: Sequence[Cell], engine: str, rules: Rules, avoided: Iterable[int] = ()) -> int:
+    """Run a race for each problem of a command, one after the other, then compare all runs; return the exit code.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        Checked cells of the seeds that the races begin with.
+    engine : str
+        Which one runs the cells, as `lossbench.config.engines.engine_of` says.
+    rules : Rules
+        How they are run.
+    avoided : iterable of int
+        Seeds that no race uses.
 
     Raises
     ------
@@ -33,34 +44,56 @@ def run_races(cells: Sequence[Cell], engine: str) -> int:
         If the command is stopped; the runs that were at work are recorded.
 
     """
-    planned = contests(cells)
-    firsts = [contest.cell(label, contest.seeds[0]) for contest in planned for label in contest.contestants]
-    if engine != "single":
-        set_environment(firsts[0].config.tracking)
-        start_forkserver()
+    planned = contests(cells, rules, avoided)
+    workers = _Workers(planned, engine)
+    done: list[Cell] = []
     try:
-        prepare(firsts)
-        done, fresh = [], False
         for contest in planned:
-            ended, ran = _run_race(contest, engine)
+            ended = _run_race(contest, workers)
             if ended is None:
                 return 1
             done += [contest.cell(label, seed) for label, n in ended.ran.items() for seed in contest.seeds[:n]]
-            fresh |= ran
-        return _conclude(done, engine, fresh)
+        return _conclude(done, workers)
     except Killed as killed:
         raise Killed(killed.exit_code - 128, GOES_ON) from None
     finally:
-        if engine != "single":
+        workers.stop()
+
+
+class _Workers:
+    """What runs the rounds; nothing is started before something is to be run."""
+
+    def __init__(self, planned: Sequence[Contest], engine: str) -> None:
+        self._planned, self._engine, self.started = planned, engine, False
+
+    @property
+    def warm(self) -> bool:
+        """Whether there are processes that have everything imported."""
+        return self.started and self._engine != "single"
+
+    def run(self, cells: list[Cell]) -> Sequence[Record | None]:
+        """Run what is missing of some cells; return their records."""
+        if not self.started:
+            firsts = [each.cell(label, each.seeds[0]) for each in self._planned for label in each.contestants]
+            if self._engine != "single":
+                set_environment(firsts[0].config.tracking)
+                start_forkserver()
+            prepare(firsts)
+            self.started = True
+        return run_round(cells, self._engine)
+
+    def stop(self) -> None:
+        """End the processes, if there are any."""
+        if self.warm:
             stop_forkserver()
 
 
-def _run_race(contest: Contest, engine: str) -> tuple[Race | None, bool]:
-    """Run a race to its end; return how it ended, None if a run failed, and whether anything was run."""
+def _run_race(contest: Contest, workers: _Workers) -> Race | None:
+    """Run a race to its end; return how it ended, None if a run failed."""
     print(told_at_start(contest), file=sys.stderr)
     values: dict[str, dict[int, float]] = {label: {} for label in contest.contestants}
     _take_over(values, contest)
-    shown, ran = 0, False
+    shown = 0
     while True:
         found = race(values, contest.seeds, contest.rules)
         for line in told(found, contest, since=shown):
@@ -69,19 +102,18 @@ def _run_race(contest: Contest, engine: str) -> tuple[Race | None, bool]:
             shown = len(found.looks)
             write_race(found, values, contest, picture=not found.missing)
         if not found.missing:
-            return found, ran
-        ran = True
+            return found
         wanted = [(label, seed) for label, missing in found.missing.items() for seed in missing]
         cells = [contest.cell(label, seed) for label, seed in wanted]
-        entries = run_round(cells, engine)
+        entries = workers.run(cells)
         failed = [cell for cell, entry in zip(cells, entries, strict=True) if not record.is_done(entry)]
         if failed:
             print(
-                f"failed: {failed[0].data} {failed[0].name} ({failed[0].path}). A race needs every run that it asks for. "
-                "The same command again begins with those that failed.",
+                f"failed: {failed[0].data} {failed[0].name} ({failed[0].path}). A race needs every run that it asks "
+                "for. The same command again begins with those that failed.",
                 file=sys.stderr,
             )
-            return None, ran
+            return None
         for (label, seed), entry in zip(wanted, entries, strict=True):
             assert entry is not None
             values[label][seed] = _value(entry, contest)
@@ -116,14 +148,14 @@ def _require_a_metric(values: Values, entries: Sequence[Record | None], contest:
     )
 
 
-def _conclude(cells: list[Cell], engine: str, fresh: bool) -> int:
+def _conclude(cells: list[Cell], workers: _Workers) -> int:
     """Compare all runs of the races as those of one sweep, on the terminal, in a report and in MLflow."""
     entries = [record.read(cell.path) for cell in cells]
     uri = cells[0].config.tracking.uri
-    parents = open_parents(cells) if fresh else {}
+    parents = open_parents(cells) if workers.started else {}
     folders: dict[str, list[Path]] = {}
     try:
-        folders = conclude(cells, entries, warm=engine != "single")
+        folders = conclude(cells, entries, warm=workers.warm)
     finally:
         close_parents(parents, "finished", folders, str(uri))
     mend_cells(cells, entries, folders)

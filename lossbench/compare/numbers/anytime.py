@@ -4,8 +4,8 @@ A Student-t interval errs in 5 % of all looks of one who looks once; who looks a
 excludes 0 errs far more often. The intervals here hold at all looks together: the chance that any one of them, of any
 number of seeds, misses the true mean difference is at most alpha. So one may stop, go on, or add seeds as one likes.
 
-The method is ours, since the packages for Python (confseq, expectation) want bounded values, a known variance or many of
-them; R's `safestats` has a like one. Why it holds, in words:
+The method is ours, since the packages for Python (confseq, expectation) want bounded values, a known variance or many
+values; R's `safestats` has a like one. Why it holds, in words:
 
 - Let the differences be normal with mean mu and any spread sigma, and delta = mu / sigma. The values divided by the
   first one don't depend on sigma, and t_1, ..., t_n can be computed from them. If mu = 0 their law is known whole.
@@ -15,8 +15,8 @@ them; R's `safestats` has a like one. Why it holds, in words:
 - What holds for mean 0 holds for any mean m, with the differences less m. The interval holds each m that has never
   been refused so: it misses the true one with a chance of at most alpha, over all n together.
 
-Normality is the assumption of the t test, too. `scripts/race_truth.py` measures what is left of it where differences are
-skewed or have ties.
+Normality is the assumption of the t test, too. `scripts/race_truth.py` measures what is left of it where differences
+are skewed or have ties.
 
 References: Lai, "On confidence sequences", 1976. Rouder et al., "Bayesian t tests for accepting and rejecting the null
 hypothesis", 2009. Hendriksen, de Heide and Grünwald, "Optional stopping with Bayes factors", 2021. Wang and Ramdas,
