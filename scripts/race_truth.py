@@ -24,6 +24,8 @@ from lossbench.race.decide import Race, Rules, race
 Floats = NDArray[np.float64]
 MOST = 400
 """Where the search for a fixed design gives up."""
+SURE = 0.99
+"""A chance above this is taken for this: beyond it what a fixed design needs is a matter of few draws."""
 
 
 def normal(rng: np.random.Generator, *shape: int) -> Floats:
@@ -106,7 +108,7 @@ def measured(setting: Setting, races: int, rules: Rules | None = None) -> str:
     fixed = []
     for of_best in (False, True):
         asked = power > 0.05 and _has_an_answer(setting)
-        n = fixed_seeds(setting, power, min(races, 1000), of_best) if asked else None
+        n = fixed_seeds(setting, min(power, SURE), min(races, 1000), of_best) if asked else None
         fixed.append(f"{n * len(setting.gaps):5d} {runs / n / len(setting.gaps):5.2f}" if n else "    –     –")
     told = "  ".join(fixed)
     return f"{setting.name:36} {wrong:5.3f}  {wrong_equal:5.3f}  {power:5.3f}  {seeds:5.1f}  {runs:5.1f}  {told}"
@@ -138,7 +140,7 @@ def is_right(found: Race, setting: Setting) -> bool:
 
 
 def _has_an_answer(setting: Setting) -> bool:
-    return sorted(setting.gaps)[1] > 0 or setting.margin is not None
+    return sorted(setting.gaps)[1] > 0 if setting.margin is None else setting.margin not in setting.gaps
 
 
 def fixed_seeds(setting: Setting, power: float, races: int, of_best: bool) -> int | None:

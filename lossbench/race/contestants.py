@@ -3,7 +3,7 @@
 import copy
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from omegaconf import OmegaConf
 
@@ -35,6 +35,7 @@ class Contest:
     contestants: dict[str, Cell]
     seeds: list[int]
     rules: Rules
+    _made: dict[tuple[str, int], Cell] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def any_cell(self) -> Cell:
@@ -48,11 +49,13 @@ class Contest:
 
     def cell(self, label: str, seed: int) -> Cell:
         """Return the run of a loss on a seed, as a sweep would make it."""
-        like = self.contestants[label]
-        config = copy.deepcopy(like.config)
-        config.seed = seed
-        lines = (line for line in like.overrides if not line.startswith(("seed=", *(f"{n}." for n in NOT_OF_A_RUN))))
-        return Cell(config, like.choices, (*lines, f"seed={seed}"))
+        if (label, seed) not in self._made:
+            like = self.contestants[label]
+            config = copy.deepcopy(like.config)
+            config.seed = seed
+            own = (line for line in like.overrides if not line.startswith(("seed=", *(f"{n}." for n in NOT_OF_A_RUN))))
+            self._made[label, seed] = Cell(config, like.choices, (*own, f"seed={seed}"))
+        return self._made[label, seed]
 
 
 def contests(cells: Sequence[Cell], rules: Rules, avoided: Iterable[int] = ()) -> list[Contest]:

@@ -92,7 +92,6 @@ def _run_race(contest: Contest, workers: _Workers) -> Race | None:
     """Run a race to its end; return how it ended, None if a run failed."""
     print(told_at_start(contest), file=sys.stderr)
     values: dict[str, dict[int, float]] = {label: {} for label in contest.contestants}
-    _take_over(values, contest)
     shown = 0
     while True:
         found = race(values, contest.seeds, contest.rules)
@@ -103,30 +102,20 @@ def _run_race(contest: Contest, workers: _Workers) -> Race | None:
             write_race(found, values, contest, picture=not found.missing)
         if not found.missing:
             return found
-        wanted = [(label, seed) for label, missing in found.missing.items() for seed in missing]
-        cells = [contest.cell(label, seed) for label, seed in wanted]
-        entries = workers.run(cells)
-        failed = [cell for cell, entry in zip(cells, entries, strict=True) if not record.is_done(entry)]
-        if failed:
-            print(
-                f"failed: {failed[0].data} {failed[0].name} ({failed[0].path}). A race needs every run that it asks "
-                "for. The same command again begins with those that failed.",
-                file=sys.stderr,
-            )
-            return None
-        for (label, seed), entry in zip(wanted, entries, strict=True):
-            assert entry is not None
+        wanted = {(label, seed): contest.cell(label, seed) for label, seeds in found.missing.items() for seed in seeds}
+        entries = [record.read(cell.path) for cell in wanted.values()]  # of this race, or of a sweep before it
+        if not all(map(record.is_done, entries)):
+            entries = list(workers.run(list(wanted.values())))
+        for ((label, seed), cell), entry in zip(wanted.items(), entries, strict=True):
+            if entry is None or not record.is_done(entry):
+                print(
+                    f"failed: {cell.data} {cell.name} ({cell.path}). A race needs every run that it asks for. The same "
+                    "command again begins with those that failed.",
+                    file=sys.stderr,
+                )
+                return None
             values[label][seed] = _value(entry, contest)
         _require_a_metric(values, entries, contest)
-
-
-def _take_over(values: dict[str, dict[int, float]], contest: Contest) -> None:
-    """Read the runs that are there already: of this race, or of a sweep before it."""
-    for label in contest.contestants:
-        for seed in contest.seeds:
-            entry = record.read(contest.cell(label, seed).path)
-            if entry is not None and record.is_done(entry):
-                values[label][seed] = _value(entry, contest)
 
 
 def _value(entry: Record, contest: Contest) -> float:

@@ -46,18 +46,28 @@ def racing(tmp_path, undrawn, monkeypatch):
     return run_it
 
 
-def known(gaps: dict[str, float]):
-    """Return what stands in for the metric of a run: the loss is behind by so much, and each seed by itself."""
+@pytest.fixture
+def made_up(monkeypatch):
+    """Write records in place of training: a loss is behind by so much, and each seed differs by itself."""
 
-    def value(entry, _contest) -> float:
-        seed = entry["seed"]
-        return gaps[entry["loss"]] + 0.1 * math.sin(seed) + 0.02 * math.sin(7 * seed + len(entry["loss"]))
+    def replace(gaps: dict[str, float], draw: bool = False):
+        def run_round(cells, _engine):
+            for cell in cells:
+                seed = cell.config.seed
+                value = gaps[cell.loss] + 0.1 * math.sin(seed) + 0.02 * math.sin(7 * seed + len(cell.loss))
+                entry = {**cell.record("finished"), "metrics": {"last": {"test/mae": value}, "best_val": None}}
+                record.write(cell.path, entry)
+            return [record.read(cell.path) for cell in cells]
 
-    return value
+        monkeypatch.setattr(rounds, "run_round", run_round)
+        if not draw:
+            monkeypatch.setattr("lossbench.race.picture.draw_race", lambda *_: None)
+
+    return replace
 
 
-def test_a_race_drops_what_is_worse_and_tells_all(racing, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(rounds, "_value", known({"mse": 1.0, "huber": 0.02, "mae": 0.0}))  # of MAE: lower is better
+def test_a_race_drops_what_is_worse_and_tells_all(racing, made_up, tmp_path, capsys):
+    made_up({"mse": 1.0, "huber": 0.05, "mae": 0.0}, draw=True)  # of MAE: lower is better
     code, found = racing(LOSSES, "race.max_seeds=12", "race.step=2")
     assert code == 0 and found["over"] and found["best_is_known"] and found["best"] == "mae"
     out = {decision["loss"]: decision for decision in found["out"]}
@@ -75,28 +85,31 @@ def test_a_race_drops_what_is_worse_and_tells_all(racing, tmp_path, monkeypatch,
     assert f"The race took {found['runs']} runs; 36 were allowed." in page
 
 
-def test_a_race_that_is_stopped_goes_on_with_the_same_decisions(racing, monkeypatch, tmp_path):
-    monkeypatch.setattr(rounds, "_value", known({"mse": 0.3, "huber": 0.01, "mae": 0.0}))
-    _, expected = racing(LOSSES, "race.max_seeds=6", folder="undisturbed")
+def test_a_race_that_is_stopped_goes_on_with_the_same_decisions(racing, made_up, monkeypatch):
+    made_up({"mse": 0.3, "huber": 0.01, "mae": 0.0})
+    words = (LOSSES, "race.first=2", "race.max_seeds=5")
+    _, expected = racing(*words, folder="undisturbed")
+    assert [len(look["left"]) for look in expected["looks"]] == [0, 0, 0, 1]
     run_round, calls = rounds.run_round, []
 
     def stopped(cells, engine):
         calls.append(len(cells))
         if len(calls) in (1, 3):
-            run_round(cells[:1], engine)
+            run_round(cells[:2], engine)
             raise Killed(15)
         return run_round(cells, engine)
 
     monkeypatch.setattr(rounds, "run_round", stopped)
     for _ in range(2):
         with pytest.raises(Killed) as killed:
-            racing(LOSSES, "race.max_seeds=6")
+            racing(*words)
         assert killed.value.exit_code == 143 and "the same decisions" in killed.value.then
-    _, found = racing(LOSSES, "race.max_seeds=6")
-    assert found == expected and calls[:2] == [9, 8]
+    _, found = racing(*words)
+    assert found == expected and calls[:2] == [6, 4]
     calls.clear()
-    assert racing(LOSSES, "race.max_seeds=6")[1] == expected and not calls  # nothing is left to run
-    _, more = racing(LOSSES, "race.max_seeds=7")
+    assert racing(*words)[1] == expected and not calls  # nothing is left to run
+    monkeypatch.setattr(rounds, "run_round", run_round)
+    _, more = racing(*words[:2], "race.max_seeds=6")
     assert more["looks"][: len(found["looks"])] == found["looks"]
 
 
