@@ -34,7 +34,7 @@ def normal(rng: np.random.Generator, *shape: int) -> Floats:
 
 
 def skewed(rng: np.random.Generator, *shape: int) -> Floats:
-    """Draw exponential noise: that of each loss is skewed, and the differences of two have heavy tails on both sides."""
+    """Draw exponential noise: each loss is skewed, and the differences of two have heavy tails on both sides."""
     return rng.exponential(size=shape) - 1
 
 
