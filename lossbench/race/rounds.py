@@ -71,8 +71,8 @@ class _Workers:
         """Whether there are processes that have everything imported."""
         return self.started and self._engine != "single"
 
-    def run(self, cells: list[Cell]) -> Sequence[Record | None]:
-        """Run what is missing of some cells; return their records."""
+    def run(self, cells: list[Cell]) -> None:
+        """Run some cells."""
         if not self.started:
             firsts = [each.cell(label, each.seeds[0]) for each in self._planned for label in each.contestants]
             if self._engine != "single":
@@ -80,7 +80,7 @@ class _Workers:
                 start_forkserver()
             prepare(firsts)
             self.started = True
-        return run_round(cells, self._engine)
+        run_round(cells, self._engine)
 
     def stop(self) -> None:
         """End the processes, if there are any."""
@@ -103,9 +103,9 @@ def _run_race(contest: Contest, workers: _Workers) -> Race | None:
         if not found.missing:
             return found
         wanted = {(label, seed): contest.cell(label, seed) for label, seeds in found.missing.items() for seed in seeds}
-        entries = [record.read(cell.path) for cell in wanted.values()]  # of this race, or of a sweep before it
-        if not all(map(record.is_done, entries)):
-            entries = list(workers.run(list(wanted.values())))
+        if missing := [cell for cell in wanted.values() if not record.is_done(record.read(cell.path))]:
+            workers.run(missing)  # the others are there: of this race, or of a sweep before it
+        entries = [record.read(cell.path) for cell in wanted.values()]
         for ((label, seed), cell), entry in zip(wanted.items(), entries, strict=True):
             if entry is None or not record.is_done(entry):
                 print(

@@ -94,8 +94,8 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     return _exit_code(entries)
 
 
-def run_round(cells: list[Cell], engine: str) -> Entries:
-    """Run what is missing of some cells of a command that goes on; return their records.
+def run_round(cells: list[Cell], engine: str) -> None:
+    """Run what is missing of some cells of a command that goes on after them.
 
     The command has prepared the store, and started the forkserver unless the engine is "single".
 
@@ -118,7 +118,6 @@ def run_round(cells: list[Cell], engine: str) -> Entries:
     with progress.showing(len(cells)):
         start()
         _finish_what_others_began(cells, start)
-    return _read(cells)
 
 
 def _run_in_workers(cells: list[Cell], engine: str) -> None:
