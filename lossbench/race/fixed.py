@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from lossbench.compare.numbers.statistics import MOST_SEEDS, all_alike, seeds_needed
+from lossbench.compare.numbers.seeds import MOST_SEEDS, seeds_needed
 from lossbench.race.decide import Race, Rules, Values
 
 POWER = 0.8
@@ -45,7 +45,8 @@ def fixed_seeds(found: Race, values: Values, seeds: Sequence[int], rules: Rules,
     worse.sort(key=_effect, reverse=True)
     for rank, differences in enumerate(worse):
         level = rules.alpha / ((count - rank) * (count - 1))
-        needed.append(seeds_needed(differences, power=power, alpha=2 * level))
+        planned = seeds_needed(differences, power=power, alpha=2 * level)
+        needed.append(2 if planned is None else planned.estimate)
     return None if not needed or None in needed else max(each for each in needed if each is not None)
 
 
@@ -57,7 +58,8 @@ def _behind(label: str, found: Race, values: Values, seeds: Sequence[int], rules
 
 
 def _effect(differences: NDArray[np.float64]) -> float:
-    return float("inf") if all_alike(differences) else float(differences.mean() / differences.std(ddof=1))
+    spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+    return float(differences.mean()) / spread if spread else float("inf")
 
 
 def seeds_to_equate(differences: NDArray[np.float64], margin: float, level: float, power: float) -> int | None:
