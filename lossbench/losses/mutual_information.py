@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lossbench.losses.declaration import loss
-from lossbench.losses.labelled_pixels import in_single_precision, true_classes, valid_pixels
+from lossbench.losses.labelled_pixels import in_single_precision, maps_of, true_classes, valid_pixels
 from lossbench.losses.links import normalised_sigmoid
 from lossbench.losses.pixels import pixel_bce
 
@@ -66,8 +66,8 @@ def region_mutual_information(
     tensor([-0.8685])
 
     """
-    truth, valid = true_classes(logits, target).movedim(-1, 1), valid_pixels(target).unsqueeze(1)
-    s = in_single_precision(logits).sigmoid().movedim(-1, 1) * valid
+    truth, valid = true_classes(logits, target), valid_pixels(target).unsqueeze(1)
+    s = maps_of(logits).sigmoid() * valid
     t, s, there = (_smaller(each.to(s), pool) for each in (truth, s, valid))
     if min(t.shape[-2:]) < radius:
         raise ValueError(

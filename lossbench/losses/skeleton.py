@@ -21,12 +21,16 @@ ValueError
 
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from lossbench.losses.declaration import loss
-from lossbench.losses.labelled_pixels import mean_over_present, regions
+from lossbench.losses.labelled_pixels import counted_classes, mean_over_present, regions
 from lossbench.losses.links import softmax
 
 __all__ = ["cl_dice"]
@@ -78,24 +82,26 @@ def cl_dice(
     (tensor([0.2632]), tensor([0.]))
 
     """
-    p, truth, valid = (each.movedim(-1, 1) for each in regions(logits, target))
-    first = 0 if background else 1
-    p, t = p[:, first:], truth[:, first:].to(p)
-    of_prediction, of_truth = (soft_skeleton(each, valid, iterations) * valid for each in (p, t))
-    precision = ((of_prediction * t).sum((2, 3)) + smooth) / (of_prediction.sum((2, 3)) + smooth)
-    recall = ((of_truth * p).sum((2, 3)) + smooth) / (of_truth.sum((2, 3)) + smooth)
-    score = 2 * precision * recall / (precision + recall)
-    return mean_over_present(1 - score, t.sum((2, 3)) > 0, background=True)
+    p, truth, valid = regions(logits, target)
+    present = counted_classes(truth.any(-1).any(-1), background)
+    p, t, there = (each.expand_as(truth)[present] for each in (p, truth, valid))  # (P, H, W): no other map counts
+    of_truth = _skeleton_of_mask(t, there, iterations).to(p)
+    of_prediction, t = soft_skeleton(p, there, iterations).masked_fill(~there, 0), t.to(p)
+    precision = ((of_prediction * t).sum((1, 2)) + smooth) / (of_prediction.sum((1, 2)) + smooth)
+    recall = ((of_truth * p).sum((1, 2)) + smooth) / (of_truth.sum((1, 2)) + smooth)
+    missed = 1 - 2 * precision * recall / (precision + recall)
+    of_class = p.new_zeros(present.shape).masked_scatter(present, missed)
+    return mean_over_present(of_class, present, background=True)
 
 
 def soft_skeleton(p: Tensor, valid: Tensor, iterations: int) -> Tensor:
-    """Return the soft skeletons (N, K, H, W) of p in [0, 1]; its values at pixels that are not valid mean nothing.
+    """Return the soft skeletons (P, H, W) of p in [0, 1]; its values at pixels that are not valid mean nothing.
 
     Parameters
     ----------
-    p : Tensor (N, K, H, W)
+    p : Tensor (P, H, W)
         Floating point, in [0, 1].
-    valid : Tensor (N, 1, H, W)
+    valid : Tensor (P, H, W)
         Which pixels there are, boolean.
     iterations : int from 0
         Further erosions.
@@ -103,7 +109,7 @@ def soft_skeleton(p: Tensor, valid: Tensor, iterations: int) -> Tensor:
     Examples
     --------
     >>> bar = torch.tensor([[0.0, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 1, 1, 1, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 0]])
-    >>> soft_skeleton(bar[None, None], torch.ones(1, 1, 5, 5).bool(), 1)[0, 0]
+    >>> soft_skeleton(bar[None], torch.ones(1, 5, 5).bool(), 1)[0]
     tensor([[0., 0., 0., 0., 0.],
             [0., 0., 0., 0., 0.],
             [0., 0., 1., 0., 0.],
@@ -111,23 +117,72 @@ def soft_skeleton(p: Tensor, valid: Tensor, iterations: int) -> Tensor:
             [0., 0., 0., 0., 0.]])
 
     """
-    skeleton, eroded = torch.zeros_like(p), p
+    # Rows first, so that a shift is a block of memory: pooling takes ten times as long.
+    eroded, missing = (each.movedim(0, -1).contiguous() for each in (p, ~valid))
+    left = torch.ones_like(eroded)  # 1 - S
     for _ in range(iterations + 1):
-        smaller = _eroded(eroded, valid)
-        ridge = (eroded - _dilated(smaller, valid)).relu()
-        skeleton = skeleton + (1 - skeleton) * ridge
+        kept = eroded.masked_fill(missing, 2)  # above 1, which so is never the smallest
+        smaller = torch.minimum(_of_three(kept, 0, torch.minimum), _of_three(kept, 1, torch.minimum))
+        inside = smaller.masked_fill(missing, 0)
+        dilated = _of_three(_of_three(inside, 1, torch.maximum), 0, torch.maximum)
+        left, eroded = left * (1 - (eroded - dilated).relu()), smaller
+    return (1 - left).movedim(-1, 0)
+
+
+def _skeleton_of_mask(mask: Tensor, valid: Tensor, iterations: int) -> Tensor:
+    """Return the skeletons (P, H, W) of boolean masks without a pixel that is not valid, as `soft_skeleton` of 0 and 1."""
+    eroded, there = (each.movedim(0, -1).contiguous() for each in (mask, valid))
+    skeleton = torch.zeros_like(eroded)
+    for _ in range(iterations + 1):
+        kept = eroded | ~there
+        smaller = _chosen(kept, 0, torch.logical_and) & _chosen(kept, 1, torch.logical_and) & there
+        skeleton |= eroded & ~_chosen(_chosen(smaller, 1, torch.logical_or), 0, torch.logical_or)
         eroded = smaller
-    return skeleton
+    return skeleton.movedim(-1, 0)
 
 
-def _eroded(p: Tensor, valid: Tensor) -> Tensor:
-    kept = p + ~valid  # above 1 at a missing pixel, which so is never the smallest
-    return -torch.maximum(_largest(-kept, 3, 1), _largest(-kept, 1, 3))
+def _chosen(values: Tensor, dim: int, choose: Callable[..., Tensor]) -> Tensor:
+    """Return what is chosen of each element and its two neighbours along a dimension."""
+    chosen = values.clone()
+    along, of_values = chosen.transpose(0, dim), values.transpose(0, dim)
+    choose(along[1:], of_values[:-1], out=along[1:])
+    choose(along[:-1], of_values[1:], out=along[:-1])
+    return chosen
 
 
-def _dilated(p: Tensor, valid: Tensor) -> Tensor:
-    return _largest(p * valid, 3, 3)
+def _of_three(values: Tensor, dim: int, choose: Callable[..., Tensor]) -> Tensor:
+    chosen: Tensor = _OfThree.apply(values, dim, choose)
+    return chosen
 
 
-def _largest(p: Tensor, height: int, width: int) -> Tensor:
-    return F.max_pool2d(p, (height, width), stride=1, padding=(height // 2, width // 2))
+class _OfThree(Function):
+    """`_chosen` by `torch.minimum` or `torch.maximum`, with a gradient: of equal ones the first has it.
+
+    By itself autograd would keep and go through each of the steps.
+    """
+
+    @staticmethod
+    def forward(values: Tensor, dim: int, choose: Callable[..., Tensor]) -> Tensor:
+        return _chosen(values, dim, choose)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0], output)
+        ctx.dim = inputs[1]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        values, chosen, of_chosen = (each.transpose(0, ctx.dim) for each in (*ctx.saved_tensors, gradient))
+        not_before, other = values[:-1] != chosen[1:], values != chosen
+        other[1:] |= ~not_before
+        not_behind = ~other[:-1]
+        not_behind[1:] |= ~not_before[:-1]
+        of_values = of_chosen.masked_fill(other, 0)
+        of_values[:-1] += of_chosen[1:].masked_fill(not_before, 0)
+        of_values[1:] += of_chosen[:-1].masked_fill(not_behind, 0)
+        return of_values.transpose(0, ctx.dim), None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], values: Tensor, dim: int, choose: Any) -> tuple[Tensor, int]:
+        return _of_three(values.movedim(in_dims[0], -1), dim, choose), -1
