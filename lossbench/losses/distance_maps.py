@@ -170,44 +170,44 @@ def distance_to(mask: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
             [1.0000, 1.4142, 2.2361]])
 
     """
-    found: Tensor = _DistanceTo.apply(mask)
-    return found.to(dtype).sqrt()
+    found: Tensor = _DistanceTo.apply(mask, dtype)
+    return found
 
 
-def _squared_distance_to(mask: Tensor) -> Tensor:
-    found = torch.full(mask.shape, torch.inf, device=mask.device)
-    present = mask.any(-1).any(-1)
-    columns = mask[present].movedim(-1, 0)  # (W, P, H): so that a shift along the row is a block of memory
+def _distance_to(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    found = torch.full(mask.shape, torch.inf, dtype=dtype, device=mask.device)
+    present = mask.flatten(-2).any(-1)
     height, width = mask.shape[-2:]
-    beyond = height + width  # more than any distance in the image
-    row = torch.arange(height, device=mask.device)
-    above = torch.where(columns, row, -beyond).cummax(-1).values
-    below = torch.where(columns, row, height + beyond).flip(-1).cummin(-1).values.flip(-1)
-    along = torch.minimum(row - above, below - row).clamp(max=beyond).float().square()
+    # Rows first and then columns first, so that whatever is shifted is a block of memory.
+    along = torch.where(mask[present].movedim(0, 1), 0.0, float(height + width))  # more than any distance in the image
+    for rows in (range(1, height), range(-2, -height - 1, -1)):
+        for row in rows:
+            torch.minimum(along[row], along[row - 1 if row > 0 else row + 1] + 1, out=along[row])
+    along = along.square_().movedim(-1, 0).contiguous()
     nearest, shifted = along.clone(), torch.empty_like(along)
     for offset in range(1, width):
         left, right = slice(None, -offset), slice(offset, None)
         for one, other in ((left, right), (right, left)):
             torch.add(along[other], offset**2, out=shifted[left])
             torch.minimum(nearest[one], shifted[left], out=nearest[one])
-    found[present] = nearest.movedim(0, -1)
+    found[present] = nearest.permute(2, 1, 0).to(dtype).sqrt()
     return found
 
 
 class _DistanceTo(Function):
-    """`_squared_distance_to` that `torch.func.vmap` can go through: it looks at values."""
+    """`_distance_to` that `torch.func.vmap` can go through: it looks at values."""
 
     @staticmethod
-    def forward(mask: Tensor) -> Tensor:
-        return _squared_distance_to(mask)
+    def forward(mask: Tensor, dtype: torch.dtype) -> Tensor:
+        return _distance_to(mask, dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         ctx.mark_non_differentiable(output)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], mask: Tensor) -> tuple[Tensor, int]:
-        return _DistanceTo.apply(mask.movedim(in_dims[0], 0)), 0
+    def vmap(info: Any, in_dims: tuple[Any, ...], mask: Tensor, dtype: torch.dtype) -> tuple[Tensor, int]:
+        return _DistanceTo.apply(mask.movedim(in_dims[0], 0), dtype), 0
 
 
 def _mean_over_pixels(values: Tensor, truth: Tensor, valid: Tensor, background: bool) -> Tensor:

@@ -21,6 +21,16 @@ def valid_pixels(target: Tensor) -> Tensor:
     return target != IGNORED
 
 
+def all_are(mask: Tensor) -> bool:
+    """Tell whether it is known that a mask is all true: on the CPU it is looked up, elsewhere the device would wait."""
+    if mask.device.type == "cpu" and not torch.compiler.is_compiling():
+        try:
+            return bool(mask.all())
+        except RuntimeError:  # under torch.func.vmap no value can be asked for
+            pass
+    return False
+
+
 def true_classes(logits: Tensor, target: Tensor) -> Tensor:
     """Return the boolean maps (N, K, H, W) of the true classes, without any at an ignored pixel."""
     require_indices(logits, target)

@@ -30,10 +30,15 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from lossbench.losses.declaration import loss
-from lossbench.losses.labelled_pixels import counted_classes, mean_over_present, regions
+from lossbench.losses.labelled_pixels import all_are, counted_classes, mean_over_present, regions
 from lossbench.losses.links import softmax
 
 __all__ = ["cl_dice"]
+
+Shifts = tuple[tuple[int, int], ...]
+CROSS: Shifts = ((-1, 0), (0, -1), (0, 0), (0, 1), (1, 0))
+ROW: Shifts = ((0, -1), (0, 0), (0, 1))
+COLUMN: Shifts = ((-1, 0), (0, 0), (1, 0))
 
 
 @loss(
@@ -117,15 +122,15 @@ def soft_skeleton(p: Tensor, valid: Tensor, iterations: int) -> Tensor:
             [0., 0., 0., 0., 0.]])
 
     """
-    # Rows first, so that a shift is a block of memory: pooling takes ten times as long.
-    eroded, missing = (each.movedim(0, -1).contiguous() for each in (p, ~valid))
-    left = torch.ones_like(eroded)  # 1 - S
+    # Rows first, so that most shifts are blocks of memory.
+    eroded, there = (each.to(p).movedim(0, -1).contiguous() for each in (p, valid))
+    missing, left = None if all_are(valid) else 2 * (1 - there), None  # above 1, so never the smallest; 1 - S
     for _ in range(iterations + 1):
-        kept = eroded.masked_fill(missing, 2)  # above 1, which so is never the smallest
-        smaller = torch.minimum(_of_three(kept, 0, torch.minimum), _of_three(kept, 1, torch.minimum))
-        inside = smaller.masked_fill(missing, 0)
-        dilated = _of_three(_of_three(inside, 1, torch.maximum), 0, torch.maximum)
-        left, eroded = left * (1 - (eroded - dilated).relu()), smaller
+        kept = eroded if missing is None else torch.addcmul(missing, eroded, there)
+        smaller = _of_neighbours(kept, CROSS, torch.minimum)
+        wider = _of_neighbours(smaller if missing is None else smaller * there, ROW, torch.maximum)
+        rest = 1 - (eroded - _of_neighbours(wider, COLUMN, torch.maximum)).relu()
+        left, eroded = rest if left is None else left * rest, smaller
     return (1 - left).movedim(-1, 0)
 
 
@@ -134,55 +139,63 @@ def _skeleton_of_mask(mask: Tensor, valid: Tensor, iterations: int) -> Tensor:
     eroded, there = (each.movedim(0, -1).contiguous() for each in (mask, valid))
     skeleton = torch.zeros_like(eroded)
     for _ in range(iterations + 1):
-        kept = eroded | ~there
-        smaller = _chosen(kept, 0, torch.logical_and) & _chosen(kept, 1, torch.logical_and) & there
-        skeleton |= eroded & ~_chosen(_chosen(smaller, 1, torch.logical_or), 0, torch.logical_or)
+        smaller = _chosen(eroded | ~there, CROSS, torch.logical_and) & there
+        skeleton |= eroded & ~_chosen(_chosen(smaller, ROW, torch.logical_or), COLUMN, torch.logical_or)
         eroded = smaller
     return skeleton.movedim(-1, 0)
 
 
-def _chosen(values: Tensor, dim: int, choose: Callable[..., Tensor]) -> Tensor:
-    """Return what is chosen of each element and its two neighbours along a dimension."""
-    chosen = values.clone()
-    along, of_values = chosen.transpose(0, dim), values.transpose(0, dim)
-    choose(along[1:], of_values[:-1], out=along[1:])
-    choose(along[:-1], of_values[1:], out=along[:-1])
+def _chosen(maps: Tensor, shifts: Shifts, choose: Callable[..., Tensor]) -> Tensor:
+    """Return what is chosen of the neighbours, by `shifts`, of each pixel of maps (H, W, P)."""
+    chosen = maps.clone()
+    for down, right in shifts:
+        if down or right:
+            here = _cut(chosen, -down, -right)
+            choose(here, _cut(maps, down, right), out=here)
     return chosen
 
 
-def _of_three(values: Tensor, dim: int, choose: Callable[..., Tensor]) -> Tensor:
-    chosen: Tensor = _OfThree.apply(values, dim, choose)
+def _cut(maps: Tensor, down: int, right: int) -> Tensor:
+    """Return the part of maps (H, W, P) that is seen from their pixels when these are shifted by one."""
+    for dim, shift in ((0, down), (1, right)):
+        if shift:
+            maps = maps.narrow(dim, max(shift, 0), maps.shape[dim] - 1)
+    return maps
+
+
+def _of_neighbours(maps: Tensor, shifts: Shifts, choose: Callable[..., Tensor]) -> Tensor:
+    """Return `_chosen` of `torch.minimum` or `torch.maximum`, with a gradient: of equal ones the first has it."""
+    chosen: Tensor = _OfNeighbours.apply(maps, shifts, choose)
     return chosen
 
 
-class _OfThree(Function):
-    """`_chosen` by `torch.minimum` or `torch.maximum`, with a gradient: of equal ones the first has it.
-
-    By itself autograd would keep and go through each of the steps.
-    """
+class _OfNeighbours(Function):
+    """What autograd by itself takes several times as long for, as it goes through each comparison; pooling, too."""
 
     @staticmethod
-    def forward(values: Tensor, dim: int, choose: Callable[..., Tensor]) -> Tensor:
-        return _chosen(values, dim, choose)
+    def forward(maps: Tensor, shifts: Shifts, choose: Callable[..., Tensor]) -> Tensor:
+        return _chosen(maps, shifts, choose)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         ctx.save_for_backward(inputs[0], output)
-        ctx.dim = inputs[1]
+        ctx.shifts = inputs[1]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        values, chosen, of_chosen = (each.transpose(0, ctx.dim) for each in (*ctx.saved_tensors, gradient))
-        not_before, other = values[:-1] != chosen[1:], values != chosen
-        other[1:] |= ~not_before
-        not_behind = ~other[:-1]
-        not_behind[1:] |= ~not_before[:-1]
-        of_values = of_chosen.masked_fill(other, 0)
-        of_values[:-1] += of_chosen[1:].masked_fill(not_before, 0)
-        of_values[1:] += of_chosen[:-1].masked_fill(not_behind, 0)
-        return of_values.transpose(0, ctx.dim), None, None
+        maps, chosen = ctx.saved_tensors
+        of_maps, to_give = torch.zeros_like(maps), gradient.clone()
+        for down, right in ctx.shifts[:-1]:
+            seen, left = _cut(maps, down, right), _cut(to_give, -down, -right)
+            # Numbers in place of booleans, which would be converted at each product.
+            given = seen.clone().eq_(_cut(chosen, -down, -right)).mul_(left)
+            left.sub_(given)
+            _cut(of_maps, down, right).add_(given)
+        down, right = ctx.shifts[-1]
+        _cut(of_maps, down, right).add_(_cut(to_give, -down, -right))
+        return of_maps, None, None
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], values: Tensor, dim: int, choose: Any) -> tuple[Tensor, int]:
-        return _of_three(values.movedim(in_dims[0], -1), dim, choose), -1
+    def vmap(info: Any, in_dims: tuple[Any, ...], maps: Tensor, shifts: Shifts, choose: Any) -> tuple[Tensor, int]:
+        return _of_neighbours(maps.movedim(in_dims[0], -1), shifts, choose), -1
