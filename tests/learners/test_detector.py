@@ -181,7 +181,9 @@ def test_losses_and_data_choose_the_task(cell):
     assert cell("data=box_regression", "loss=box_giou").task.name == "boxes"
     with pytest.raises(ConfigError, match="loss=dense_focal is for detection, but data=box_regression is boxes"):
         cell("data=box_regression", "loss=dense_focal")
-    with pytest.raises(ConfigError, match=r"but data=digit_scenes is segmentation\..* It serves detection, too: task=detection"):
+    with pytest.raises(
+        ConfigError, match=r"but data=digit_scenes is segmentation\..* It serves detection, too: task=detection"
+    ):
         cell("data=digit_scenes", "loss=box_giou")
     with pytest.raises(ConfigError, match="loss=box_giou is learned by learner=detector, not by learner=supervised"):
         check_fit(cell("data=digit_boxes", "loss=box_giou", "learner=supervised"))
