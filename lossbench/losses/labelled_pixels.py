@@ -40,12 +40,12 @@ def true_classes(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def maps_of(logits: Tensor) -> Tensor:
-    """Return the logits as maps (N, K, H, W), in float32 at least: a sum over an image is too long for half precision."""
+    """Return the logits as maps (N, K, H, W), in float32 at least."""
     return in_single_precision(logits).movedim(-1, 1).contiguous()
 
 
 def in_single_precision(logits: Tensor) -> Tensor:
-    """Return the logits in float32 at least."""
+    """Return the logits in float32 at least: a sum over an image is too long for half precision."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 

@@ -135,7 +135,7 @@ def soft_skeleton(p: Tensor, valid: Tensor, iterations: int) -> Tensor:
 
 
 def _skeleton_of_mask(mask: Tensor, valid: Tensor, iterations: int) -> Tensor:
-    """Return the skeletons (P, H, W) of boolean masks without a pixel that is not valid, as `soft_skeleton` of 0 and 1."""
+    """Return the skeletons (P, H, W) of masks that have no pixel which is not valid, as `soft_skeleton` of 0 and 1."""
     eroded, there = (each.movedim(0, -1).contiguous() for each in (mask, valid))
     skeleton = torch.zeros_like(eroded)
     for _ in range(iterations + 1):

@@ -79,7 +79,7 @@ def digit_scenes(root: Path, seed: int, *, digits: str = "embedded", kinds: int 
 
 
 def _digit_scenes(digits: str, kinds: int, root: Path, part: str, count: int, rng: Rng) -> scenes.Scenes:
-    """Draw scenes of the first digits of one part of a data set, on textures or on images of the same part of another."""
+    """Draw scenes of the first digits of one part of a data set, on textures or on images of that part of another."""
     grounds, scales = None, (1.0, 2.0)
     if digits == "mnist":
         for name in ("mnist", "cifar10"):
