@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, to_hex
 from numpy.typing import NDArray
 
 from lossbench.losses.labelled_pixels import IGNORED
 from lossbench.tasks.drawing import save_first_and_worst
 
+COLORS = ("#000000", *(to_hex(each) for each in colormaps["tab10"].colors))
 Array = NDArray[Any]
 
 
@@ -45,4 +48,8 @@ def draw_image(axes: Axes, image: torch.Tensor | Array) -> None:
 def draw_classes(axes: Axes, classes: Array, count: int) -> None:
     """Draw a class (H, W) for each pixel: the background black, what is left out white."""
     shown = np.where(classes == IGNORED, np.nan, classes.astype(float))
-    axes.imshow(shown, cmap="gnuplot2", vmin=0, vmax=1.25 * max(1, count - 1), interpolation="nearest")
+    if count <= len(COLORS):
+        colors, most = ListedColormap(COLORS[: max(2, count)]), max(2, count) - 1.0
+    else:
+        colors, most = colormaps["gnuplot2"], 1.25 * (count - 1)
+    axes.imshow(shown, cmap=colors, vmin=0, vmax=most, interpolation="nearest")
