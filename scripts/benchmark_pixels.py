@@ -2,7 +2,8 @@
 
 Prints two tables in Markdown. "training": seconds of an epoch of a run as the command trains it, without evaluation,
 and of a bare loop of the same network, loss, optimizer and batches, in turn in one process; the medians are compared.
-"losses": forward and backward of each loss beside those of the network, on one batch. Ratios are of one run.
+"losses": forward and backward of each loss beside those of the network, on one batch, in seconds of the processor,
+which other work on the machine changes less. Ratios are of one run.
 
   python scripts/benchmark_pixels.py
   python scripts/benchmark_pixels.py --data lesions --repeats 7

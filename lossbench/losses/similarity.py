@@ -50,7 +50,8 @@ def ssim_map(x: Tensor, y: Tensor, valid: Tensor, kernel: Tensor | None = None, 
     """
     known = valid.to(x.dtype)
     share = 1 / _filtered(known, kernel).masked_fill(~valid, 1.0)
-    return _Similarity.apply(x * known, y.detach() * known, share, kernel, data_range)[0]  # type: ignore[no-any-return]
+    similarity: Tensor = _Similarity.apply(x * known, y.detach() * known, share, kernel, data_range)[0]
+    return similarity
 
 
 class _Similarity(Function):

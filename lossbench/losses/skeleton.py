@@ -124,13 +124,15 @@ def soft_skeleton(p: Tensor, valid: Tensor, iterations: int) -> Tensor:
     """
     # Rows first, so that most shifts are blocks of memory.
     eroded, there = (each.to(p).movedim(0, -1).contiguous() for each in (p, valid))
-    missing, left = None if all_are(valid) else 2 * (1 - there), None  # above 1, so never the smallest; 1 - S
+    missing = None if all_are(valid) else 2 * (1 - there)  # above 1, so never the smallest
+    left: Tensor | None = None  # 1 - S
     for _ in range(iterations + 1):
         kept = eroded if missing is None else torch.addcmul(missing, eroded, there)
         smaller = _of_neighbours(kept, CROSS, torch.minimum)
         wider = _of_neighbours(smaller if missing is None else smaller * there, ROW, torch.maximum)
         rest = 1 - (eroded - _of_neighbours(wider, COLUMN, torch.maximum)).relu()
         left, eroded = rest if left is None else left * rest, smaller
+    assert left is not None  # there is one erosion at least
     return (1 - left).movedim(-1, 0)
 
 

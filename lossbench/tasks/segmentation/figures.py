@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, to_hex
+from matplotlib.colors import Colormap, ListedColormap
 from numpy.typing import NDArray
 
 from lossbench.losses.labelled_pixels import IGNORED
 from lossbench.tasks.drawing import save_first_and_worst
 
-COLORS = ("#000000", *(to_hex(each) for each in colormaps["tab10"].colors))
+COLORS = ("#000000", *(f"C{number}" for number in range(10)))
 Array = NDArray[Any]
 
 
@@ -48,6 +48,7 @@ def draw_image(axes: Axes, image: torch.Tensor | Array) -> None:
 def draw_classes(axes: Axes, classes: Array, count: int) -> None:
     """Draw a class (H, W) for each pixel: the background black, what is left out white."""
     shown = np.where(classes == IGNORED, np.nan, classes.astype(float))
+    colors: Colormap
     if count <= len(COLORS):
         colors, most = ListedColormap(COLORS[: max(2, count)]), max(2, count) - 1.0
     else:
