@@ -104,9 +104,9 @@ def load_loss(name: str, **parameters: Any) -> BoundLoss:
 
     Eight losses learn parameters of their own: adaptive_robust, aucm, balanced_mse, gaussian_nll_global, laplace_nll,
     learned_student_t, negative_binomial_nll, noise_contrastive (and a weighted_sum of them). They learn only if the
-    optimizer gets `.module.parameters()` beside those of the model; a run gives them to it without weight decay. Six
-    have a memory: elr, eql_v2, ghm_c, group_dro, ovr_ghm_c, seesaw. Their `.module` moves to a device and is saved as a
-    model is. For all others `.module` is None.
+    optimizer gets `.module.parameters()` beside those of the model; a run gives them to it without weight decay.
+    Seven have a memory: dense_ghm_c, elr, eql_v2, ghm_c, group_dro, ovr_ghm_c, seesaw. Their `.module` moves to a
+    device and is saved as a model is. For all others `.module` is None.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ def forest(analysis: Analysis) -> list[Picture]:
             axes.plot([difference.low, difference.high], [row, row], color=color[label], linewidth=2.2)
         alone = each.this_test_set
         if alone is not None and math.isfinite(alone.low):
-            axes.plot([alone.low, alone.high], [row, row], "|", color=color[label], markersize=11, markeredgewidth=1.4)
+            axes.plot([alone.low, alone.high], [row, row], "|", color=color[label], markersize=9, markeredgewidth=1.2)
         decided = each.p_t <= analysis.options.alpha
         axes.plot(difference.mean, row, "o", color=color[label], markerfacecolor=color[label] if decided else "white")
         known = equals(each.p_t) if math.isfinite(each.p_t) else difference.note
