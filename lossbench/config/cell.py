@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from lossbench.catalogue.terms import asks_for
 from lossbench.compat.hydra import put_in_place_of
 from lossbench.config.axes import AXES, additions, after, axes_of
-from lossbench.config.own_code import content_of, sources_of, taken_by
+from lossbench.config.own_code import content_of, files_named, sources_of, taken_by
 from lossbench.config.source import said_by
 from lossbench.errors import ConfigError
 from lossbench.locate import CONF, locate, own_choices, target_of
@@ -58,7 +58,8 @@ class Cell:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what was computed: another process must get to know a task of the user by itself."""
-        return {name: getattr(self, name) for name in ("config", "choices", "overrides", "of_variant")}
+        shared = {name: getattr(self, name) for name in ("config", "choices", "overrides", "of_variant")}
+        return {**shared, "_own_files": self._own_files}  # own data may write beside what they read
 
     @property
     def data(self) -> str:
@@ -195,15 +196,22 @@ class Cell:
         taught = {"taught_by": (record.read(Path(teacher)) or {}).get("key", teacher)} if teacher else {}
         sources = sources_of(self.resolved)
         own = {"sources": sources} if sources else {}
+        own |= {"own_files": self._own_files} if self._own_files else {}
         start = self.warm_start
         started = {"started_from": start["key"]} if start else {}
         return digest({**self.resolved, **taught, **started, **own, **self._files}, leaving_out=NOT_IN_KEY)
 
     @cached_property
     def _files(self) -> dict[str, str]:
-        """The hash of what lies at `data.path`, where data have one."""
+        """The hash of what lies at `data.path`, where data have one, and at what other options of own data name."""
         path = self.resolved["data"].get("path")
-        return {"files": content_of(str(path))} if path else {}
+        others = {f"files of {name}": each for name, each in self._own_files.items() if name.startswith("data.")}
+        return {**({"files": content_of(str(path))} if path else {}), **others}
+
+    @cached_property
+    def _own_files(self) -> dict[str, str]:
+        """The hash of what lies at each path that an option of the user's own code names, by the option."""
+        return files_named(self.resolved)
 
     @cached_property
     def problem(self) -> str:

@@ -212,7 +212,10 @@ def require_our_folders(config: DictConfig) -> None:
 
 def _require_to_stay(config: DictConfig) -> None:
     if config.hydra.job.chdir:
-        raise ConfigError("hydra.job.chdir=true: a command stays in its folder. Leave it out; output_dir=DIR.")
+        raise ConfigError(
+            "hydra.job.chdir=true: a command stays in its folder, so that paths mean what they say. Leave it out, and "
+            "choose output_dir=DIR."
+        )
 
 
 def put_user_code_on_path(arguments: argparse.Namespace) -> None:

@@ -15,6 +15,10 @@ KNOWN = ("lossbench", "pytorch_lightning", "torch", "torchmetrics", "torchvision
 """Packages whose versions are in the record of every run."""
 OF_ALL_DATA = ("_target_", "standardize", "task")
 """The keys of `data` that concern data of every kind."""
+READ = ("data", "loss", "model")
+"""The parts of a config whose own code may read files that an option names."""
+NOT_READ = ("data.path", "data.root", "data.standardize", "data.task")
+"""Options that name no file, or one that is taken care of: `root` is where downloads are kept."""
 
 
 def sources_of(config: Mapping[str, Any]) -> dict[str, str]:
@@ -80,6 +84,43 @@ def content_of(path: str) -> str:
             while block := opened.read(2**20):
                 found.update(block)
     return found.hexdigest()[:16] if files else ""
+
+
+def files_named(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return a hash of what lies at each path that an option of own code names, by the option, e.g. "data.labels".
+
+    A text counts as a path if a file or a folder is there. `data.root` is left out: it fills by itself. So is a folder
+    in which the command itself runs or writes: each run would change it.
+    """
+    ours = [Path.cwd(), Path(str(config["output_dir"])).resolve()]
+    found = {}
+    for option, text in _texts_of_own({part: config.get(part) for part in READ}):
+        place = Path(text).expanduser()
+        if text and _exists(place) and not any(each.is_relative_to(place.resolve()) for each in ours):
+            found[option] = content_of(text)
+    return {option: content for option, content in found.items() if content}
+
+
+def _exists(place: Path) -> bool:
+    try:
+        return place.exists()
+    except (OSError, ValueError):  # a text too long for a path
+        return False
+
+
+def _texts_of_own(node: Any, option: str = "", own: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield the name and value of each text in the nodes whose `_target_` is own code, and in what they hold."""
+    if isinstance(node, Mapping):
+        own = own or str(node.get("_target_", KNOWN[0])).partition(".")[0] not in KNOWN
+        inside = [(str(name), value) for name, value in node.items() if name != "_target_"]
+    elif isinstance(node, list | tuple):
+        inside = [(str(place), value) for place, value in enumerate(node)]
+    else:
+        inside = []
+        if own and isinstance(node, str) and option not in NOT_READ:
+            yield option, node
+    for name, value in inside:
+        yield from _texts_of_own(value, f"{option}.{name}" if option else name, own)
 
 
 def taken_by(target: str) -> set[str] | None:

@@ -1,7 +1,8 @@
 """A user's own LightningDataModule, seen through the interface of lossbench's."""
 
+import hashlib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -42,6 +43,12 @@ class ForeignDataModule(pl.LightningDataModule):
         What is predicted.
     standardize : str
         What a target of regression is trained as; see `module.center_and_scale`.
+
+    Attributes
+    ----------
+    hashes : dict of str to str
+        SHA-256 of what must be equal in paired runs: "targets" of the training set, of a stream in no order; and, from
+        training on, "order": which samples came in the first epoch, of a stream their targets.
 
     """
 
@@ -84,13 +91,14 @@ class ForeignDataModule(pl.LightningDataModule):
             raise ConfigError(
                 f"data._target_={self.name}: it has no test_dataloader; losses are compared on a test set."
             )
-        self.hashes: dict[str, str] = {}
+        in_order = targets if _has_numbers(self._train) else targets.flatten().sort().values
+        self.hashes = {"targets": hashlib.sha256(_bytes_of(in_order)).hexdigest()}
         self.modes = None
         self.contaminated = torch.empty(0, dtype=torch.int64)
 
     def train_dataloader(self) -> "_Batches":
         """Return the training loader."""
-        return self._wrap(self._train)
+        return self._wrap(self._train, self._hash_of_order)
 
     def val_dataloader(self) -> list["_Batches"]:
         """Return the loaders that are evaluated after each epoch."""
@@ -102,16 +110,37 @@ class ForeignDataModule(pl.LightningDataModule):
         scale = {"target_center": self.target_center, "target_scale": self.target_scale}
         return {"source": self.name, "train": self.num_train, **counts, "class_names": self.class_names, **scale}
 
-    def _wrap(self, loader: Any) -> "_Batches":
-        indexed = _indexed(loader)
-        return _Batches(indexed, self.target_center, self.target_scale, self.num_classes is not None, self.task)
+    def _hash_of_order(self) -> Callable[[Tensor], None] | None:
+        """Return what takes in each batch of the first epoch of training; None where it is another one, or a look."""
+        if self.trainer is None or not self.trainer.training or self.trainer.current_epoch > 0:
+            return None
+        found = hashlib.sha256()
+
+        def take(samples: Tensor) -> None:
+            found.update(_bytes_of(samples))
+            self.hashes["order"] = found.hexdigest()
+
+        return take
+
+    def _wrap(self, loader: Any, follow: Callable[[], Callable[[Tensor], None] | None] = lambda: None) -> "_Batches":
+        scale = (self.target_center, self.target_scale)
+        return _Batches(_indexed(loader), *scale, self.num_classes is not None, self.task, follow)
 
 
 class _Batches:
     """The batches of a loader as `Batch`es, regression targets standardised, classes and labels as integers."""
 
-    def __init__(self, loader: Any, center: float, scale: float, classes: bool, task: Task) -> None:
+    def __init__(
+        self,
+        loader: Any,
+        center: float,
+        scale: float,
+        classes: bool,
+        task: Task,
+        follow: Callable[[], Callable[[Tensor], None] | None],
+    ) -> None:
         self.loader, self.center, self.scale, self.classes, self.task = loader, center, scale, classes, task
+        self.follow = follow
 
     batch_sampler = None  # Lightning asks every loader that has a sampler for it
 
@@ -124,10 +153,12 @@ class _Batches:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:
-        start = 0
+        start, take = 0, self.follow()
         for given in self.loader:
             batch, index = given if isinstance(given, _Numbered) else (given, None)
             inputs, target, extras = _as_tensors(batch, self.task)
+            if take is not None:
+                take(target if index is None else index)
             if index is None:  # of data that come as a stream, by their place in it
                 index = torch.arange(start, start + len(target))
                 start += len(target)
@@ -218,6 +249,10 @@ def _read(loader: Any, part: str, task: Task) -> tuple[Tensor, Tensor, Tensor | 
         row = int((~together.isfinite()).nonzero()[0, 0])
         raise ConfigError(f"the target of sample {row} of the {part} set is {together[row].tolist()}: no number.")
     return first, together, torch.cat(weights) if weights else None
+
+
+def _bytes_of(tensor: Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().numpy().tobytes()
 
 
 def _check_weights(weights: Tensor | None, task: Task) -> None:

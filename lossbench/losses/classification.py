@@ -23,6 +23,8 @@ ValueError
 
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -228,8 +230,13 @@ def log_probability(logits: Tensor, target: Tensor) -> Tensor:
 
 def of_true_class(outputs: Tensor, target: Tensor) -> Tensor:
     """Return the outputs (..., 1) of the true classes, of outputs (..., K) and integer class indices (...)."""
+    return outputs.gather(-1, place_of_true_class(outputs, target))
+
+
+def place_of_true_class(outputs: Tensor, target: Tensor) -> Tensor:
+    """Return the index (..., 1) at which gather and scatter find the true classes (...) in outputs (..., K)."""
     require_indices(outputs, target)
-    return outputs.gather(-1, target.long().unsqueeze(-1))
+    return target.long().unsqueeze(-1)
 
 
 def with_true_class(outputs: Tensor, target: Tensor, value: Tensor | float) -> Tensor:
@@ -261,11 +268,10 @@ def positives(scores: Tensor, target: Tensor) -> Tensor:
 def _of_indices(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
     """Return the cross-entropy (...) of logits (..., K) and integer class indices (...)."""
     require_indices(logits, target)
-    rows, indices = logits, target.long()
-    if logits.ndim > 2:
-        rows, indices = logits.flatten(0, -2), indices.flatten()
-    value = F.cross_entropy(rows, indices, ignore_index=_NO_INDEX, reduction="none", label_smoothing=smoothing)
-    return value.view(target.shape)
+    settings: dict[str, Any] = {"ignore_index": _NO_INDEX, "reduction": "none", "label_smoothing": smoothing}
+    if logits.ndim <= 2:  # a view, even of the same shape, costs a node of the graph
+        return F.cross_entropy(logits, target.long(), **settings)
+    return F.cross_entropy(logits.flatten(0, -2), target.long().flatten(), **settings).view(target.shape)
 
 
 def require_indices(logits: Tensor, target: Tensor) -> None:

@@ -33,7 +33,13 @@ import math
 import torch
 from torch import Tensor
 
-from lossbench.losses.classification import cross_entropy, of_true_class, signed_margin, with_true_class
+from lossbench.losses.classification import (
+    cross_entropy,
+    of_true_class,
+    place_of_true_class,
+    signed_margin,
+    with_true_class,
+)
 from lossbench.losses.declaration import loss
 from lossbench.losses.links import scaled_softmax, sigmoid, softmax
 
@@ -163,8 +169,9 @@ def weston_watkins(scores: Tensor, target: Tensor, *, p: float = 1.0) -> Tensor:
     tensor([0.7500])
 
     """
-    short = (scores + (1 - of_true_class(scores, target))).relu()
-    return with_true_class(short if p == 1 else short**p, target, 0.0).sum(-1)
+    place = place_of_true_class(scores, target)
+    short = (scores + (1 - scores.gather(-1, place))).relu()
+    return (short if p == 1 else short**p).scatter(-1, place, 0.0).sum(-1)
 
 
 @loss(
@@ -228,7 +235,8 @@ def cosface(cosines: Tensor, target: Tensor, *, m: float = 0.35, s: float = 64.0
     tensor([0.6931])
 
     """
-    return cross_entropy(with_true_class(s * cosines, target, s * (of_true_class(cosines, target) - m)), target)
+    place = place_of_true_class(cosines, target)
+    return cross_entropy(s * cosines.scatter_add(-1, place, cosines.new_full(place.shape, -m)), target)
 
 
 @loss(
@@ -263,9 +271,10 @@ def arcface(cosines: Tensor, target: Tensor, *, m: float = 0.5, s: float = 64.0)
     tensor([1.8778])
 
     """
+    place = place_of_true_class(cosines, target)
     # The slope of the sine is infinite at ±1; cut just inside, it stays finite.
-    own, inside = of_true_class(cosines, target), 1 - torch.finfo(cosines.dtype).eps
+    own, inside = cosines.gather(-1, place), 1 - torch.finfo(cosines.dtype).eps
     sine = (1 - own.clamp(-inside, inside).square()).sqrt()
-    widened = own * math.cos(m) - sine * math.sin(m)
-    widened = torch.where(own > -math.cos(m), widened, own - m * math.sin(m))
-    return cross_entropy(with_true_class(s * cosines, target, s * widened), target)
+    change = torch.sub(own * (math.cos(m) - 1), sine, alpha=math.sin(m))
+    change = torch.where(own > -math.cos(m), change, -m * math.sin(m))
+    return cross_entropy(s * cosines.scatter_add(-1, place, change), target)

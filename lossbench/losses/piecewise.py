@@ -61,8 +61,7 @@ def smooth_l1(prediction: Tensor, target: Tensor, *, beta: float = 1.0) -> Tenso
     tensor([2.0000, 0.2500])
 
     """
-    residual = residual_of(prediction, target)
-    return F.smooth_l1_loss(residual, torch.zeros_like(residual), reduction="none", beta=beta)
+    return F.smooth_l1_loss(prediction, target, reduction="none", beta=beta)
 
 
 @loss(

@@ -146,7 +146,7 @@ def binary_focal(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gamma: 
     """
     margin = signed_margin(logits, target)
     positive = target.to(logits.dtype)
-    return (alpha * positive + (1 - alpha) * (1 - positive)) * focal_of_margin(margin, gamma)
+    return (1 - alpha + (2 * alpha - 1) * positive) * focal_of_margin(margin, gamma)
 
 
 @loss(
@@ -229,5 +229,6 @@ def ovr_focal(logits: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
 
 def focal_of_margin(margin: Tensor, gamma: float) -> Tensor:
     """Return the focal loss without alpha, of logits (...) with the sign of the label: -(1 - p_t)^gamma log p_t."""
-    # The factor as the power of sigmoid(-m) by its logarithm: the gradient stays finite where p_t is 1.
-    return -(gamma * F.logsigmoid(-margin)).exp() * F.logsigmoid(margin)
+    log_p = F.logsigmoid(margin)
+    # The factor as the power of 1 - p_t by its logarithm, log p_t - m: the gradient stays finite where p_t is 1.
+    return -(gamma * (log_p - margin)).exp() * log_p

@@ -52,6 +52,7 @@ class Run:
         """Write the outcome and the record, and end the MLflow run."""
         self.entry |= ending
         self.entry |= {"ended": time.time(), "cost": cost}
+        self.entry["hashes"] |= self.data.hashes  # own data know their order when they have been trained on
         try:
             with files.telling_a_full_disk(self.cell.path):
                 write_outcome(self.cell.path, self.entry, self.learner)
@@ -135,6 +136,8 @@ def begin(cell: Cell, data: Any, learner: Learner, engine: dict[str, Any]) -> Ru
     goes_on = earlier is not None and not record.is_done(earlier) and not provenance.changes(earlier)
     entry = _describe(cell, data, learner)
     entry |= {"engine": engine, "calibration": calibration, "mlflow_run_id": None}
+    if goes_on and earlier is not None:  # the order of the first epoch, which is over
+        entry["hashes"] = {**earlier.get("hashes", {}), **entry["hashes"]}
     record.write(cell.path, entry)  # before MLflow knows the run: whoever finds no run id then looks for one
     tracker = RunTracker(entry, cell.path, cell.config.tracking, goes_on=goes_on)
     entry["mlflow_run_id"] = tracker.run_id

@@ -90,7 +90,7 @@ def test_the_report_says_what_a_reader_needs(folders):
     assert text.index("focal has the best mean") < text.index("Numbers") < text.index("Differences to cross_entropy")
     for part in (
         "gce seed 1: diverged in epoch 2", "python -m lossbench -m", "run-of-focal-2", "torch", "samples/s",
-        "Holm over 3 losses", "95 % Student", "3 seeds", made_up("ldam", 1, 0.0)["key"],
+        "over 6 pairs of losses", "95 % Student", "3 seeds", made_up("ldam", 1, 0.0)["key"],
     ):  # fmt: skip
         assert part in text, part
 
@@ -239,7 +239,7 @@ def test_mistakes_of_the_command(outputs, arguments, part):
 
 def test_uneven_seeds_stop_only_their_comparison(outputs, tmp_path, capsys):
     records = list(read_outputs(outputs))
-    records = [entry for entry in records if (entry["loss"], entry["seed"]) != ("ldam", 2)]
+    records = [entry for entry in records if (entry["loss"], entry["seed"]) not in [("ldam", 2), ("focal", 0)]]
     found, errors = compare_records(comparisons(records), tmp_path, Options())
     assert list(found) == ["a_function"] and "ldam: 0, 1" in str(errors[0])
     assert "mae" in capsys.readouterr().out

@@ -1,5 +1,8 @@
 """A user's own LightningDataModule in place of lossbench's data."""
 
+import pickle
+from pathlib import Path
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -249,6 +252,86 @@ def test_a_run_is_made_again_when_own_code_has_changed(cell, tmp_path, monkeypat
     (tmp_path / "mine_beside.py").write_text("FACTOR = 1.0\n")
     (tmp_path / "unrelated.py").write_text("")
     assert key() == keys[0]
+
+
+class FromFile(Own):
+    """Targets by a number that stands in a file."""
+
+    def __init__(self, labels: str, notes: str = "", batch_size: int = 16) -> None:
+        super().__init__(batch_size)
+        self.labels = Path(labels)
+
+    def target(self, inputs):
+        return (inputs.sum(1) > float(self.labels.read_text())).long()
+
+
+def test_what_a_file_that_an_option_of_own_data_names_holds_is_part_of_the_key(cell, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labels.txt").write_text("0.0")
+    own = ["data=digits", "data._target_=tests.data.test_foreign.FromFile"]
+
+    def made(*more):
+        own_code.content_of.cache_clear()
+        return cell(*own, "+data.labels=labels.txt", *more)
+
+    first = made()
+    assert made().key == first.key
+    (tmp_path / "unrelated.txt").write_text("0.0")
+    assert made().key == first.key
+    (tmp_path / "labels.txt").write_text("1.0")
+    changed = made()
+    assert changed.key != first.key and changed.problem != first.problem
+    sent = pickle.loads(pickle.dumps(changed))
+    (tmp_path / "labels.txt").write_text("2.0")
+    own_code.content_of.cache_clear()
+    assert sent.key == changed.key  # a worker has the key of the command, whatever is written meanwhile
+
+
+def test_folders_of_own_data_count_except_those_that_the_command_writes_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "set" / "deep").mkdir(parents=True)
+    (tmp_path / "set" / "deep" / "a.txt").write_text("a")
+    data = {"_target_": "mine.Data", "folder": "set", "more": {"files": ["set/deep/a.txt", "not there"]}, "here": "."}
+    data |= {"root": "set", "task": "set", "long": "x" * 5000}
+    config = {"output_dir": "outputs", "data": data, "loss": {"_target_": "lossbench.losses.focal", "name": "set"}}
+    assert set(own_code.files_named(config)) == {"data.folder", "data.more.files.0"}
+    assert set(own_code.files_named(config | {"output_dir": "set/runs"})) == {"data.more.files.0"}
+
+
+class Drawn(Own):
+    """An order that comes from a generator of its own."""
+
+    def __init__(self, order: int = 0, batch_size: int = 16) -> None:
+        super().__init__(batch_size)
+        self.order = order
+
+    def train_dataloader(self):
+        generator = torch.Generator().manual_seed(self.order)
+        return DataLoader(super().train_dataloader().dataset, batch_size=16, shuffle=True, generator=generator)
+
+
+class Streamed(Own):
+    def train_dataloader(self):
+        return [(inputs, target) for inputs, target in super().train_dataloader()]
+
+
+def test_the_record_tells_whether_runs_on_own_data_had_the_same_targets_and_order(cell):
+    def hashes(name, *lines):
+        lines = ["data=digits", f"data._target_=tests.data.test_foreign.{name}", "trainer.max_epochs=2", *lines]
+        found = run(cell(*lines))["hashes"]
+        return found["targets"], found["order"]
+
+    first = hashes("Drawn", "loss=cross_entropy")
+    assert hashes("Drawn", "loss=focal") == first
+    assert hashes("Drawn", "loss=focal", "optimizer.calibrate=gradient")[0] == first[0]
+    targets, order = hashes("Drawn", "loss=cross_entropy", "+data.order=1")
+    assert targets == first[0] and order != first[1]
+    assert len(set(hashes("Streamed", "loss=cross_entropy"))) == 2
+
+
+def test_looking_at_the_batches_before_training_is_not_the_order(cell):
+    data = build_data(cell("data=digits", "data._target_=tests.data.test_foreign.Drawn").config.data)
+    assert len(list(data.train_dataloader())) == 13 and "order" not in data.hashes
 
 
 def test_a_mistake_in_the_data_of_one_cell_is_told_after_the_others_have_run(cell, monkeypatch):
