@@ -91,7 +91,7 @@ def share(counts: list[Counter[str]], part: str, whole: str) -> str:
 
 def trained(folder: Path) -> tuple[Comparison, Table]:
     """Return the comparison of all runs, and its table."""
-    records = [{**entry, "folder": str(path)} for path, entry in read_all(folder)]
+    records: list[Any] = [{**entry, "folder": str(path)} for path, entry in read_all(folder)]
     (comparison,) = comparisons(records)
     values: Table = {}
     for label in comparison.entries:
