@@ -2,7 +2,8 @@
 
 Prints two tables in Markdown. "training": seconds of an epoch of a run as the command trains it, without evaluation,
 and of a bare loop of the same network, loss, optimizer and batches, in turn in one process; the medians are compared.
-"losses": forward and backward of each loss beside those of the network, on one batch. Ratios are of one run.
+"losses": forward and backward of each loss beside those of the network, on one batch, in seconds of the processor,
+which other work on the machine changes less. Ratios are of one run.
 
   python scripts/benchmark_pixels.py
   python scripts/benchmark_pixels.py --data lesions --repeats 7
@@ -63,15 +64,15 @@ def shares_of_step(name: str, data: Any, repeats: int) -> dict[str, tuple[float,
         learner = build_learner(composed(f"data={name}", f"loss={each}"), data)
         of_network, of_loss = [], []
         for _ in range(repeats):
-            start = time.perf_counter()
+            start = time.thread_time()
             outputs = learner.network(batch.inputs)
             free = outputs.detach().requires_grad_()
-            middle = time.perf_counter()
+            middle = time.thread_time()
             known = {"epoch": 0, "index": batch.index, "inputs": batch.inputs, **batch.extras}
             learner.loss(free, batch.target, **known).mean().backward()
-            after = time.perf_counter()
+            after = time.thread_time()
             outputs.backward(free.grad)
-            of_network.append(middle - start + time.perf_counter() - after)
+            of_network.append(middle - start + time.thread_time() - after)
             of_loss.append(after - middle)
         cost = median(of_loss)
         found[each] = (1000 * cost, cost / (cost + median(of_network)))

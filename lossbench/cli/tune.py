@@ -11,6 +11,7 @@ from lossbench.config.cell import Cell
 from lossbench.config.checks import check, leave_out_impossible
 from lossbench.config.compose import compose_cells, only_looks, put_user_code_on_path
 from lossbench.errors import ConfigError, Killed
+from lossbench.race.contestants import check_race, rules_of
 from lossbench.records import files
 from lossbench.running import progress
 from lossbench.running.job import keep_freed_memory
@@ -28,6 +29,8 @@ def main() -> int:
     cells = leave_out_impossible(compose_tuning(arguments))
     check(cells)
     check_tuning(cells)
+    if cells[0].config.tune.race:
+        check_race(cells)
     if importlib.util.find_spec("optuna") is None:
         raise ConfigError("tuning needs Optuna: pip install '.[tune]'")
     with stop_signals(), files.telling_a_full_disk(cells[0].config.output_dir):
@@ -81,4 +84,8 @@ def tune_and_compare(cells: list[Cell]) -> int:
         )
         return 1
     chosen = [tuned_cell(cell, values) for cell in cells if (values := found[study_name(cell)]) is not None]
+    if first.tune.race:
+        from lossbench.race.rounds import run_races
+
+        return run_races(chosen, "single", rules_of(cells[0]), avoided=first.tune.seeds)
     return launch(chosen, start=lambda: [run(cell) for cell in chosen])

@@ -1,7 +1,8 @@
-"""Check the data of a config that are not lossbench's own."""
+"""Check the data of a config that are not lossbench's own, and that a model can see what is known of images."""
 
 from lossbench.config.cell import Cell
 from lossbench.config.own_code import OF_ALL_DATA, taken_by
+from lossbench.data.shapes import declared_sources, require_halves
 from lossbench.errors import ConfigError
 
 
@@ -27,3 +28,20 @@ def check_own_data(cell: Cell) -> None:
                 f"{line}: data={cell.data} does not take it, so it would change nothing. It takes: "
                 f"{', '.join(sorted(taken - set(OF_ALL_DATA))) or 'no options'}. Leave it out."
             )
+
+
+def check_sides(cell: Cell) -> None:
+    """Check that a U-Net of lossbench can halve the images, where their sides are known before they are loaded.
+
+    Raises
+    ------
+    ConfigError
+        If it can't.
+
+    """
+    data, model = cell.config.data, cell.config.model
+    if not cell.is_in_memory or str(model["_target_"]) != "lossbench.models.UNet":
+        return
+    shape = declared_sources()[data.source].shape or ((3, *data.size) if data.get("size") else ())
+    if len(shape) == 3:
+        require_halves(shape, len(model.channels))

@@ -13,7 +13,7 @@ from lossbench.catalogue.facts import facts_of, hyperparameters, loss_names, los
 from lossbench.catalogue.terms import require_agreement, require_weights, term_nodes, title
 from lossbench.config.axes import AXES
 from lossbench.config.cell import Cell
-from lossbench.config.check_data import check_own_data
+from lossbench.config.check_data import check_own_data, check_sides
 from lossbench.config.check_method import check_method
 from lossbench.config.check_teacher import check_teacher, check_teachers
 from lossbench.config.check_trainer import check_trainer
@@ -43,6 +43,7 @@ def check(cells: Iterable[Cell]) -> None:
 
     """
     from lossbench.data.files import data_root, ensure_files
+    from lossbench.data.own_files import require_files
 
     cells = list(cells)
     for cell in cells:
@@ -52,6 +53,8 @@ def check(cells: Iterable[Cell]) -> None:
     check_names(cells)
     _check_baseline(cells)
     engine_of(cells)
+    for source, path in {(cell.config.data.get("source"), cell.config.data.get("path")) for cell in cells}:
+        require_files(source, path)
     for output_dir in {str(cell.config.output_dir) for cell in cells}:
         check_writable(Path(output_dir))
     for source, root in {(cell.config.data.get("source"), cell.config.data.get("root")) for cell in cells}:
@@ -137,6 +140,7 @@ def check_fit(cell: Cell) -> None:
     check_warm_start(cell)
     _check_task(cell)
     check_own_data(cell)
+    check_sides(cell)
     check_trainer(cell)
     check_method(cell)
     if cell.source is not None:
@@ -164,7 +168,7 @@ def _check_keys(cell: Cell) -> None:
 def _top_keys() -> set[str]:
     config: Any = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
     groups = {str(group) for default in config["defaults"] if isinstance(default, dict) for group in default}
-    return {*config, *groups, "protocol", "scale", "tune"} - {"defaults", "hydra"}
+    return {*config, *groups, "protocol", "race", "scale", "tune"} - {"defaults", "hydra"}
 
 
 @cache

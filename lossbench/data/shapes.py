@@ -88,3 +88,22 @@ def require_fit(model: str, input_shape: Sequence[int]) -> None:
             f"model={model.lower()} needs images of at least {smallest}x{smallest} pixels, "
             f"but this data has inputs of shape {tuple(input_shape)}. Use model=mlp, or other data."
         )
+
+
+def require_halves(input_shape: Sequence[int], levels: int) -> None:
+    """Raise a `ConfigError` if the sides of images can't be halved at each level of a U-Net but the first.
+
+    Parameters
+    ----------
+    input_shape : sequence of int
+        Channels, height and width.
+    levels : int
+        Of the network.
+
+    """
+    divisor = 2 ** (levels - 1)
+    if any(side % divisor for side in input_shape[1:]):
+        raise ConfigError(
+            f"model=unet needs images whose height and width are divisible by {divisor}, as it has {levels} levels "
+            f"(model.channels); this data has inputs of shape {tuple(input_shape)}. Use fewer levels, or other data."
+        )

@@ -41,7 +41,17 @@ from torch import Tensor
 from lossbench.losses.declaration import loss
 from lossbench.losses.links import identity
 
-__all__ = ["box_alpha_iou", "box_ciou", "box_diou", "box_eiou", "box_giou", "box_iou", "box_log_iou", "box_siou"]
+__all__ = [
+    "box_alpha_iou",
+    "box_ciou",
+    "box_diou",
+    "box_eiou",
+    "box_focal_eiou",
+    "box_giou",
+    "box_iou",
+    "box_log_iou",
+    "box_siou",
+]
 
 
 @loss(
@@ -234,7 +244,7 @@ def box_eiou(boxes: Tensor, target: Tensor) -> Tensor:
     Formula: 1 - IoU + (dx^2 + dy^2) / c^2 + (w - w_t)^2 / cw^2 + (h - h_t)^2 / ch^2
 
     Where CIoU compares aspects, which two boxes of different size may share, EIoU compares the sides themselves.
-    Without the paper's focal weight IoU^0.5.
+    Without the paper's focal weight, which `box_focal_eiou` has.
 
     Examples
     --------
@@ -246,6 +256,37 @@ def box_eiou(boxes: Tensor, target: Tensor) -> Tensor:
     (w, h), (w_t, h_t) = _sides(boxes), _sides(target)
     of_sides = _ratio((w - w_t).square(), cw.square()) + _ratio((h - h_t).square(), ch.square())
     return 1 - iou_of(boxes, target) + _centre_distance(boxes, target) + of_sides
+
+
+@loss(
+    task="boxes",
+    link=identity,
+    outputs=4,
+    shapes="N 4 , N 4 -> N",
+    source=('Zhang et al. 2021, "Focal and Efficient IOU Loss for Accurate Bounding Box Regression", arXiv:2101.08158'),
+    ranges={"gamma": "[0, inf)"},
+    detached="the weight IoU^gamma",
+)
+def box_focal_eiou(boxes: Tensor, target: Tensor, *, gamma: float = 0.5) -> Tensor:
+    """`box_eiou`, less of boxes that overlap little: of many anchors those that fit well already count most.
+
+    Formula: IoU^gamma L_EIoU
+
+    The weight is held constant in the gradient, as else less overlap would lower the loss. Boxes that do not overlap
+    have neither value nor gradient, unless gamma is 0, which is `box_eiou`.
+
+    Parameters
+    ----------
+    gamma : float from 0
+        Power of the weight.
+
+    Examples
+    --------
+    >>> box_focal_eiou(torch.tensor([[0.0, 0.0, 2.0, 2.0]]), torch.tensor([[0.0, 0.5, 2.0, 1.5]]))
+    tensor([0.5303])
+
+    """
+    return iou_of(boxes, target).detach().clamp(min=0) ** gamma * box_eiou(boxes, target)
 
 
 @loss(

@@ -40,6 +40,7 @@ from torch.nn.functional import normalize
 from lossbench.losses.declaration import loss
 from lossbench.losses.depth import mean_of_valid, relative_inverse, valid_pixels
 from lossbench.losses.links import LARGEST_LOG_RATE, exponential
+from lossbench.losses.similarity import gaussian, ssim_map
 
 __all__ = ["depth_gradient", "depth_multiscale_gradient", "depth_normals", "depth_ssim", "edge_aware_smoothness"]
 
@@ -88,55 +89,10 @@ def depth_ssim(
     (tensor([0.3578]), tensor([1.7363]))
 
     """
-    if window % 2 == 0:
-        raise ValueError(f"window={window}: a window around a pixel needs an odd number of pixels a side.")
     pixels = valid_pixels(outputs, target)
-    away = torch.arange(window, dtype=pixels.target.dtype, device=outputs.device) - window // 2
-    kernel = (-0.5 * (away / sigma).square()).softmax(0)
+    kernel = gaussian(window, sigma, pixels.target)
     similarity = ssim_map(exponential(pixels.log_depth), pixels.target, pixels.valid, kernel, data_range)
     return mean_of_valid(1 - similarity, pixels.valid)
-
-
-def ssim_map(x: Tensor, y: Tensor, valid: Tensor, kernel: Tensor, data_range: float = 1.0) -> Tensor:
-    """Return the structural similarity (..., H, W) of maps in the window around each valid pixel, in [-1, 1].
-
-    Parameters
-    ----------
-    x, y : Tensor (..., H, W)
-        Floating point.
-    valid : Tensor (..., H, W)
-        bool; may have sizes of 1 in front of H and W.
-    kernel : Tensor (K,)
-        Weights of the window along each side, K odd.
-    data_range : float
-        Of the values.
-
-    """
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    x, y = x.masked_fill(~valid, 0.0), y.masked_fill(~valid, 0.0)
-    weight = _filtered(valid.to(x.dtype), kernel).masked_fill(~valid, 1.0)
-    mean_x, mean_y, mean_xx, mean_yy, mean_xy = _filtered(torch.stack([x, y, x * x, y * y, x * y]), kernel) / weight
-    # Rounding must not make variances negative, nor the covariance larger than they allow.
-    spread = (mean_xx - mean_x.square()).clamp_min(0) + (mean_yy - mean_y.square()).clamp_min(0)
-    shared = (2 * (mean_xy - mean_x * mean_y)).clamp(-spread, spread)
-    means = (2 * mean_x * mean_y + c1) / (mean_x.square() + mean_y.square() + c1)
-    return means * ((shared + c2) / (spread + c2))
-
-
-def _filtered(maps: Tensor, kernel: Tensor) -> Tensor:
-    """Return the weighted sums in the windows of maps (..., H, W), outside of which there are zeros.
-
-    By two products with band matrices: many times faster on a CPU than a convolution of so many maps of one channel.
-    """
-    return _band(maps.shape[-2], kernel) @ maps @ _band(maps.shape[-1], kernel).T
-
-
-def _band(size: int, kernel: Tensor) -> Tensor:
-    """Return the matrix (size, size) whose row i weighs what lies around i by the kernel."""
-    place = torch.arange(size, device=kernel.device)
-    offset = place - place.unsqueeze(1) + len(kernel) // 2
-    inside = (offset >= 0) & (offset < len(kernel))
-    return kernel[offset.clamp(0, len(kernel) - 1)].masked_fill(~inside, 0.0)
 
 
 @loss(

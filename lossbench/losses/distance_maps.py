@@ -26,8 +26,11 @@ ValueError
 
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
 from lossbench.losses.declaration import loss
 from lossbench.losses.labelled_pixels import mean_over_present, regions, summed
@@ -114,36 +117,36 @@ def hausdorff_dt(logits: Tensor, target: Tensor, *, alpha: float = 2.0, backgrou
 
     """
     p, truth, valid = regions(logits, target)
-    of_truth = signed_distance(truth, valid, p.dtype).abs()
-    of_prediction = signed_distance((p.detach() > 0.5) & valid, valid, p.dtype).abs()
+    both = torch.cat([truth, (p.detach() > 0.5) & valid])
+    of_truth, of_prediction = signed_distance(both, valid.repeat(2, 1, 1, 1), p.dtype).abs().chunk(2)
     error = torch.square(p - truth.to(p))
     return _mean_over_pixels(error * (of_truth**alpha + of_prediction**alpha), truth, valid, background)
 
 
 def signed_distance(masks: Tensor, valid: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return the signed distances (N, H, W, K) of all pixels to regions that don't overlap.
+    """Return the signed distances (N, K, H, W) of all pixels to regions that don't overlap.
 
     Parameters
     ----------
-    masks : Tensor (N, H, W, K)
+    masks : Tensor (N, K, H, W)
         Which pixels are in which region, boolean; none in two.
-    valid : Tensor (N, H, W, 1)
+    valid : Tensor (N, 1, H, W)
         Which pixels count, boolean; the distance of others is 0.
     dtype : torch.dtype
         Of what is returned.
 
     Examples
     --------
-    >>> ones = torch.ones(1, 1, 5, 1, dtype=torch.bool)
-    >>> signed_distance(torch.tensor([[[[0], [1], [1], [1], [0]]]]).bool(), ones).flatten()
+    >>> ones = torch.ones(1, 1, 1, 5, dtype=torch.bool)
+    >>> signed_distance(torch.tensor([[[[0, 1, 1, 1, 0]]]]).bool(), ones).flatten()
     tensor([ 1., -1., -2., -1.,  1.])
 
     """
     # Outside of a region it is the distance to it, inside the smallest distance to any other: one transform for each.
-    parts = torch.cat([masks, valid & ~masks.any(-1, keepdim=True)], -1)
-    distance = distance_to(parts.movedim(-1, 1), dtype).movedim(1, -1)
-    nearest_other = distance.masked_fill(parts, torch.inf).amin(-1, keepdim=True)
-    signed = torch.where(masks, -nearest_other, distance[..., :-1])
+    parts = torch.cat([masks, valid & ~masks.any(1, keepdim=True)], 1)
+    distance = distance_to(parts, dtype)
+    nearest_other = distance.masked_fill(parts, torch.inf).amin(1, keepdim=True)
+    signed = torch.where(masks, -nearest_other, distance[:, :-1])
     return signed.masked_fill(signed.isinf() | ~valid, 0)
 
 
@@ -167,20 +170,47 @@ def distance_to(mask: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
             [1.0000, 1.4142, 2.2361]])
 
     """
+    found: Tensor = _DistanceTo.apply(mask, dtype)
+    return found
+
+
+def _distance_to(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    found = torch.full(mask.shape, torch.inf, dtype=dtype, device=mask.device)
+    present = mask.flatten(-2).any(-1)
     height, width = mask.shape[-2:]
-    beyond = height + width  # more than any distance in the image
-    row = torch.arange(height, device=mask.device).unsqueeze(-1)
-    above = torch.where(mask, row, -beyond).cummax(-2).values
-    below = torch.where(mask, row, height + beyond).flip(-2).cummin(-2).values.flip(-2)
-    along = torch.minimum(row - above, below - row).clamp(max=beyond).float().square()
-    column = torch.arange(width, device=mask.device, dtype=torch.float32)
-    nearest = torch.full_like(along, torch.inf)
-    for other in range(width):
-        nearest = torch.minimum(nearest, along[..., other : other + 1] + (column - other).square())
-    return nearest.to(dtype).sqrt().masked_fill(nearest >= beyond**2, torch.inf)
+    # Rows first and then columns first, so that whatever is shifted is a block of memory.
+    along = torch.where(mask[present].movedim(0, 1), 0.0, float(height + width))  # more than any distance in the image
+    for rows in (range(1, height), range(-2, -height - 1, -1)):
+        for row in rows:
+            torch.minimum(along[row], along[row - 1 if row > 0 else row + 1] + 1, out=along[row])
+    along = along.square_().movedim(-1, 0).contiguous()
+    nearest, shifted = along.clone(), torch.empty_like(along)
+    for offset in range(1, width):
+        left, right = slice(None, -offset), slice(offset, None)
+        for one, other in ((left, right), (right, left)):
+            torch.add(along[other], offset**2, out=shifted[left])
+            torch.minimum(nearest[one], shifted[left], out=nearest[one])
+    found[present] = nearest.permute(2, 1, 0).to(dtype).sqrt()
+    return found
+
+
+class _DistanceTo(Function):
+    """`_distance_to` that `torch.func.vmap` can go through: it looks at values."""
+
+    @staticmethod
+    def forward(mask: Tensor, dtype: torch.dtype) -> Tensor:
+        return _distance_to(mask, dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], mask: Tensor, dtype: torch.dtype) -> tuple[Tensor, int]:
+        return _DistanceTo.apply(mask.movedim(in_dims[0], 0), dtype), 0
 
 
 def _mean_over_pixels(values: Tensor, truth: Tensor, valid: Tensor, background: bool) -> Tensor:
-    """Return the mean (N,) over valid pixels and present classes of values (N, H, W, K)."""
-    means = summed(values, valid, "image") / valid.sum((1, 2)).clamp(min=1)
+    """Return the mean (N,) over valid pixels and present classes of values (N, K, H, W)."""
+    means = summed(values, valid, "image") / valid.sum((2, 3)).clamp(min=1)
     return mean_over_present(means, summed(truth, valid, "image") > 0, background)

@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 from lossbench.losses.classification import bce, one_hot
 from lossbench.losses.declaration import loss
-from lossbench.losses.links import normalised_sigmoid, sigmoid
+from lossbench.losses.links import normalised_sigmoid, sigmoid, sigmoids
 
-__all__ = ["ghm_c", "ovr_ghm_c"]
+__all__ = ["dense_ghm_c", "ghm_c", "ovr_ghm_c"]
 
 
 class _GradientDensity(nn.Module):
@@ -133,3 +133,55 @@ class ovr_ghm_c(_GradientDensity):  # noqa: N801  (called as the functions are: 
         """Return the loss of each sample and, in training, move the density."""
         true_class = one_hot(logits, target)
         return (self.weights(logits, true_class) * bce(logits, true_class)).sum(-1)
+
+
+@loss(
+    task="detection",
+    link=sigmoids,
+    shapes="M K , M K -> M",
+    source='Li et al. 2019, "Gradient Harmonized Single-Stage Detector", arXiv:1811.05181',
+    problem="imbalance",
+    ranges={"bins": "[1, inf)", "momentum": "[0, 1)"},
+    coupled=True,
+)
+class dense_ghm_c(_GradientDensity):  # noqa: N801  (called as the functions are: loss=dense_ghm_c)
+    """Cross-entropies of the classes at the places of a detector, divided by how many have a gradient of that size.
+
+    Formula: sum_k -(P / (B S_b(k))) (y_k log p_k + (1 - y_k) log(1 - p_k)), S as in `ghm_c`, P: sum of y, at least 1
+
+    What the loss was made for: nearly all M K terms of a batch of M places are easy negatives, in few of the B bins. A
+    detector divides the sum over the places by the number of positives P, which gives the sum of the paper: cross-
+    entropies over B S. Its weights don't grow with the places as those of `ghm_c` do.
+
+    Parameters
+    ----------
+    bins : int from 1
+        Number of bins B.
+    momentum : float in [0, 1)
+        Share of the past in the moving average.
+
+    Returns
+    -------
+    Tensor (M,)
+        For logits (M, K) and targets (M, K), 1 at the class of an object, else 0: values from 0.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> dense_ghm_c(bins=2)(torch.tensor([[2.0, 2.0], [-2.0, -2.0]]), torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+    tensor([1.0846, 0.0423])
+
+    """
+
+    def __init__(self, *, bins: int = 30, momentum: float = 0.75) -> None:
+        super().__init__(bins, momentum)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each place and, in training, move the density."""
+        values = bce(logits, target)
+        share = target.sum().clamp(min=1) / target.numel()
+        return share * (self.weights(logits, target) * values).sum(-1)

@@ -1,7 +1,8 @@
 """What losses of images share: which pixels have a label, which class each is of, and means over pixels and classes.
 
 Outputs are logits (N, H, W, K), the classes last; a target (N, H, W) has integer class indices, class 0 being the
-background, and `IGNORED` where a pixel has no part in anything.
+background, and `IGNORED` where a pixel has no part in anything. Maps of the classes are made of them as (N, K, H, W):
+a softmax over classes that lie one beside another in memory takes five times as long, and sums over pixels do, too.
 """
 
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lossbench.losses.classification import one_hot, require_indices
+from lossbench.losses.classification import require_indices
 
 IGNORED = 255
 """The label of a pixel that is left out of every loss and metric."""
@@ -20,10 +21,27 @@ def valid_pixels(target: Tensor) -> Tensor:
     return target != IGNORED
 
 
+def all_are(mask: Tensor) -> bool:
+    """Tell whether it is known that a mask is all true: on the CPU it is looked up, elsewhere the device would wait."""
+    if mask.device.type == "cpu" and not torch.compiler.is_compiling():
+        try:
+            return bool(mask.all())
+        except RuntimeError:  # under torch.func.vmap no value can be asked for
+            pass
+    return False
+
+
 def true_classes(logits: Tensor, target: Tensor) -> Tensor:
-    """Return the boolean mask (N, H, W, K) of the true classes, without any at an ignored pixel."""
-    valid = valid_pixels(target)
-    return one_hot(logits, target.masked_fill(~valid, 0)) & valid.unsqueeze(-1)
+    """Return the boolean maps (N, K, H, W) of the true classes, without any at an ignored pixel."""
+    require_indices(logits, target)
+    valid = valid_pixels(target).unsqueeze(1)
+    none = valid.new_zeros(len(target), logits.shape[-1], *target.shape[1:])
+    return none.scatter_(1, target.long().unsqueeze(1).masked_fill(~valid, 0), valid)
+
+
+def maps_of(logits: Tensor) -> Tensor:
+    """Return the logits as maps (N, K, H, W), in float32 at least."""
+    return in_single_precision(logits).movedim(-1, 1).contiguous()
 
 
 def in_single_precision(logits: Tensor) -> Tensor:
@@ -98,28 +116,27 @@ def overlap_of(logits: Tensor, target: Tensor, per: str) -> Overlap:
     require_per(per)
     require_indices(logits, target)
     # Nothing of the size of the logits but p and its other classes: half of the time that one-hot truth takes.
-    p, valid = in_single_precision(logits).softmax(-1).flatten(1, 2), valid_pixels(target).flatten(1)
-    own = target.flatten(1).long().masked_fill(~valid, 0).unsqueeze(-1)
-    of_own, counted = p.gather(-1, own).squeeze(-1), valid.to(p)
-    false_positives = (counted.unsqueeze(1) @ p.scatter(-1, own, 0.0)).squeeze(1)
+    p, valid = maps_of(logits).softmax(1).flatten(2), valid_pixels(target).flatten(1)
+    own = target.flatten(1).long().masked_fill(~valid, 0).unsqueeze(1)
+    of_own, counted = p.gather(1, own).squeeze(1), valid.to(p)
+    false_positives = (p.scatter(1, own, 0.0) @ counted.unsqueeze(-1)).squeeze(-1)
 
     def by_class(values: Tensor) -> Tensor:
-        return values.new_zeros(len(p), p.shape[-1]).scatter_add(1, own.squeeze(-1), values * counted)
+        return values.new_zeros(p.shape[:2]).scatter_add(1, own.squeeze(1), values * counted)
 
     sums = (by_class(of_own), false_positives, by_class(1 - of_own), by_class(torch.ones_like(of_own)))
     return Overlap(*(each.sum(0, keepdim=True) if per == "batch" else each for each in sums))
 
 
 def regions(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the probabilities and the boolean truth, both (N, H, W, K), and the valid pixels (N, H, W, 1)."""
-    p = in_single_precision(logits).softmax(-1)
-    return p, true_classes(logits, target), valid_pixels(target).unsqueeze(-1)
+    """Return the probabilities and the boolean truth, both (N, K, H, W), and the valid pixels (N, 1, H, W)."""
+    return maps_of(logits).softmax(1), true_classes(logits, target), valid_pixels(target).unsqueeze(1)
 
 
 def summed(values: Tensor, valid: Tensor, per: str) -> Tensor:
-    """Return the sums by class over the valid pixels of values (N, H, W, K): (N, K) of images, (1, K) of the batch."""
+    """Return the sums by class over the valid pixels of values (N, K, H, W): (N, K) of images, (1, K) of the batch."""
     require_per(per)
-    sums = values.masked_fill(~valid, 0).sum((1, 2))
+    sums = values.masked_fill(~valid, 0).sum((2, 3))
     return sums.sum(0, keepdim=True) if per == "batch" else sums
 
 

@@ -35,7 +35,7 @@ from torch import Tensor
 
 from lossbench.losses.declaration import loss
 from lossbench.losses.labelled_pixels import (
-    in_single_precision,
+    maps_of,
     mean_over_present,
     regions,
     require_per,
@@ -120,13 +120,12 @@ def lovasz_hinge(logits: Tensor, target: Tensor, *, per: str = "image", backgrou
     tensor([1.])
 
     """
-    truth, valid = true_classes(logits, target), valid_pixels(target).unsqueeze(-1)
-    z = in_single_precision(logits)
+    truth, valid, z = true_classes(logits, target), valid_pixels(target).unsqueeze(1), maps_of(logits)
     return _extended(torch.where(truth, 1 - z, 1 + z).relu() * valid, truth, per, background)
 
 
 def _extended(errors: Tensor, truth: Tensor, per: str, background: bool) -> Tensor:
-    """Return the extension (N,) at errors (N, H, W, K) from 0; ignored pixels have none, so that they come last."""
+    """Return the extension (N,) at errors (N, K, H, W) from 0; ignored pixels have none, so that they come last."""
     rows, is_true = _by_class(errors, per), _by_class(truth, per)
     present = is_true.any(-1)  # only these are sorted, which is what takes the time
     sorted_errors, order = rows[present].sort(dim=-1, descending=True, stable=True)
@@ -143,7 +142,6 @@ def _extended(errors: Tensor, truth: Tensor, per: str, background: bool) -> Tens
 
 
 def _by_class(values: Tensor, per: str) -> Tensor:
-    """Return values (N, H, W, K) as rows of pixels: (N, K, H W) of images or (1, K, N H W) of the batch."""
+    """Return values (N, K, H, W) as rows of pixels: (N, K, H W) of images or (1, K, N H W) of the batch."""
     require_per(per)
-    rows = values.movedim(-1, 0).flatten(2)
-    return rows.flatten(1).unsqueeze(0) if per == "batch" else rows.movedim(1, 0)
+    return values.movedim(1, 0).flatten(1).unsqueeze(0) if per == "batch" else values.flatten(2)

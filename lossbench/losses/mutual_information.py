@@ -1,15 +1,24 @@
-"""Segmentation by structure: how much the predicted neighbourhood of a pixel tells of the true one."""
+"""Segmentation by structure: how alike the predicted and the true neighbourhood of a pixel are."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lossbench.losses.declaration import loss
-from lossbench.losses.labelled_pixels import in_single_precision, true_classes, valid_pixels
-from lossbench.losses.links import normalised_sigmoid
+from lossbench.losses.labelled_pixels import (
+    counted_classes,
+    in_single_precision,
+    maps_of,
+    mean_over_present,
+    regions,
+    true_classes,
+    valid_pixels,
+)
+from lossbench.losses.links import normalised_sigmoid, softmax
 from lossbench.losses.pixels import pixel_bce
+from lossbench.losses.similarity import gaussian, ssim_map
 
-__all__ = ["region_mutual_information"]
+__all__ = ["mask_ssim", "region_mutual_information"]
 
 _RIDGE = 5e-4
 """What is added to the diagonals, as in the authors' code: without it a constant prediction has no inverse."""
@@ -66,8 +75,8 @@ def region_mutual_information(
     tensor([-0.8685])
 
     """
-    truth, valid = true_classes(logits, target).movedim(-1, 1), valid_pixels(target).unsqueeze(1)
-    s = in_single_precision(logits).sigmoid().movedim(-1, 1) * valid
+    truth, valid = true_classes(logits, target), valid_pixels(target).unsqueeze(1)
+    s = maps_of(logits).sigmoid() * valid
     t, s, there = (_smaller(each.to(s), pool) for each in (truth, s, valid))
     if min(t.shape[-2:]) < radius:
         raise ValueError(
@@ -108,3 +117,64 @@ def _log_det_of_rest(t: Tensor, s: Tensor) -> Tensor:
     explained = torch.linalg.solve_triangular(factor, s @ t.mT, upper=False)
     rest = torch.linalg.cholesky_ex(t @ t.mT - explained.mT @ explained + ridge).L
     return 2 * rest.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+
+
+@loss(
+    task="segmentation",
+    link=softmax,
+    source=(
+        'Qin et al. 2019, "BASNet: Boundary-Aware Salient Object Detection", doi:10.1109/CVPR.2019.00766; Wang et al. '
+        '2004, "Image Quality Assessment: From Error Visibility to Structural Similarity", doi:10.1109/TIP.2003.819861'
+    ),
+    ranges={"window": "[1, 65]", "sigma": "(0, inf)"},
+    shapes="N H W K , N H W -> N",
+)
+def mask_ssim(
+    logits: Tensor, target: Tensor, *, window: int = 11, sigma: float = 1.5, background: bool = True
+) -> Tensor:
+    """One less the structural similarity of probabilities and truth, of each class: errors at borders count more.
+
+    Formula: 1 - mean_k (1 / M) sum_{valid pixels} SSIM(p_k, t_k), SSIM as in `depth_ssim` with a range of 1
+
+    Far from any border both maps are constant and the similarity is nearly 1 if the prediction is right; in windows
+    that see a border it asks for the same edge. Of a window only the valid pixels count. Classes that are absent from
+    the truth of an image are left out, and class 0 as well with `background=False`; without any class left the value
+    is 0. More of the true class can cost more where its neighbours have less, so that it is a term for a sum: the paper
+    adds it to cross-entropy and a Jaccard loss (`weighted_sum`).
+
+    Parameters
+    ----------
+    logits : Tensor (N, H, W, K)
+        Floating point; half precision is computed in float32.
+    target : Tensor (N, H, W)
+        Integer class indices, class 0 being the background; 255 leaves a pixel out.
+    window : int in [1, 65]
+        Pixels a side of a window, odd.
+    sigma : float above 0
+        Standard deviation of its Gaussian weights, in pixels.
+    background : bool
+        Whether class 0 counts.
+
+    Returns
+    -------
+    Tensor (N,)
+        Values in [0, 2].
+
+    Raises
+    ------
+    ValueError
+        If the target does not hold class indices of the right shape, or the window is even.
+
+    Examples
+    --------
+    >>> target = torch.tensor([[[0, 0, 1, 1]]])
+    >>> mask_ssim(torch.zeros(1, 1, 4, 2), target), mask_ssim(100 * torch.eye(2)[target], target)
+    (tensor([0.9961]), tensor([0.]))
+
+    """
+    p, truth, valid = regions(logits, target)
+    present = counted_classes(truth.any(-1).any(-1), background)
+    p, t, there = (each.expand_as(truth)[present] for each in (p, truth, valid))  # (P, H, W): no other map counts
+    unlike = (1 - ssim_map(p, t.to(p), there, gaussian(window, sigma, p))).masked_fill(~there, 0).sum((1, 2))
+    missed = p.new_zeros(present.shape).masked_scatter(present, unlike / there.sum((1, 2)).clamp(min=1))
+    return mean_over_present(missed, present, background=True)

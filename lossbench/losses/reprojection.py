@@ -50,8 +50,9 @@ from torch.nn import functional as F
 
 from lossbench.losses.declaration import loss
 from lossbench.losses.depth import mean_of_valid, valid_pixels
-from lossbench.losses.depth_structure import in_units, pinhole, pixel_grid, ssim_map
+from lossbench.losses.depth_structure import in_units, pinhole, pixel_grid
 from lossbench.losses.links import exponential
+from lossbench.losses.similarity import ssim_map
 
 __all__ = ["minimum_reprojection", "photometric"]
 
@@ -158,7 +159,7 @@ def minimum_reprojection(
     pixels = valid_pixels(outputs, target)
     image, views = in_units(image, pixels.target).unsqueeze(1), in_units(other_views, pixels.target)
     warped, inside = _warped(pixels.log_depth, views, intrinsics, poses)
-    valid = pixels.valid.unsqueeze(1).expand_as(inside)
+    valid = pixels.valid.unsqueeze(1)
     fits = difference(warped, image, valid & inside, alpha).masked_fill(~inside, torch.inf).amin(1)
     unwarped = difference(views, image, valid, alpha).amin(1)
     return mean_of_valid(fits, pixels.valid & (fits < unwarped))
@@ -193,7 +194,5 @@ def sampled(views: Tensor, u: Tensor, v: Tensor, ahead: Tensor | None = None) ->
 
 def difference(x: Tensor, y: Tensor, counts: Tensor, alpha: float) -> Tensor:
     """Return e (..., H, W) of images (..., 3, H, W) in [0, 1], from the pixels that count (..., H, W)."""
-    box = x.new_full((3,), 1 / 3)
-    x, y = torch.broadcast_tensors(x, y)
-    unlike = (1 - ssim_map(x, y, counts.unsqueeze(-3), box)) / 2
-    return (alpha * unlike + (1 - alpha) * (x - y).abs()).mean(-3)
+    unlike = (1 - ssim_map(x, y, counts.unsqueeze(-3)).mean(-3)) / 2
+    return alpha * unlike + (1 - alpha) * (x - y).abs().mean(-3)

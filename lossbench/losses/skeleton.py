@@ -21,15 +21,24 @@ ValueError
 
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from lossbench.losses.declaration import loss
-from lossbench.losses.labelled_pixels import mean_over_present, regions
+from lossbench.losses.labelled_pixels import all_are, counted_classes, mean_over_present, regions
 from lossbench.losses.links import softmax
 
 __all__ = ["cl_dice"]
+
+Shifts = tuple[tuple[int, int], ...]
+CROSS: Shifts = ((-1, 0), (0, -1), (0, 0), (0, 1), (1, 0))
+ROW: Shifts = ((0, -1), (0, 0), (0, 1))
+COLUMN: Shifts = ((-1, 0), (0, 0), (1, 0))
 
 
 @loss(
@@ -78,24 +87,26 @@ def cl_dice(
     (tensor([0.2632]), tensor([0.]))
 
     """
-    p, truth, valid = (each.movedim(-1, 1) for each in regions(logits, target))
-    first = 0 if background else 1
-    p, t = p[:, first:], truth[:, first:].to(p)
-    of_prediction, of_truth = (soft_skeleton(each, valid, iterations) * valid for each in (p, t))
-    precision = ((of_prediction * t).sum((2, 3)) + smooth) / (of_prediction.sum((2, 3)) + smooth)
-    recall = ((of_truth * p).sum((2, 3)) + smooth) / (of_truth.sum((2, 3)) + smooth)
-    score = 2 * precision * recall / (precision + recall)
-    return mean_over_present(1 - score, t.sum((2, 3)) > 0, background=True)
+    p, truth, valid = regions(logits, target)
+    present = counted_classes(truth.any(-1).any(-1), background)
+    p, t, there = (each.expand_as(truth)[present] for each in (p, truth, valid))  # (P, H, W): no other map counts
+    of_truth = _skeleton_of_mask(t, there, iterations).to(p)
+    of_prediction, t = soft_skeleton(p, there, iterations).masked_fill(~there, 0), t.to(p)
+    precision = ((of_prediction * t).sum((1, 2)) + smooth) / (of_prediction.sum((1, 2)) + smooth)
+    recall = ((of_truth * p).sum((1, 2)) + smooth) / (of_truth.sum((1, 2)) + smooth)
+    missed = 1 - 2 * precision * recall / (precision + recall)
+    of_class = p.new_zeros(present.shape).masked_scatter(present, missed)
+    return mean_over_present(of_class, present, background=True)
 
 
 def soft_skeleton(p: Tensor, valid: Tensor, iterations: int) -> Tensor:
-    """Return the soft skeletons (N, K, H, W) of p in [0, 1]; its values at pixels that are not valid mean nothing.
+    """Return the soft skeletons (P, H, W) of p in [0, 1]; its values at pixels that are not valid mean nothing.
 
     Parameters
     ----------
-    p : Tensor (N, K, H, W)
+    p : Tensor (P, H, W)
         Floating point, in [0, 1].
-    valid : Tensor (N, 1, H, W)
+    valid : Tensor (P, H, W)
         Which pixels there are, boolean.
     iterations : int from 0
         Further erosions.
@@ -103,7 +114,7 @@ def soft_skeleton(p: Tensor, valid: Tensor, iterations: int) -> Tensor:
     Examples
     --------
     >>> bar = torch.tensor([[0.0, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 1, 1, 1, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 0]])
-    >>> soft_skeleton(bar[None, None], torch.ones(1, 1, 5, 5).bool(), 1)[0, 0]
+    >>> soft_skeleton(bar[None], torch.ones(1, 5, 5).bool(), 1)[0]
     tensor([[0., 0., 0., 0., 0.],
             [0., 0., 0., 0., 0.],
             [0., 0., 1., 0., 0.],
@@ -111,23 +122,82 @@ def soft_skeleton(p: Tensor, valid: Tensor, iterations: int) -> Tensor:
             [0., 0., 0., 0., 0.]])
 
     """
-    skeleton, eroded = torch.zeros_like(p), p
+    # Rows first, so that most shifts are blocks of memory.
+    eroded, there = (each.to(p).movedim(0, -1).contiguous() for each in (p, valid))
+    missing = None if all_are(valid) else 2 * (1 - there)  # above 1, so never the smallest
+    left: Tensor | None = None  # 1 - S
     for _ in range(iterations + 1):
-        smaller = _eroded(eroded, valid)
-        ridge = (eroded - _dilated(smaller, valid)).relu()
-        skeleton = skeleton + (1 - skeleton) * ridge
+        kept = eroded if missing is None else torch.addcmul(missing, eroded, there)
+        smaller = _of_neighbours(kept, CROSS, torch.minimum)
+        wider = _of_neighbours(smaller if missing is None else smaller * there, ROW, torch.maximum)
+        rest = 1 - (eroded - _of_neighbours(wider, COLUMN, torch.maximum)).relu()
+        left, eroded = rest if left is None else left * rest, smaller
+    assert left is not None  # there is one erosion at least
+    return (1 - left).movedim(-1, 0)
+
+
+def _skeleton_of_mask(mask: Tensor, valid: Tensor, iterations: int) -> Tensor:
+    """Return the skeletons (P, H, W) of masks that have no pixel which is not valid, as `soft_skeleton` of 0 and 1."""
+    eroded, there = (each.movedim(0, -1).contiguous() for each in (mask, valid))
+    skeleton = torch.zeros_like(eroded)
+    for _ in range(iterations + 1):
+        smaller = _chosen(eroded | ~there, CROSS, torch.logical_and) & there
+        skeleton |= eroded & ~_chosen(_chosen(smaller, ROW, torch.logical_or), COLUMN, torch.logical_or)
         eroded = smaller
-    return skeleton
+    return skeleton.movedim(-1, 0)
 
 
-def _eroded(p: Tensor, valid: Tensor) -> Tensor:
-    kept = p + ~valid  # above 1 at a missing pixel, which so is never the smallest
-    return -torch.maximum(_largest(-kept, 3, 1), _largest(-kept, 1, 3))
+def _chosen(maps: Tensor, shifts: Shifts, choose: Callable[..., Tensor]) -> Tensor:
+    """Return what is chosen of the neighbours, by `shifts`, of each pixel of maps (H, W, P)."""
+    chosen = maps.clone()
+    for down, right in shifts:
+        if down or right:
+            here = _cut(chosen, -down, -right)
+            choose(here, _cut(maps, down, right), out=here)
+    return chosen
 
 
-def _dilated(p: Tensor, valid: Tensor) -> Tensor:
-    return _largest(p * valid, 3, 3)
+def _cut(maps: Tensor, down: int, right: int) -> Tensor:
+    """Return the part of maps (H, W, P) that is seen from their pixels when these are shifted by one."""
+    for dim, shift in ((0, down), (1, right)):
+        if shift:
+            maps = maps.narrow(dim, max(shift, 0), maps.shape[dim] - 1)
+    return maps
 
 
-def _largest(p: Tensor, height: int, width: int) -> Tensor:
-    return F.max_pool2d(p, (height, width), stride=1, padding=(height // 2, width // 2))
+def _of_neighbours(maps: Tensor, shifts: Shifts, choose: Callable[..., Tensor]) -> Tensor:
+    """Return `_chosen` of `torch.minimum` or `torch.maximum`, with a gradient: of equal ones the first has it."""
+    chosen: Tensor = _OfNeighbours.apply(maps, shifts, choose)
+    return chosen
+
+
+class _OfNeighbours(Function):
+    """What autograd by itself takes several times as long for, as it goes through each comparison; pooling, too."""
+
+    @staticmethod
+    def forward(maps: Tensor, shifts: Shifts, choose: Callable[..., Tensor]) -> Tensor:
+        return _chosen(maps, shifts, choose)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0], output)
+        ctx.shifts = inputs[1]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        maps, chosen = ctx.saved_tensors
+        of_maps, to_give = torch.zeros_like(maps), gradient.clone()
+        for down, right in ctx.shifts[:-1]:
+            seen, left = _cut(maps, down, right), _cut(to_give, -down, -right)
+            # Numbers in place of booleans, which would be converted at each product.
+            given = seen.clone().eq_(_cut(chosen, -down, -right)).mul_(left)
+            left.sub_(given)
+            _cut(of_maps, down, right).add_(given)
+        down, right = ctx.shifts[-1]
+        _cut(of_maps, down, right).add_(_cut(to_give, -down, -right))
+        return of_maps, None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], maps: Tensor, shifts: Shifts, choose: Any) -> tuple[Tensor, int]:
+        return _of_neighbours(maps.movedim(in_dims[0], -1), shifts, choose), -1

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lossbench.data.shapes import require_halves
 from lossbench.errors import ConfigError
 from lossbench.ranges import takes
 
@@ -46,8 +47,8 @@ class UNet(nn.Module):
 
     def __init__(self, input_shape: Sequence[int], channels: Sequence[int] = (16, 32, 64)) -> None:
         super().__init__()
-        divisor = 2 ** (len(channels) - 1)
-        _require_images("unet", input_shape, divisor, f"as it has {len(channels)} levels (model.channels)")
+        _require_images("unet", input_shape)
+        require_halves(input_shape, len(channels))
         self.down = nn.ModuleList(_two_convolutions(*widths) for widths in pairwise([input_shape[0], *channels]))
         upwards = list(pairwise(channels[::-1]))
         self.enlarge = nn.ModuleList(nn.ConvTranspose2d(*widths, kernel_size=2, stride=2) for widths in upwards)
@@ -115,14 +116,9 @@ class PixelMLP(nn.Sequential):
         return features
 
 
-def _require_images(model: str, input_shape: Sequence[int], divisor: int = 1, why: str = "") -> None:
+def _require_images(model: str, input_shape: Sequence[int]) -> None:
     if len(input_shape) != 3:
         raise ConfigError(
             f"model={model} needs images, but this data has inputs of shape {tuple(input_shape)}. "
             "Use model=mlp, or other data."
-        )
-    if any(side % divisor for side in input_shape[1:]):
-        raise ConfigError(
-            f"model={model} needs images whose height and width are divisible by {divisor}, {why}; "
-            f"this data has inputs of shape {tuple(input_shape)}. Use fewer levels, or other data."
         )

@@ -13,7 +13,7 @@ from lossbench.records.schema import Record
 
 _PACKAGES = (
     "lossbench", "torch", "torchvision", "torchmetrics", "pytorch-lightning", "hydra-core", "mlflow", "numpy",
-    "scikit-learn",
+    "scikit-learn", "faster-coco-eval",
 )  # fmt: skip
 
 

@@ -110,6 +110,32 @@ def _run_by_hydra(cells: list[Cell], _engine: str) -> None:
     run_jobs(cells)
 
 
+def run_round(cells: list[Cell], engine: str) -> None:
+    """Run what is missing of some cells of a command that goes on after them.
+
+    The command has prepared the store, and started the forkserver unless the engine is "single".
+
+    Raises
+    ------
+    ConfigError
+        If parts of a cell do not fit together, after the others have run.
+    Killed
+        If the command is stopped.
+
+    """
+    if engine == "single":
+        from lossbench.running.run import run
+
+        def start() -> object:
+            return [run(cell) for cell in cells]
+
+    else:
+        start = partial(_run_in_workers, cells, engine)
+    with progress.showing(len(cells)):
+        start()
+        _finish_what_others_began(cells, start)
+
+
 def _run_in_workers(cells: list[Cell], engine: str) -> None:
     """Run the cells that are not done, as the engine puts them together; what others start from comes first."""
     keys = {cell.key for cell in cells}

@@ -201,15 +201,15 @@ def _record_dead(worker: _Worker) -> list[WorkItem]:
 def _work(connection: Connection, environment: Mapping[str, str], threads: int) -> None:
     """Run work items as they come, until the connection closes."""
     os.environ.update(environment)
-    _die_by_signals()
-    threading.Thread(target=_follow_parent, daemon=True).start()
-    progress.send_to(lambda event: _tell(connection, "progress", event))
-    from lossbench.running.job import keep_freed_memory
-
-    logging.raiseExceptions = False  # a log on a full disk: what is to be told is told by the command
-    keep_freed_memory()
-    gc.freeze()  # what was imported is here to stay: no need to look through it again and again
     try:
+        _die_by_signals()
+        threading.Thread(target=_follow_parent, daemon=True).start()
+        progress.send_to(lambda event: _tell(connection, "progress", event))
+        from lossbench.running.job import keep_freed_memory
+
+        logging.raiseExceptions = False  # a log on a full disk: what is to be told is told by the command
+        keep_freed_memory()
+        gc.freeze()  # what was imported is here to stay: no need to look through it again and again
         while True:
             try:
                 item = connection.recv()

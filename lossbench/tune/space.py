@@ -35,8 +35,8 @@ def given_values(cell: Cell) -> dict[str, Any]:
 
 
 def with_values(cell: Cell, seed: int, values: Mapping[str, Any]) -> Cell:
-    """Return the cell of a seed and of searched values; it has no `tune` node."""
-    config = without(cell.config, "tune")
+    """Return the cell of a seed and of searched values; it has no node `tune` or `race`."""
+    config = without(cell.config, "tune", "race")
     for key, value in {"seed": seed, **values}.items():
         OmegaConf.update(config, key, value)
     return Cell(config, cell.choices)
@@ -45,14 +45,15 @@ def with_values(cell: Cell, seed: int, values: Mapping[str, Any]) -> Cell:
 def tuned_cell(cell: Cell, values: Mapping[str, Any]) -> Cell:
     """Return a cell of the comparison with the values found for it, and with the protocol that found them."""
     chosen = with_values(cell, cell.config.seed, values)
+    tune = {key: value for key, value in cell.resolved["tune"].items() if key != "race"}
     searched = {"searched": list(values), "study": study_name(cell)}
-    OmegaConf.update(chosen.config, "protocol", {"name": "tuned", **cell.resolved["tune"], **searched}, force_add=True)
+    OmegaConf.update(chosen.config, "protocol", {"name": "tuned", **tune, **searched}, force_add=True)
     return chosen
 
 
 def study_name(cell: Cell) -> str:
-    """Name the study of a cell: the same for all seeds of the comparison, whatever the number of trials."""
-    tune = OmegaConf.to_container(without(cell.config.tune, "trials"))
+    """Name the study of a cell: the same for all seeds, whatever the number of trials and whether there is a race."""
+    tune = OmegaConf.to_container(without(cell.config.tune, "trials", "race"))
     keys = [with_values(cell, seed, {}).key for seed in cell.config.tune.seeds]
     return f"{cell.data}-{cell.method}-{digest({'keys': keys, 'tune': tune, 'space': search_space(cell)})[:8]}"
 

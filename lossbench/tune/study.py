@@ -53,6 +53,7 @@ REPORTS = 10
     lr="dict",
     pruner="one of: median, none",
     seed="int [0, inf)",
+    race="bool",
 )
 def tune(cell: Cell) -> dict[str, Any] | None:
     """Run the trials that the study of a cell lacks.

@@ -83,7 +83,9 @@ def test_a_loss_stands_with_what_its_family_says_of_it(sections):
     assert said in text["focal"] and limits in text["focal"], "what is shared, and what a loss says in its place"
     assert "logits : Tensor (..., K)" in text["ovr_bce"] and "logits : Tensor (...)," in text["binary_focal"]
     names = [name for name in text if "\n- arguments: " not in text[name]]
-    assert set(names) <= {"weighted_sum", "dice_ce", "ghm_c", "ovr_ghm_c", "aucm"}, "classes that say it under Returns"
+    assert set(names) <= {"weighted_sum", "dice_ce", "dense_ghm_c", "ghm_c", "ovr_ghm_c", "aucm"}, (
+        "classes that say it under Returns"
+    )
     assert all("\n- returns: " in part for part in text.values())
 
 

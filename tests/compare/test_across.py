@@ -12,8 +12,8 @@ from lossbench.compare.numbers.analysis import Options, analyse
 from lossbench.compare.numbers.comparisons import comparisons
 from lossbench.compare.report.across import rank_across, ranks_table, told
 from lossbench.compare.report.figures.critical_difference import critical_difference
-from tests.compare.test_ranks import DEMSAR
 from tests.support.compared import made_up
+from tests.support.demsar import DEMSAR
 
 
 class TestPairwise:

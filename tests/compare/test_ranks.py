@@ -7,28 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lossbench.compare.numbers.ranks import average_ranks, group_letters, letter_display
-
-# Demšar 2006, table 6: AUC of four decision tree learners on 14 data sets. On the last but one, two are printed
-# alike (0.975) but ranked 2 and 3; the digits added here restore that order.
-DEMSAR = np.array(
-    [
-        [0.763, 0.768, 0.771, 0.798],
-        [0.599, 0.591, 0.590, 0.569],
-        [0.954, 0.971, 0.968, 0.967],
-        [0.628, 0.661, 0.654, 0.657],
-        [0.882, 0.888, 0.886, 0.898],
-        [0.936, 0.931, 0.916, 0.931],
-        [0.661, 0.668, 0.609, 0.685],
-        [0.583, 0.583, 0.563, 0.625],
-        [0.775, 0.838, 0.866, 0.875],
-        [1.000, 1.000, 1.000, 1.000],
-        [0.940, 0.962, 0.965, 0.962],
-        [0.619, 0.666, 0.614, 0.669],
-        [0.972, 0.981, 0.97501, 0.975],
-        [0.957, 0.978, 0.946, 0.970],
-    ]
-)
+from lossbench.compare.numbers.ranks import average_ranks, letter_display
+from tests.support.demsar import DEMSAR
 
 
 class TestLetterDisplay:
@@ -66,74 +46,6 @@ class TestLetterDisplay:
         letters = letter_display(54, list(combinations(range(54), 2)))
         assert len(set(letters)) == 54
         assert (letters[0], letters[51], letters[52]) == ("a", "Z", "a'")
-
-
-class TestGroupLetters:
-    rng = np.random.default_rng(0)
-    quiet_best, quiet_worst, quiet_next = rng.normal(0, 0.01, size=(3, 6)) + np.array([[0.0], [1.0], [0.2]])
-    noisy = np.array([2.0, -1.5, 1.8, -1.0, 1.6, 0.1])  # mean 0.5: in the middle and far from certain
-
-    def test_middle_like_both(self):
-        scores = {"worst": self.quiet_worst, "noisy": self.noisy, "best": self.quiet_best}
-        assert list(group_letters(scores, higher_is_better=False).items()) == [
-            ("best", "a"),
-            ("noisy", "ab"),
-            ("worst", "b"),
-        ]
-
-    def test_worst_like_both(self):
-        scores = {"noisy": self.noisy, "best": self.quiet_best, "next": self.quiet_next}
-        assert list(group_letters(scores, higher_is_better=False).items()) == [
-            ("best", "a"),
-            ("next", "b"),
-            ("noisy", "ab"),
-        ]
-
-    def test_direction(self):
-        scores = {"one": self.quiet_best, "two": self.quiet_worst}
-        assert list(group_letters(scores, higher_is_better=True).items()) == [("two", "a"), ("one", "b")]
-        assert list(group_letters(scores, higher_is_better=False).items()) == [("one", "a"), ("two", "b")]
-
-    def test_correction_counts_all_pairs(self):
-        # the first two alone differ with p = 0.03 < 0.05; with a third loss there are three pairs, and 3 * 0.03 > 0.05
-        base = np.array([-1.0, 0.0, 1.0, -0.5, 0.5])
-        shift = -stats.t.isf(0.03 / 2, 4) * base.std(ddof=1) / np.sqrt(5)
-        scores = {"first": base * 0, "second": base - shift}
-        assert group_letters(scores, higher_is_better=False) == {"first": "a", "second": "b"}
-        scores["third"] = 40 * np.roll(base, 1) + 5
-        assert group_letters(scores, higher_is_better=False) == {"first": "a", "second": "a", "third": "a"}
-
-    def test_too_few_seeds_decide_nothing(self):
-        assert group_letters({"a": [1.0], "b": [2.0]}, higher_is_better=True) == {"b": "a", "a": "a"}
-        assert group_letters({"alone": [1.0, 2.0]}, higher_is_better=True) == {"alone": "a"}
-        # equal steps of a coarse metric: no spread is seen with three seeds, and that is no certainty
-        scores = {"a": [0.90, 0.92, 0.94], "b": [0.92, 0.94, 0.96]}
-        assert set(group_letters(scores, higher_is_better=True).values()) == {"a"}
-
-    def test_any_false_alarm(self):
-        rng = np.random.default_rng(13)
-        alarms = 0
-        for _ in range(500):
-            runs = rng.normal(size=(4, 5)) + rng.normal(0, 3, size=5)  # equal losses, a strong effect of the seed
-            alarms += set(group_letters(dict(zip("wxyz", runs, strict=True)), higher_is_better=True).values()) != {"a"}
-        assert alarms / 500 <= 0.06
-
-    @pytest.mark.parametrize(
-        ("scores", "message"),
-        [
-            ({}, "same seeds"),
-            ({"ce": [1.0, 2.0], "focal": [1.0]}, "'focal': 1"),
-            ({"ce": [1.0, math.nan]}, r"ce\[1\] is nan"),
-            ({"ce": []}, "ce has shape"),
-        ],
-    )
-    def test_bad_input(self, scores, message):
-        with pytest.raises(ValueError, match=message):
-            group_letters(scores, higher_is_better=True)
-
-    def test_bad_level(self):
-        with pytest.raises(ValueError, match="alpha=5"):
-            group_letters({"ce": [1.0, 2.0]}, higher_is_better=True, alpha=5)
 
 
 class TestAverageRanks:

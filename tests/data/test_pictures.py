@@ -5,12 +5,14 @@ import pytest
 import torch
 from PIL import Image
 
+from lossbench.config.checks import check
 from lossbench.config.own_code import content_of
 from lossbench.data import DataModule
 from lossbench.data.files import DataError
 from lossbench.data.sources.source import load_source
 from lossbench.errors import ConfigError
 from lossbench.running.build import build_data
+from tests.support.commands import make_cell
 
 RNG = np.random.default_rng(0)
 
@@ -123,6 +125,30 @@ def test_mistakes_in_own_pictures_are_told(folder, cell, spoil, told):
     spoil(folder)
     with pytest.raises(DataError, match=told):
         build_data(cell("data=masks", f"data.path={folder}", "loss=dice").config.data)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("data.path=null", "data.path=null is out of range: allowed is text"),
+        ("data.path=nowhere", "there is nothing at .*nowhere"),
+        ("data.path=.", "there are no pictures in images"),
+        ("data=depth_pairs", r"nowhere\.npz. It is to be an \.npz file with images and depth"),
+    ],
+)
+def test_what_is_not_there_is_told_before_anything_is_written(tmp_path, monkeypatch, line, told):
+    monkeypatch.chdir(tmp_path)
+    lines = ["data=masks", "loss=dice", line] if "path" in line else [line, "loss=silog", "data.path=nowhere.npz"]
+    with pytest.raises(ConfigError, match=told):
+        check([make_cell(*lines, output_dir=tmp_path / "outputs")])
+    assert not list(tmp_path.iterdir())
+
+
+def test_sides_that_a_unet_cannot_halve_are_told_where_they_are_known(cell):
+    with pytest.raises(ConfigError, match=r"divisible by 32, as it has 6 levels"):
+        cell("data=digit_scenes", "loss=dice", "model.channels=[2,2,2,2,2,2]")
+    with pytest.raises(ConfigError, match=r"divisible by 4, as it has 3 levels .* \(3, 10, 8\)"):
+        cell("data=masks", "loss=dice", "data.path=.", "data.size=[10,8]")
 
 
 def test_own_depth_is_read(tmp_path, cell):

@@ -14,7 +14,8 @@ from lossbench import losses
 from lossbench.losses import box_distances, boxes
 from tests.support.losses import assert_same_loss, value_and_gradient
 
-BY_OVERLAP = ["box_iou", "box_log_iou", "box_alpha_iou", "box_giou", "box_diou", "box_ciou", "box_eiou", "box_siou"]
+SUCCESSORS = ["box_giou", "box_diou", "box_ciou", "box_eiou", "box_siou"]
+BY_OVERLAP = ["box_iou", "box_log_iou", "box_alpha_iou", *SUCCESSORS, "box_focal_eiou"]
 BY_DISTANCE = ["box_l1", "box_mse", "box_smooth_l1", "box_balanced_l1", "box_wing", "box_wasserstein"]
 CASES = 200
 
@@ -113,7 +114,9 @@ def test_areas_are_those_of_pixels_whatever_the_four_numbers():
     np.testing.assert_allclose(boxes.box_giou(*arguments), giou, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", sorted({*BY_OVERLAP, *BY_DISTANCE} - {"box_ciou"}))  # whose weight is constant
+@pytest.mark.parametrize(
+    "name", sorted({*BY_OVERLAP, *BY_DISTANCE} - {"box_ciou", "box_focal_eiou"})
+)  # whose weight is constant
 @pytest.mark.parametrize("inputs", [BOXES, CORNERS], ids=["boxes", "any corners"])
 def test_the_gradient_is_that_of_the_value(name, inputs):
     function = getattr(losses, name)
@@ -160,6 +163,25 @@ def test_eiou_by_the_printed_formula():
         return ops.distance_box_iou_loss(1e3 * p, 1e3 * TARGETS) + ((sides / hull) ** 2).sum(1)
 
     assert_same_loss(lambda p: boxes.box_eiou(p, TARGETS), printed, BOXES, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_focal_eiou_is_eiou_times_a_power_of_torchvisions_overlap(gamma):
+    weight = ops.box_iou(BOXES, TARGETS).diagonal() ** gamma
+    assert_same_loss(
+        lambda p: boxes.box_focal_eiou(p, TARGETS, gamma=gamma),
+        lambda p: weight * boxes.box_eiou(p, TARGETS),
+        BOXES,
+    )
+
+
+def test_focal_eiou_of_a_pair_by_hand_and_without_overlap():
+    """1/2 of it overlaps; the centres are 1/2 apart in a hull of 2 by 2, and the heights differ by half of it."""
+    assert of("box_focal_eiou", [0, 0, 2, 1], [0, 0, 2, 2]) == pytest.approx(0.5**0.5 * (0.5 + 0.25 / 8 + 0.25))
+    apart = torch.tensor([[0.0, 0, 1, 1]]), torch.tensor([[3.0, 1, 5, 4]])
+    value, gradient = value_and_gradient(lambda p: boxes.box_focal_eiou(p, apart[1]), apart[0])
+    assert value.item() == 0 and (gradient == 0).all()
+    assert boxes.box_focal_eiou(*apart, gamma=0.0) == boxes.box_eiou(*apart)
 
 
 def test_siou_by_the_printed_formula():
@@ -218,8 +240,8 @@ POINT, LINE, SQUARE = [1, 1, 1, 1], [1, 0, 1, 2], [0, 0, 2, 2]
 EPS = -math.log(1e-6)
 DEGENERATE = {
     "equal": (SQUARE, SQUARE, dict.fromkeys(BY_OVERLAP, 0)),
-    "equal points": (POINT, POINT, {**dict.fromkeys(BY_OVERLAP, 1), "box_log_iou": EPS}),
-    "equal lines": (LINE, LINE, {**dict.fromkeys(BY_OVERLAP, 1), "box_log_iou": EPS}),
+    "equal points": (POINT, POINT, {**dict.fromkeys(BY_OVERLAP, 1), "box_log_iou": EPS, "box_focal_eiou": 0}),
+    "equal lines": (LINE, LINE, {**dict.fromkeys(BY_OVERLAP, 1), "box_log_iou": EPS, "box_focal_eiou": 0}),
     "a point in a box": (
         POINT,
         SQUARE,
@@ -301,7 +323,7 @@ def test_boxes_without_overlap_have_no_gradient_by_iou_and_one_by_its_successors
     for name in BY_OVERLAP:
         _, gradient = value_and_gradient(lambda p, n=name: getattr(losses, n)(p, target), box)
         moved = -gradient[0, ::2].sum()
-        assert moved == 0 if name in ("box_iou", "box_log_iou", "box_alpha_iou") else moved > 0, name
+        assert moved > 0 if name in SUCCESSORS else moved == 0, name
 
 
 @pytest.mark.parametrize("name", [*BY_OVERLAP, *BY_DISTANCE])

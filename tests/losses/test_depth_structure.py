@@ -14,8 +14,8 @@ from lossbench.losses.depth_structure import (
     depth_normals,
     depth_ssim,
     edge_aware_smoothness,
-    ssim_map,
 )
+from lossbench.losses.similarity import ssim_map
 from tests.support.depth import depth_maps, valid, views
 from tests.support.losses import assert_same_loss
 

@@ -22,9 +22,9 @@ def scipys(mask: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def signed_by_scipy(target):
-    """Signed distances (N, H, W, 4) by loops."""
+    """Signed distances (N, 4, H, W) by loops."""
     maps = [[scipys(each == k, (each != k) & (each != IGNORED)) for k in range(4)] for each in target.numpy()]
-    return torch.tensor(np.array(maps)).movedim(1, -1)
+    return torch.tensor(np.array(maps))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (8, 1), (13, 20), (64, 64), (40, 128)], ids=str)
@@ -47,8 +47,8 @@ def test_signed_distances_are_scipys_with_absent_classes_and_ignored_pixels():
     target[1, :5], target[1, 5:] = 3, IGNORED
     target[2, 2:4, 1:6] = target[3, :, 4] = IGNORED
     target[4] = IGNORED
-    valid = (target != IGNORED).unsqueeze(-1)
-    truth = target.unsqueeze(-1) == torch.arange(4)
+    valid = (target != IGNORED).unsqueeze(1)
+    truth = target.unsqueeze(1) == torch.arange(4).view(4, 1, 1)
     found = signed_distance(truth, valid, torch.float64)
     torch.testing.assert_close(found, signed_by_scipy(target), rtol=1e-15, atol=0)
     assert (found[[0, 1, 4]] == 0).all()  # absent, filling what is valid, or without a valid pixel: no border
@@ -57,12 +57,12 @@ def test_signed_distances_are_scipys_with_absent_classes_and_ignored_pixels():
 
 def test_regions_need_not_cover_the_image():
     """As those of a prediction with no class above one half."""
-    mask = torch.rand(1, 9, 11, 3, generator=torch.Generator().manual_seed(0))
-    mask = (mask == mask.amax(-1, keepdim=True)) & (mask > 0.8)
-    found = signed_distance(mask, EVERY.expand(1, 9, 11, 1))
+    mask = torch.rand(1, 3, 9, 11, generator=torch.Generator().manual_seed(0))
+    mask = (mask == mask.amax(1, keepdim=True)) & (mask > 0.8)
+    found = signed_distance(mask, EVERY.expand(1, 1, 9, 11))
     for k in range(3):
-        expected = scipys(mask[0, ..., k].numpy(), ~mask[0, ..., k].numpy())
-        np.testing.assert_allclose(found[0, ..., k], expected, rtol=2e-7)
+        expected = scipys(mask[0, k].numpy(), ~mask[0, k].numpy())
+        np.testing.assert_allclose(found[0, k], expected, rtol=2e-7)
 
 
 # --- The boundary loss --------------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ def test_regions_need_not_cover_the_image():
 
 @pytest.mark.parametrize("background", [True, False])
 def test_boundary_is_the_mean_of_probability_times_distance(background):
-    distance = signed_by_scipy(TARGET)
+    distance = signed_by_scipy(TARGET).movedim(1, -1)
     first = 0 if background else 1
 
     def defined(logits):
@@ -81,7 +81,7 @@ def test_boundary_is_the_mean_of_probability_times_distance(background):
 
 def test_the_boundary_loss_of_a_mask_is_the_sum_of_distances_in_it_and_smallest_at_the_truth():
     predicted, target = (each.clamp(max=1) for each in masks())
-    distance = signed_by_scipy(target)[..., 1]
+    distance = signed_by_scipy(target)[:, 1]
     pixels = target[0].numel()
 
     def of(mask):
@@ -117,7 +117,7 @@ def test_background_and_foreground_of_two_classes_have_the_same_gradient():
 
 @pytest.mark.parametrize("alpha", [0.7, 1.0, 2.0])
 def test_hausdorff_is_the_squared_error_times_powers_of_both_distances(alpha):
-    of_truth = signed_by_scipy(TARGET).abs()
+    of_truth = signed_by_scipy(TARGET).movedim(1, -1).abs()
     above_half = (3 * LOGITS).softmax(-1) > 0.5
     nowhere = above_half.any(-1).logical_not()
     assert nowhere.any()

@@ -1,13 +1,16 @@
-"""Region mutual information against the determinant of the joint scatter, and what it rewards."""
+"""Region mutual information against the determinant of the joint scatter; SSIM of masks against kornia and loops."""
 
+import kornia
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy.ndimage import maximum_filter
 
 from lossbench.losses.labelled_pixels import IGNORED
-from lossbench.losses.mutual_information import region_mutual_information
+from lossbench.losses.mutual_information import mask_ssim, region_mutual_information
 from lossbench.losses.pixels import pixel_bce
+from lossbench.losses.similarity import gaussian, ssim_map
 from tests.support.losses import assert_same_loss
 from tests.support.pixels import certain, images
 
@@ -91,3 +94,48 @@ def test_images_that_are_too_small_are_refused():
     with pytest.raises(ValueError, match=r"images of shape \(6, 20\) are \(2, 7\) with pool=3: no square of radius=3"):
         region_mutual_information(logits, target)
     region_mutual_information(logits, target, pool=1)
+
+
+# --- Structural similarity of masks -------------------------------------------------------------------------------
+
+
+def test_mask_ssim_is_kornias_inside_and_counts_what_is_there():
+    """kornia reflects images at the border; further in both are the same."""
+    logits, target = images(2, height=24, width=25)
+    p, truth = logits.softmax(-1).movedim(-1, 1), F.one_hot(target, 4).movedim(-1, 1).double()
+    target = target.clone()
+    whole = kornia.metrics.ssim(p, truth, 11, max_val=1.0, eps=0.0)
+    found = ssim_map(p, truth, torch.ones_like(p, dtype=torch.bool), gaussian(11, 1.5, p))
+    torch.testing.assert_close(found[..., 5:-5, 5:-5], whole[..., 5:-5, 5:-5], rtol=1e-6, atol=1e-9)
+    for background in (True, False):
+        ours = mask_ssim(logits, target, background=background)
+        torch.testing.assert_close(ours, 1 - found[:, 0 if background else 1 :].mean((1, 2, 3)))
+
+
+def test_mask_ssim_by_loops_over_windows_with_ignored_pixels_and_absent_classes():
+    logits, target = images(1, height=6, width=7, classes=3)
+    target[target == 2], target[0, 1, 2:5] = 0, IGNORED
+    p, valid = logits[0].softmax(-1).numpy(), (target[0] != IGNORED).numpy()
+
+    def similarity(x, y, row, column):
+        rows, columns = np.mgrid[max(0, row - 1) : min(6, row + 2), max(0, column - 1) : min(7, column + 2)]
+        weight = np.exp(-0.5 * ((rows - row) ** 2 + (columns - column) ** 2)) * valid[rows, columns]
+        weight /= weight.sum()
+        x, y = x[rows, columns], y[rows, columns]
+        m_x, m_y = (weight * x).sum(), (weight * y).sum()
+        s_x, s_y, s_xy = (
+            (weight * a * b).sum() for a, b in ((x - m_x, x - m_x), (y - m_y, y - m_y), (x - m_x, y - m_y))
+        )
+        return (2 * m_x * m_y + 1e-4) * (2 * s_xy + 9e-4) / ((m_x**2 + m_y**2 + 1e-4) * (s_x + s_y + 9e-4))
+
+    truth = target[0].numpy()
+    values = [
+        1 - np.mean([similarity(p[..., k], (truth == k).astype(float), *place) for place in np.argwhere(valid)])
+        for k in (0, 1)
+    ]
+    found = mask_ssim(logits, target, window=3, sigma=1.0)
+    np.testing.assert_allclose(found, [np.mean(values)], rtol=1e-9)
+    np.testing.assert_allclose(mask_ssim(logits, target, window=3, sigma=1.0, background=False), [values[1]], rtol=1e-9)
+    assert torch.autograd.gradcheck(lambda z: mask_ssim(z, target, window=3), logits.requires_grad_())
+    with pytest.raises(ValueError, match="odd number"):
+        mask_ssim(logits, target, window=4)

@@ -11,7 +11,7 @@ from lossbench.catalogue.examine.contract import examine
 from lossbench.catalogue.examine.loss_under_test import LossUnderTest
 from lossbench.losses.classification import bce, label_smoothing
 from lossbench.losses.focusing import asymmetric_single_label, binary_asymmetric, ovr_asymmetric
-from lossbench.losses.gradient_density import ghm_c, ovr_ghm_c
+from lossbench.losses.gradient_density import dense_ghm_c, ghm_c, ovr_ghm_c
 from lossbench.losses.imbalance import focal
 from lossbench.losses.reweighted import class_balanced_bce, class_balanced_focal, group_dro, influence_balanced
 from lossbench.losses.sigmoid import ovr_bce
@@ -184,6 +184,23 @@ def test_ghm_by_hand_for_one_batch(binary_batch, batch):
     logits, target = batch
     expected = ghm_by_hand(logits.flatten().numpy(), one_hot(target).flatten().numpy(), 10).reshape(40, 3).sum(1)
     np.testing.assert_allclose(ovr_ghm_c(bins=10, momentum=0.0)(logits, target), expected, rtol=1e-6)
+
+
+def test_ghm_of_places_by_hand_and_by_positives(batch):
+    """The sum over the places, divided by positives as detectors do, is the paper's: cross-entropies over M S."""
+    logits, target = batch
+    hot = one_hot(target) * (torch.arange(len(target)) % 4 > 0).unsqueeze(1)  # a quarter is background
+    by_hand = ghm_by_hand(logits.flatten().numpy(), hot.flatten().numpy(), 10).reshape(40, 3).sum(1) / hot.numel()
+    places = dense_ghm_c(bins=10, momentum=0.0)
+    np.testing.assert_allclose(places(logits, hot.to(logits)), by_hand * hot.sum().item(), rtol=1e-6)
+    even = dense_ghm_c(bins=1).double()
+    plain = torch.nn.functional.binary_cross_entropy_with_logits
+    assert_same_loss(
+        lambda z: even(z, hot.to(z)),
+        lambda z: hot.sum() / hot.numel() * plain(z, hot.to(z), reduction="none").sum(1),
+        logits,
+    )
+    assert dense_ghm_c()(torch.zeros(4, 3), torch.zeros(4, 3)).sum() > 0  # no positives: as if there was one
 
 
 def test_ghm_with_equal_density_or_one_bin_is_binary_cross_entropy(binary_batch):

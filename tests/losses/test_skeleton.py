@@ -10,7 +10,7 @@ from lossbench.losses.skeleton import cl_dice, soft_skeleton
 from tests.support.losses import value_and_gradient
 from tests.support.pixels import certain, images
 
-EVERY = torch.ones(1, 1, 1, 1, dtype=torch.bool)
+EVERY = torch.ones(1, 1, 1, dtype=torch.bool)
 CROSS = ndimage.generate_binary_structure(2, 1)
 
 
@@ -28,19 +28,19 @@ def scipys(p: np.ndarray, iterations: int) -> np.ndarray:
 @pytest.mark.parametrize("iterations", [0, 1, 3, 10])
 def test_skeletons_are_made_of_scipys_erosions_and_dilations(iterations):
     p = images()[0].softmax(-1).movedim(-1, 1)
-    found = soft_skeleton(p, EVERY.expand(3, 1, 16, 17), iterations)
+    found = soft_skeleton(p.flatten(0, 1), EVERY.expand(12, 16, 17), iterations).view(p.shape)
     expected = [[scipys(each, iterations) for each in image] for image in p.numpy()]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
 def test_the_skeleton_of_a_line_is_the_line_and_of_a_bar_its_middle():
-    bars = torch.zeros(1, 2, 11, 20)
-    bars[0, 0, 5, 2:18] = 1
-    bars[0, 1, 3:8, 2:18] = 1
-    line, middle = soft_skeleton(bars, EVERY.expand(1, 1, 11, 20), 3)[0]
-    torch.testing.assert_close(line, bars[0, 0])
+    bars = torch.zeros(2, 11, 20)
+    bars[0, 5, 2:18] = 1
+    bars[1, 3:8, 2:18] = 1
+    line, middle = soft_skeleton(bars, EVERY.expand(2, 11, 20), 3)
+    torch.testing.assert_close(line, bars[0])
     assert (middle[5, 4:16] == 1).all() and middle[:, 5:15].sum() == 10  # but for the ends
-    too_few = soft_skeleton(bars, EVERY.expand(1, 1, 11, 20), 1)[0, 1]
+    too_few = soft_skeleton(bars, EVERY.expand(2, 11, 20), 1)[1]
     assert (too_few[:, 5:15] == 0).all()
 
 

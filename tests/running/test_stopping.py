@@ -30,6 +30,7 @@ PLACES = {
     "lossbench": ["lossbench.cli.run", "omegaconf", "hydra", "filelock", "rich"],
     "lossbench.compare": ["lossbench.cli.compare", "hydra", "numpy", "scipy", "rich"],
     "lossbench.tune": ["lossbench.cli.tune", "omegaconf", "hydra", "filelock"],
+    "lossbench.race": ["lossbench.cli.race", "omegaconf", "hydra", "filelock"],
     "lossbench.losses": ["lossbench.cli.losses", "rich", "lossbench.catalogue.facts"],
     "lossbench.repair": ["lossbench.cli.repair", "omegaconf", "hydra", "rich"],
 }

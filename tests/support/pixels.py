@@ -12,7 +12,7 @@ from tests.support.losses import losses_of
 
 COUNTS = [500, 200, 90, 10]
 LOSSES = [name for name in losses_of("segmentation") if not declared_losses()[name].is_made_of_others]
-PER_IMAGE_ONLY = ("boundary", "cl_dice", "hausdorff_dt", "region_mutual_information")
+PER_IMAGE_ONLY = ("boundary", "cl_dice", "hausdorff_dt", "mask_ssim", "region_mutual_information")
 """Losses that look at where a pixel is."""
 PIXELWISE = [name for name in LOSSES if name not in PER_IMAGE_ONLY]
 

@@ -182,9 +182,10 @@ def analyse(comparison: Comparison, options: Options, samples: BySample | None =
             f"compare.metric={metric} was not recorded for {comparison.title}. {_instead(comparison, metric, known)}"
         )
     shown = [name for name in dict.fromkeys([metric, *task.columns]) if name in known or name == metric]
-    if samples is None:
-        wanted = options.population == "seeds_and_data" and len(comparison.entries) > 1
-        samples = by_sample(comparison, options.select, shown) if wanted else BySample()
+    if options.population == "seeds" or len(comparison.entries) < 2:
+        samples = BySample()
+    elif samples is None:
+        samples = by_sample(comparison, options.select, shown)
     without_order = Analysis(comparison, options, metric, baseline, scores, {}, samples=samples)
     columns = {name: _column(without_order, name, name in shown) for name in dict.fromkeys([*shown, *known])}
     sign = -1 if task.higher_is_better(metric) else 1

@@ -66,11 +66,11 @@ def p_equivalence(values: ArrayLike, baseline: ArrayLike, margin: float, *, pair
         raise ValueError(f"margin={margin} is not allowed; give a number above 0")
     if not paired:
         return _of_other_runs(finite(values, "values"), finite(baseline, "baseline"), margin)
-    differences, _ = paired_steps(values, baseline)
+    differences, steps = paired_steps(values, baseline)
     n = len(differences)
     if n < 2:
         return nan
-    if all_alike(differences):
+    if all_alike(steps):
         return smallest_p(n) / 2 if np.abs(differences).max() < margin else 1.0
     return _p(margin, differences.mean(), differences.var(ddof=1) / n, n - 1)
 

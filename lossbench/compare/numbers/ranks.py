@@ -1,8 +1,7 @@
 """Many losses at once: letters for those that can't be told apart, and mean ranks over several data sets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from math import nan
 from string import ascii_letters
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from lossbench.compare.numbers.statistics import check_fraction, finite, holm, paired_difference
+from lossbench.compare.numbers.statistics import check_fraction
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,57 +39,6 @@ class RankSummary:
     critical_difference: float
     nemenyi_p: NDArray[np.float64]
     alpha: float
-
-
-def group_letters(scores: Mapping[str, ArrayLike], *, higher_is_better: bool, alpha: float = 0.05) -> dict[str, str]:
-    """Give the same letter to losses that can't be told apart, over the seeds of one data set.
-
-    All pairs of losses are compared by paired t tests over the seeds, with Holm's correction over all pairs; two losses
-    share a letter exactly if their adjusted p is above `alpha`. So with one seed all losses share "a". A shared letter
-    means "not shown to differ", never "shown to be equal".
-
-    Parameters
-    ----------
-    scores : mapping of str to array_like, shape (n,)
-        One number per seed for each loss; position i is the same seed in all.
-    higher_is_better : bool
-        Direction of the metric.
-    alpha : float
-        Chance of any false difference among all pairs, in (0, 1).
-
-    Returns
-    -------
-    dict of str to str
-        Letters of each loss, best mean first; "a" belongs to the best loss and to all that can't be told from it.
-
-    Raises
-    ------
-    ValueError
-        If there are no scores, one isn't finite, their lengths differ, or alpha is outside (0, 1).
-
-    References
-    ----------
-    Piepho, "An algorithm for a letter-based representation of all-pairwise comparisons", 2004.
-
-    Examples
-    --------
-    >>> scores = {"mse": [0.9, 1.1, 1.0, 1.2], "huber": [0.2, 0.5, 0.3, 0.4], "mae": [0.3, 0.3, 0.4, 0.4]}
-    >>> group_letters(scores, higher_is_better=False)
-    {'huber': 'a', 'mae': 'a', 'mse': 'b'}
-
-    """
-    check_fraction(alpha, "alpha")
-    samples = {name: finite(values, name) for name, values in scores.items()}
-    if not samples or len({len(sample) for sample in samples.values()}) > 1:
-        lengths = {name: len(sample) for name, sample in samples.items()}
-        raise ValueError(f"each loss needs the same seeds, got numbers of runs {lengths}; give the seeds that all have")
-    names = sorted(samples, key=lambda name: samples[name].mean(), reverse=higher_is_better)
-    pairs = list(combinations(range(len(names)), 2))
-    p_values = [
-        paired_difference(samples[names[i]], samples[names[j]], higher_is_better=higher_is_better).p_t for i, j in pairs
-    ]
-    different = [pair for pair, p in zip(pairs, holm(p_values), strict=True) if p <= alpha]
-    return dict(zip(names, letter_display(len(names), different), strict=True))
 
 
 def letter_display(count: int, different: Sequence[tuple[int, int]]) -> list[str]:

@@ -231,7 +231,7 @@ def paired_difference(
 
     """
     differences, steps = paired_steps(values, baseline)
-    note = NO_TEST if len(differences) > 1 and all_alike(differences) else ""
+    note = NO_TEST if len(differences) > 1 and all_alike(steps) else ""
     interval = _interval(differences, confidence, method, among, note)
     testable = interval.n > 1 and not note
     better = np.sign(steps) if higher_is_better else -np.sign(steps)
@@ -345,9 +345,9 @@ def check_fraction(value: float, name: str) -> None:
         raise ValueError(f"{name}={value} is not allowed; give a number between 0 and 1, such as 0.95 or 0.05")
 
 
-def all_alike(differences: NDArray[np.float64]) -> bool:
-    """Tell whether the spread is no more than the noise of single precision in a small difference of large numbers."""
-    return bool(np.ptp(differences) <= 1e-3 * np.abs(differences).max())
+def all_alike(steps: NDArray[np.float64]) -> bool:
+    """Tell whether differences, in steps of the single precision of their numbers, have no spread but its rounding."""
+    return bool(np.ptp(steps) <= 1)
 
 
 def signed_rank_p(differences: NDArray[np.float64]) -> float:

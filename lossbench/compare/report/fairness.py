@@ -76,8 +76,8 @@ def drawn_by_seed(comparison: Comparison) -> str:
 
 def _differs_by_seed(comparison: Comparison, key: str) -> bool:
     """Tell whether a hash differs between the seeds of some loss."""
-    hashes = ({entry["hashes"][key] for entry in entries.values() if key in entry.get("hashes", {})}
-              for entries in comparison.entries.values())  # fmt: skip
+    runs = comparison.entries.values()
+    hashes = ({entry["hashes"][key] for entry in each.values() if key in entry.get("hashes", {})} for each in runs)
     return any(len(found) > 1 for found in hashes)
 
 
@@ -187,7 +187,7 @@ def _chosen_by_few(comparison: Comparison) -> list[str]:
         rarest = min(range(len(counts)), key=counts.__getitem__, default=None)
         few = rarest is not None and counts[rarest] < FEW_OF_A_CLASS
         if size < FEW_SAMPLES or few:
-            of_class = f", only {counts[rarest]} of them of {names[rarest]}" if rarest is not None and few else ""
+            of_class = f", only {counts[rarest]} of them of class {names[rarest]}" if rarest is not None and few else ""
             told.append((size, counts[rarest] if rarest is not None else 0, of_class))
     if not told:
         return []

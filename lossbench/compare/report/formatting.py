@@ -58,14 +58,14 @@ _NUMBERED = {(metric.name, metric.per) for task in own_tasks().values() for metr
 _OF_FIFTHS = {name for name, per in _NUMBERED if per == "fifth"}
 _OF_LABELS = {name for name, per in _NUMBERED if per == "label"} - {name for name, per in _NUMBERED if per == "class"}
 _UPPER = (
-    "nll", "ece", "auroc", "mae", "rmse", "r2", "ae", "f1", "f0.5", "f2", "fdr", "fnr", "fpr", "npv", "mcc", "mce",
-    "ap", "aurc", "auprc", "cer", "crps", "d2", "elbo", "kl", "mape", "mmd", "mse", "nrmse", "psnr", "smape", "ssim",
-    "wer", "wmape",
+    "ae", "ap", "ap50", "ap75", "ar", "auprc", "aurc", "auroc", "cer", "crps", "d2", "ece", "elbo", "f0.5", "f1",
+    "f2", "fdr", "fnr", "fpr", "kl", "mae", "mape", "mcc", "mce", "mmd", "mse", "nll", "npv", "nrmse", "psnr", "r2",
+    "rmse", "smape", "ssim", "wer", "whdr", "wmape",
 )  # fmt: skip
 _WORDS = {
     **{word: word.upper() for word in _UPPER}, "brier": "Brier", "cohen": "Cohen", "g": "G", "kendall": "Kendall",
     "map": "mAP", "neg": "negative", "ovo": "one-vs-one", "spearman": "Spearman", "top5": "top-5",
-    "frechet": "Fréchet distance", "wasserstein": "Wasserstein",
+    "frechet": "Fréchet distance", "voc11": "VOC 11", "wasserstein": "Wasserstein",
 }  # fmt: skip
 
 

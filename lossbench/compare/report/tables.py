@@ -89,9 +89,9 @@ def differences_table(analysis: Analysis, metric: str) -> Table:
         if against is not None:
             seeds = seeds_for(analysis, label, analysis.baseline, metric)
             equal = [p_value(against.p_equivalence), str(against.outcome)] if margin else []
-            rows.append(
-                [label, *_difference_cells(against, digits), "–" if seeds is None else seeds_range(seeds), *equal]
-            )
+            cells = _difference_cells(against, digits)
+            alone = [_bounds(against.this_test_set, digits)] if both else []
+            rows.append([label, *cells[:3], *alone, *cells[3:], "–" if seeds is None else seeds_range(seeds), *equal])
             kind = against.difference.kind.replace("%", " %")
     heading = [
         "loss", "pairs", "difference", "interval", *["this test set"] * both, "p (t)", "p (Wilcoxon)", "effect size",

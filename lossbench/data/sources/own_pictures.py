@@ -10,13 +10,12 @@ from torch import Tensor
 
 from lossbench.data.corruptions import Array, part_of
 from lossbench.data.files import DataError
+from lossbench.data.own_files import pairs_of
 from lossbench.data.sources.pictures import standardised
 from lossbench.data.sources.source import FIXED, Source, source
 from lossbench.losses.labelled_pixels import IGNORED
 from lossbench.ranges import takes
 from lossbench.seeding import numpy_stream
-
-ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 @source(shape=(), serves=("segmentation",))
@@ -62,18 +61,10 @@ def masks(root: Path, seed: int, *, path: str, size: Sequence[int] | None = None
 
 def _read_pairs(folder: Path, size: Sequence[int] | None) -> tuple[Tensor, Tensor]:
     """Read images (N, C, H, W) and masks (N, H, W), both uint8, in the order of their names."""
-    found = {part: {each.stem: each for each in _pictures(folder / part)} for part in ("images", "masks")}
-    if not found["images"]:
-        raise DataError(
-            f"data.path: there are no pictures in {folder / 'images'}. Put images there, and the mask of each "
-            f"under the same name in {folder / 'masks'}: grey pictures with the number of the class of each pixel."
-        )
-    if lacking := sorted(found["images"].keys() - found["masks"].keys()):
-        some = ", ".join(lacking[:5])
-        raise DataError(f"data.path: {len(lacking)} images have no mask in {folder / 'masks'}: {some}.")
-    names = sorted(found["images"])
-    images = [_read(found["images"][name], size, colour=True) for name in names]
-    masks = [_read(found["masks"][name], size, colour=False) for name in names]
+    pairs = pairs_of(folder)
+    images = [_read(image, size, colour=True) for image, _ in pairs]
+    masks = [_read(mask, size, colour=False) for _, mask in pairs]
+    names = [image.stem for image, _ in pairs]
     for name, image, mask in zip(names, images, masks, strict=True):
         if image.shape[-2:] != mask.shape or image.shape != images[0].shape:
             raise DataError(
@@ -81,10 +72,6 @@ def _read_pairs(folder: Path, size: Sequence[int] | None) -> tuple[Tensor, Tenso
                 f"{images[0].shape}. Bring all to one size with data.size=[HEIGHT,WIDTH]."
             )
     return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks))
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return [each for each in folder.iterdir() if each.suffix.lower() in ENDINGS] if folder.is_dir() else []
 
 
 def _read(path: Path, size: Sequence[int] | None, colour: bool) -> Array:

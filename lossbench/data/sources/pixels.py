@@ -43,8 +43,8 @@ def lesions(root: Path, seed: int, *, share: float = 0.02) -> Source:
 
 
 @source(shape=(3, 48, 48), serves=("segmentation", "detection"))
-@takes(digits="one of: embedded, mnist", count="int [10, inf)")
-def digit_scenes(root: Path, seed: int, *, digits: str = "embedded", count: int = 800) -> Source:
+@takes(digits="one of: embedded, mnist", kinds="int [1, 10]", count="int [10, inf)")
+def digit_scenes(root: Path, seed: int, *, digits: str = "embedded", kinds: int = 10, count: int = 800) -> Source:
     """Digits on textures, up to five, one over another: 800 scenes of 48x48 to train, 200 fixed to test.
 
     Parameters
@@ -55,17 +55,19 @@ def digit_scenes(root: Path, seed: int, *, digits: str = "embedded", count: int 
         Of the training scenes.
     digits : str
         "embedded": those of scikit-learn, on colour noise. "mnist": MNIST's, on images of CIFAR-10.
+    kinds : int
+        Which digits there are: those below it.
     count : int
         Training scenes.
 
     """
     train_stream, test_stream = _streams("digit_scenes", seed)
-    train = _digit_scenes(digits, root, "train", count, train_stream)
-    test = _digit_scenes(digits, root, "test", 200, test_stream)
+    train = _digit_scenes(digits, kinds, root, "train", count, train_stream)
+    test = _digit_scenes(digits, kinds, root, "test", 200, test_stream)
     pairs = {
         name: (torch.from_numpy(getattr(train, name)), torch.from_numpy(getattr(test, name))) for name in train._fields
     }
-    names = tuple(str(digit) for digit in range(10))
+    names = tuple(str(digit) for digit in range(kinds))
     return standardised(
         "segmentation",
         pairs["images"],
@@ -76,10 +78,10 @@ def digit_scenes(root: Path, seed: int, *, digits: str = "embedded", count: int 
     )
 
 
-def _digit_scenes(kind: str, root: Path, part: str, count: int, rng: Rng) -> scenes.Scenes:
-    """Draw scenes of the digits of one part of a data set, on textures or on images of the same part of another."""
+def _digit_scenes(digits: str, kinds: int, root: Path, part: str, count: int, rng: Rng) -> scenes.Scenes:
+    """Draw scenes of the first digits of one part of a data set, on textures or on images of that part of another."""
     grounds, scales = None, (1.0, 2.0)
-    if kind == "mnist":
+    if digits == "mnist":
         for name in ("mnist", "cifar10"):
             ensure_files(name, root)
         single, scales = images.mnist(root, 0), (0.5, 1.0)
@@ -87,6 +89,7 @@ def _digit_scenes(kind: str, root: Path, part: str, count: int, rng: Rng) -> sce
     else:
         single = tables.digits(root, 0)
     ink, labels = getattr(single, f"{part}_inputs")[:, 0].numpy(), getattr(single, f"{part}_target").numpy()
+    ink, labels = ink[labels < kinds], labels[labels < kinds]
     return scenes.digit_scenes(ink, labels, count, rng, backgrounds=grounds, size=48, scales=scales)
 
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-SHOWN = 4
-"""First images, and as many worst ones."""
+from lossbench.tasks.drawing import save_first_and_worst
+
 LARGEST_ERROR = 0.5
 """Relative errors from here on have one colour."""
 Array = NDArray[Any]
@@ -26,26 +25,14 @@ def of_run(
     errors = relative_errors(test["depth"], test["target"])
     known = np.isfinite(errors)
     mean = np.where(known, errors, 0).sum((1, 2)) / np.maximum(1, known.sum((1, 2)))
-    rows = [*range(min(SHOWN, len(mean))), *np.argsort(-mean, kind="stable")[:SHOWN].tolist()]
-    figure = Figure(figsize=(1.25 * len(rows) + 0.6, 5.4))
-    grid = figure.subplots(
-        4, len(rows), squeeze=False, gridspec_kw={"left": 0.07, "right": 0.99, "bottom": 0.02, "top": 0.93}
-    )
-    for column, row in enumerate(rows):
-        name = f"image {row}" if column < SHOWN else f"worst: {mean[row]:.2f}"
-        grid[0, column].set_title(name, fontsize=8)
-        if "image" in test:
-            grid[0, column].imshow(test["image"][row].transpose(1, 2, 0))
-        for place, depth in ((1, test["target"][row]), (2, test["depth"][row])):
-            draw_depth(grid[place, column], depth, test["target"][row])
-        grid[3, column].imshow(errors[row], cmap="Reds", vmin=0, vmax=LARGEST_ERROR)
-    for row, name in enumerate(("image", "truth", "predicted", "relative error")):
-        grid[row, 0].set_ylabel(name, fontsize=8)
-    for axes in grid.flat:
-        axes.set(xticks=[], yticks=[])
-    path = folder / "depth.png"
-    figure.savefig(path, dpi=100, pil_kwargs={"compress_level": 1})
-    return [path]
+    rows = {
+        "truth": lambda axes, row: draw_depth(axes, test["target"][row], test["target"][row]),
+        "predicted": lambda axes, row: draw_depth(axes, test["depth"][row], test["target"][row]),
+        "relative error": lambda axes, row: axes.imshow(errors[row], cmap="Reds", vmin=0, vmax=LARGEST_ERROR),
+    }
+    if "image" in test:
+        rows = {"image": lambda axes, row: axes.imshow(test["image"][row].transpose(1, 2, 0)), **rows}
+    return [save_first_and_worst(folder / "depth.png", mean, lambda error: f"worst: {error:.2f}", rows)]
 
 
 def relative_errors(depth: Array, target: Array) -> Array:

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.colors import Colormap, ListedColormap
 from numpy.typing import NDArray
 
 from lossbench.losses.labelled_pixels import IGNORED
+from lossbench.tasks.drawing import save_first_and_worst
 
-SHOWN = 4
-"""First images, and as many worst ones."""
+COLORS = ("#000000", *(f"C{number}" for number in range(10)))
 Array = NDArray[Any]
 
 
@@ -25,28 +26,16 @@ def of_run(
         return []
     test = last["test"]
     predicted, target = test["log_odds"].argmax(-1).numpy(), test["target"].numpy()
-    wrong = ((predicted != target) & (target != IGNORED)).mean((1, 2))
-    rows = [*range(min(SHOWN, len(target))), *np.argsort(-wrong, kind="stable")[:SHOWN].tolist()]
-    figure = Figure(figsize=(1.25 * len(rows) + 0.6, 5.4))
-    grid = figure.subplots(
-        4, len(rows), squeeze=False, gridspec_kw={"left": 0.07, "right": 0.99, "bottom": 0.02, "top": 0.93}
-    )
-    classes = test["log_odds"].shape[-1]
-    for column, row in enumerate(rows):
-        name = f"image {row}" if column < SHOWN else f"worst: {100 * wrong[row]:.0f} %"
-        grid[0, column].set_title(name, fontsize=8)
-        if "image" in test:
-            draw_image(grid[0, column], test["image"][row])
-        draw_classes(grid[1, column], target[row], classes)
-        draw_classes(grid[2, column], predicted[row], classes)
-        grid[3, column].imshow((predicted[row] != target[row]) & (target[row] != IGNORED), cmap="Reds", vmin=0, vmax=1)
-    for row, name in enumerate(("image", "truth", "predicted", "wrong")):
-        grid[row, 0].set_ylabel(name, fontsize=8)
-    for axes in grid.flat:
-        axes.set(xticks=[], yticks=[])
-    path = folder / "masks.png"
-    figure.savefig(path, dpi=100, pil_kwargs={"compress_level": 1})
-    return [path]
+    wrong, classes = (predicted != target) & (target != IGNORED), test["log_odds"].shape[-1]
+    rows = {
+        "truth": lambda axes, row: draw_classes(axes, target[row], classes),
+        "predicted": lambda axes, row: draw_classes(axes, predicted[row], classes),
+        "wrong": lambda axes, row: axes.imshow(wrong[row], cmap="Reds", vmin=0, vmax=1),
+    }
+    if "image" in test:
+        rows = {"image": lambda axes, row: draw_image(axes, test["image"][row]), **rows}
+    shares = wrong.mean((1, 2))
+    return [save_first_and_worst(folder / "masks.png", shares, lambda share: f"worst: {100 * share:.0f} %", rows)]
 
 
 def draw_image(axes: Axes, image: torch.Tensor | Array) -> None:
@@ -59,4 +48,9 @@ def draw_image(axes: Axes, image: torch.Tensor | Array) -> None:
 def draw_classes(axes: Axes, classes: Array, count: int) -> None:
     """Draw a class (H, W) for each pixel: the background black, what is left out white."""
     shown = np.where(classes == IGNORED, np.nan, classes.astype(float))
-    axes.imshow(shown, cmap="gnuplot2", vmin=0, vmax=1.25 * max(1, count - 1), interpolation="nearest")
+    colors: Colormap
+    if count <= len(COLORS):
+        colors, most = ListedColormap(COLORS[: max(2, count)]), max(2, count) - 1.0
+    else:
+        colors, most = colormaps["gnuplot2"], 1.25 * (count - 1)
+    axes.imshow(shown, cmap=colors, vmin=0, vmax=most, interpolation="nearest")

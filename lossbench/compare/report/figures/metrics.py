@@ -40,6 +40,9 @@ def forest(analysis: Analysis) -> list[Picture]:
         difference = each.difference
         if math.isfinite(difference.low):
             axes.plot([difference.low, difference.high], [row, row], color=color[label], linewidth=2.2)
+        alone = each.this_test_set
+        if alone is not None and math.isfinite(alone.low):
+            axes.plot([alone.low, alone.high], [row, row], "|", color=color[label], markersize=11, markeredgewidth=1.4)
         decided = each.p_t <= analysis.options.alpha
         axes.plot(difference.mean, row, "o", color=color[label], markerfacecolor=color[label] if decided else "white")
         known = equals(each.p_t) if math.isfinite(each.p_t) else difference.note
@@ -60,6 +63,8 @@ def forest(analysis: Analysis) -> list[Picture]:
         f"n pairs of runs with the same seed: mean and {' or '.join(sorted(kinds))} interval, filled where p is at "
         f"most {analysis.options.alpha:g}; both simultaneous over {analysis.family(analysis.metric)}."
     )
+    if any(each.this_test_set for each in against.values()):
+        caption += " Bars: for new seeds and new test data; upright strokes: for new seeds on this test set."
     if margin is not None:
         caption += f" Grey band: the margin of ±{margin:g}, within which a difference is none in practice."
     return [Picture("paired_differences", f"Differences to {analysis.baseline}", caption, figure)]

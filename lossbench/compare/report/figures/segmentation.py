@@ -43,7 +43,9 @@ def masks(analysis: Analysis) -> list[Picture]:
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
     label_rows(list(grid[:, 0]), ["image", "truth", *shown])
-    caption = f"The first images of the test set, and the classes that each loss predicts ({told})."
+    caption = (
+        f"The first images of the test set, and the classes that each loss predicts, black for the background ({told})."
+    )
     return [Picture("masks", "The same images under each loss", caption + left_out, figure)]
 
 
