@@ -293,21 +293,30 @@ def print_power(each: Each, sweeps: int) -> None:
     )
 
 
+RACES = (
+    "none differs, 2, normal", "none differs, 5, normal", "none differs, 5, skewed", "none differs, 2, one_failing",
+    "one best by 1.0, 2", "one best by 1.0, 5", "one best by 2.0, 5", "mixed, 10", "many bad, 10",
+    "as far as the margin, 5", "some same, some worse, margin 1",
+)  # fmt: skip
+"""Of the settings of `race_truth`, which has more."""
+
+
 def print_race(each: Each, sweeps: int) -> None:
     """Print what races err, find and save."""
     from race_truth import SETTINGS  # beside this file
 
-    wanted = ("none differs", "one best by 1.0", "one best by 2.0", "mixed, ", "many bad", "as far as", "some same")
-    chosen = [setting for setting in SETTINGS if setting.name.startswith(wanted)]
+    chosen = [setting for setting in SETTINGS if setting.name in RACES]
+    races = max(1, sweeps // 4)
     print("### Races of at most 50 seeds a loss\n")
-    rows = each(partial(race_row, races=sweeps), [(setting.name,) for setting in chosen])
+    rows = each(partial(race_row, races=races), [(setting.name,) for setting in chosen])
     table(["setting", "anything wrong", "best found", "runs", "runs of a fixed design", "share"], rows)
 
 
 def race_row(cell: Cell, races: int) -> list[str]:
     """Return a row of the table of races."""
-    from lossbench.race.decide import Rules
     from race_truth import SETTINGS, SURE, _has_an_answer, errors, fixed_seeds, is_right, played
+
+    from lossbench.race.decide import Rules
 
     setting = next(each for each in SETTINGS if each.name == cell[0])
     rules = Rules(margin=setting.margin)
