@@ -187,7 +187,7 @@ def analyse(comparison: Comparison, options: Options, samples: BySample | None =
     elif samples is None:
         samples = by_sample(comparison, options.select, shown)
     without_order = Analysis(comparison, options, metric, baseline, scores, {}, samples=samples)
-    columns = {name: _column(without_order, name, name in shown) for name in [*shown, *known]}
+    columns = {name: _column(without_order, name, name in shown) for name in dict.fromkeys([*shown, *known])}
     sign = -1 if task.higher_is_better(metric) else 1
     means = {label: sign * interval.mean for label, interval in columns[metric].intervals.items()}
     order = sorted(comparison.entries, key=lambda label: means.get(label, inf))
