@@ -2,8 +2,8 @@
 
 The rule, here and nowhere else: a pair is "equivalent" if its difference is shown to lie within the margin, even where
 it also differs measurably, as a difference can be there and too small to matter. If it isn't equivalent, it is "better"
-or "worse" where the difference is shown not to be 0, and otherwise "open". Both are tested after Holm over the same
-comparisons: all losses with the baseline, or for letters and for what is said of the best loss all pairs of losses.
+or "worse" where the difference is shown not to be 0, and otherwise "open". Both are adjusted over the same comparisons
+(`lossbench.compare.numbers.pairs`).
 """
 
 from math import nan
@@ -90,7 +90,7 @@ def _p(margin: float, mean: float, variance: float, degrees: float) -> float:
 def outcome(
     difference: float, p_difference: float, p_equivalent: float, *, higher_is_better: bool, alpha: float
 ) -> Outcome:
-    """Say what a pair is, by the rule at the head of this file; p-values after Holm, NaN shows nothing.
+    """Say what a pair is, by the rule at the head of this file; p-values adjusted alike, NaN shows nothing.
 
     Examples
     --------

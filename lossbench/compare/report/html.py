@@ -180,7 +180,7 @@ def _differences(analysis: Analysis) -> list[Block]:
     others = [name for name in analysis.shown if name != analysis.metric and analysis.columns[name].against]
     folded = [Block("folded", differences_table(analysis, name), words(name)) for name in others]
     more = (
-        "Holm corrects over the losses within each metric, not over the metrics. table.csv has every recorded metric."
+        "All is adjusted over the comparisons within each metric, not over the metrics. table.csv has every recorded metric."
     )
     return [*folded, Block("text", more)] if folded else []
 
