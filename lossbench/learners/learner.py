@@ -102,8 +102,12 @@ class Learner(FastHooks):
         """Return what an evaluation keeps of a batch: tensors whose first axis is the sample."""
 
     def predictions(self, kept: Kept) -> Any:
-        """Turn what was kept of a whole part into what is predicted; this is what the files of a run hold."""
-        return self.problem.task.evaluate.predict(self.loss, kept, self.problem)
+        """Turn what was kept of a whole part into what is predicted; this is what the files of a run hold.
+
+        Where the data have a `group` of samples, it stays with them: the verdict draws such samples together.
+        """
+        predicted = self.problem.task.evaluate.predict(self.loss, kept, self.problem)
+        return {**predicted, "group": kept["group"]} if "group" in kept else predicted
 
     def metrics(self, part: str, predictions: Any) -> dict[str, float]:
         """Measure the predictions on a part ("val", "test" or "train")."""

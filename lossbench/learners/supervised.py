@@ -121,8 +121,9 @@ class Supervised(Learner):
         return super().evaluate(epoch, adjusted)
 
     def kept(self, batch: Any) -> Kept:
-        """Keep outputs, targets and indices, and what else the task asks for."""
-        extras = {name: batch.extras[name] for name in self.problem.task.keeps if name in batch.extras}
+        """Keep outputs, targets and indices, what else the task asks for, and groups of samples."""
+        names = (*self.problem.task.keeps, "group")
+        extras = {name: batch.extras[name] for name in names if name in batch.extras}
         return {"outputs": self.network(batch.inputs), **labels(batch), **extras}
 
     def predictions(self, kept: Kept) -> Any:

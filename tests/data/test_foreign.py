@@ -3,11 +3,14 @@
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from lossbench.compare.numbers.by_sample import by_sample
+from lossbench.compare.numbers.comparisons import comparisons, read_outputs
 from lossbench.config import own_code
 from lossbench.data.module import center_and_scale
 from lossbench.errors import ConfigError
@@ -182,6 +185,26 @@ class Unweighted(Weighted):
     def loader(self, samples, seed):
         loader = super().loader(samples, seed)
         return DataLoader([{**row, "weight": 1.0} for row in loader.dataset], batch_size=16)
+
+
+class Grouped(Weighted):
+    """Four samples to a group, in the order of the loader."""
+
+    def loader(self, samples, seed):
+        rows = enumerate(super().loader(samples, seed).dataset)
+        return DataLoader([{**row, "group": torch.tensor(k // 4)} for k, row in rows], batch_size=16)
+
+
+def test_samples_of_a_group_are_drawn_together(cell, tmp_path):
+    for loss in ("cross_entropy", "focal"):
+        for seed in (0, 1):
+            run(cell(*SHORT, f"loss={loss}", "data._target_=tests.data.test_foreign.Grouped", f"seed={seed}"))
+    (comparison,) = comparisons(read_outputs(tmp_path))
+    with np.load(Path(comparison.any_entry["folder"]) / "predictions.npz") as arrays:
+        assert arrays["group"].tolist() == [k // 4 for k in range(len(arrays["target"]))]
+        groups = len(set(arrays["group"].tolist()))
+    sources = by_sample(comparison, "last", ["accuracy"]).sources("focal", "cross_entropy", "accuracy", [0, 1])
+    assert sources.n_samples == groups
 
 
 def test_weights_of_samples_count_in_training(cell):
