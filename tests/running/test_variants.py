@@ -84,7 +84,7 @@ def test_it_begins_where_the_other_ended_and_is_told(cell, undrawn):
     records = list(read_cells([warm, cold, warm.source]))
     assert labels(records) == ["tukey after huber", "tukey", "huber"]
     (comparison,) = comparisons(records)
-    (told,) = cautions(comparison)
+    (told,) = (caution for caution in cautions(comparison) if "began" in caution)
     assert told.startswith("tukey after huber began from the last weights of the run of huber") and "2 epochs (" in told
     by_folder = cell(*SHORT, "loss=welsch", f"warm_start={warm.source.path}")
     assert run(by_folder)["warm_start"]["name"] == "huber-s0" and by_folder.method == "welsch after huber"
