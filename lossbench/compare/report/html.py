@@ -179,9 +179,7 @@ def _differences(analysis: Analysis) -> list[Block]:
     """Fold the differences on the other shown metrics away; table.csv has those of all metrics."""
     others = [name for name in analysis.shown if name != analysis.metric and analysis.columns[name].against]
     folded = [Block("folded", differences_table(analysis, name), words(name)) for name in others]
-    more = (
-        "All is adjusted over the comparisons within each metric, not over the metrics. table.csv has every recorded metric."
-    )
+    more = "All is adjusted within each metric, not over the metrics. table.csv has every recorded metric."
     return [*folded, Block("text", more)] if folded else []
 
 

@@ -4,6 +4,7 @@ import math
 
 from lossbench.compare.numbers.analysis import Analysis, seeds_for
 from lossbench.compare.numbers.pairs import PairComparison
+from lossbench.compare.numbers.seeds import SeedsNeeded
 from lossbench.compare.numbers.statistics import PairedDifference, smallest_p
 from lossbench.compare.numbers.two_sources import Sources
 from lossbench.compare.numbers.what_helps import what_helps
@@ -214,9 +215,9 @@ def _ties(analysis: Analysis) -> list[str]:
 
 def _plan(analysis: Analysis, label: str, other: str) -> str:
     pair = analysis.main.pair(label, other)
-    if pair is not None and pair.sources is not None:
-        return _plan_of_both(analysis, pair.sources, pair.difference.mean)
     seeds = seeds_for(analysis, label, other, analysis.metric)
+    if pair is not None and pair.sources is not None:
+        return _plan_of_both(analysis, pair.sources, pair.difference.mean, seeds)
     if pair is None or seeds is None:
         return "more seeds are needed to say anything" + (
             f" ({pair.difference.note})" if pair and pair.difference.note else ""
@@ -229,11 +230,16 @@ def _plan(analysis: Analysis, label: str, other: str) -> str:
     return f"{about} seeds (as likely as not {seeds_range(seeds)}) would be needed to resolve it"
 
 
-def _plan_of_both(analysis: Analysis, sources: Sources, mean: float) -> str:
-    """Say how many seeds or test samples would resolve a difference."""
+def _plan_of_both(analysis: Analysis, sources: Sources, mean: float, alone: SeedsNeeded | None) -> str:
+    """Say how many seeds or test samples would resolve a difference; no fewer seeds than on this test set alone."""
     found = what_helps(sources, mean, alpha=analysis.options.alpha / analysis.main.size)
+    least = None if alone is None else alone.estimate
+    enough = None if found.seeds is None or least is None else max(found.seeds, least)
+    if enough is not None and enough <= sources.n_seeds:
+        return f"the {sources.n_seeds} seeds at hand should resolve a difference of this size 4 times out of 5"
     now = f"({sources.n_seeds} and {sources.n_samples} now)"
-    seeds, samples = (None if many is None else f"{many:,}" for many in (found.seeds, found.samples))
+    of_samples = found.samples if least is not None and least <= sources.n_seeds else None
+    seeds, samples = (None if many is None else f"{many:,}" for many in (enough, of_samples))
     if seeds and samples:
         return f"roughly {seeds} seeds, or {samples} test samples, would be needed to resolve it {now}"
     if samples:
