@@ -13,11 +13,6 @@ from tests.support.commands import ROOT, ended, make_cell, read_conf_once
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are cores: tests of commands wait for their processes, a sixth of the time."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_finish() -> None:
     """Let Hydra keep what it reads of `conf/`, and the garbage collector pass over what was imported, which stays."""
     read_conf_once()
