@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from lossbench.compare.numbers.equivalence import p_equivalence
-from lossbench.compare.numbers.statistics import paired_difference, seeds_needed
+from lossbench.compare.numbers.seeds import seeds_needed
+from lossbench.compare.numbers.statistics import paired_difference
 from lossbench.compare.numbers.two_sources import (
     Sources,
     crossed,
@@ -72,7 +73,7 @@ def test_samples_that_do_not_vary_leave_the_interval_over_seeds():
     assert interval(found, values.mean()) == pytest.approx((seeds.low, seeds.high))
     assert p_difference(found, values.mean()) == pytest.approx(seeds.p_t)
     assert p_within(found, values.mean(), 0.4) == pytest.approx(p_equivalence(values, none, 0.4))
-    assert what_helps(found, 0.02).seeds == seeds_needed(values - values.mean() + 0.02)
+    assert what_helps(found, 0.02).seeds == seeds_needed(values - values.mean() + 0.02).estimate
 
 
 def test_runs_that_are_the_same_leave_the_interval_over_samples():
