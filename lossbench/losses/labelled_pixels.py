@@ -84,6 +84,19 @@ def mean_over_present(values: Tensor, present: Tensor, background: bool) -> Tens
     return values.masked_fill(~counted, 0).sum(-1) / counted.sum(-1).clamp(min=1)
 
 
+def counted_maps(logits: Tensor, target: Tensor, background: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return which classes count (N, K), and of these P alone probabilities, truth and valid pixels, all (P, H, W)."""
+    p, truth, valid = regions(logits, target)
+    present = counted_classes(truth.any(-1).any(-1), background)
+    return present, p[present], truth[present], valid.expand_as(truth)[present]
+
+
+def mean_of_maps(values: Tensor, present: Tensor) -> Tensor:
+    """Return the mean (N,) over the classes of values (P,) of the maps that count; 0 without one."""
+    of_class = values.new_zeros(present.shape).masked_scatter(present, values)
+    return mean_over_present(of_class, present, background=True)
+
+
 def counted_classes(present: Tensor, background: bool) -> Tensor:
     """Return which of the classes present (..., K) count: without class 0 unless `background`."""
     return present if background else present & (torch.arange(present.shape[-1], device=present.device) > 0)

@@ -6,11 +6,10 @@ from torch.nn import functional as F
 
 from lossbench.losses.declaration import loss
 from lossbench.losses.labelled_pixels import (
-    counted_classes,
+    counted_maps,
     in_single_precision,
     maps_of,
-    mean_over_present,
-    regions,
+    mean_of_maps,
     true_classes,
     valid_pixels,
 )
@@ -172,9 +171,6 @@ def mask_ssim(
     (tensor([0.9961]), tensor([0.]))
 
     """
-    p, truth, valid = regions(logits, target)
-    present = counted_classes(truth.any(-1).any(-1), background)
-    p, t, there = (each.expand_as(truth)[present] for each in (p, truth, valid))  # (P, H, W): no other map counts
+    present, p, t, there = counted_maps(logits, target, background)
     unlike = (1 - ssim_map(p, t.to(p), there, gaussian(window, sigma, p))).masked_fill(~there, 0).sum((1, 2))
-    missed = p.new_zeros(present.shape).masked_scatter(present, unlike / there.sum((1, 2)).clamp(min=1))
-    return mean_over_present(missed, present, background=True)
+    return mean_of_maps(unlike / there.sum((1, 2)).clamp(min=1), present)

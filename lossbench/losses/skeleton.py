@@ -30,7 +30,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from lossbench.losses.declaration import loss
-from lossbench.losses.labelled_pixels import all_are, counted_classes, mean_over_present, regions
+from lossbench.losses.labelled_pixels import all_are, counted_maps, mean_of_maps
 from lossbench.losses.links import softmax
 
 __all__ = ["cl_dice"]
@@ -87,16 +87,12 @@ def cl_dice(
     (tensor([0.2632]), tensor([0.]))
 
     """
-    p, truth, valid = regions(logits, target)
-    present = counted_classes(truth.any(-1).any(-1), background)
-    p, t, there = (each.expand_as(truth)[present] for each in (p, truth, valid))  # (P, H, W): no other map counts
+    present, p, t, there = counted_maps(logits, target, background)
     of_truth = _skeleton_of_mask(t, there, iterations).to(p)
     of_prediction, t = soft_skeleton(p, there, iterations).masked_fill(~there, 0), t.to(p)
     precision = ((of_prediction * t).sum((1, 2)) + smooth) / (of_prediction.sum((1, 2)) + smooth)
     recall = ((of_truth * p).sum((1, 2)) + smooth) / (of_truth.sum((1, 2)) + smooth)
-    missed = 1 - 2 * precision * recall / (precision + recall)
-    of_class = p.new_zeros(present.shape).masked_scatter(present, missed)
-    return mean_over_present(of_class, present, background=True)
+    return mean_of_maps(1 - 2 * precision * recall / (precision + recall), present)
 
 
 def soft_skeleton(p: Tensor, valid: Tensor, iterations: int) -> Tensor:
