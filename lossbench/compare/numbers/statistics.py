@@ -196,8 +196,7 @@ def paired_difference(
     interval nor t test nor effect size, and a note says so; the signed-rank test stays. The effect size has no
     small-sample correction, so with few pairs it is too large on average.
 
-    Intervals that hold together over m comparisons (`among`) are Bonferroni's. Holm's p, which is never larger than
-    Bonferroni's, can so be below the level where the interval still holds 0, never the other way round.
+    Intervals that hold together over m comparisons (`among`) are Bonferroni's.
 
     Parameters
     ----------
