@@ -94,6 +94,7 @@ class ForeignDataModule(pl.LightningDataModule):
         in_order = targets if _has_numbers(self._train) else targets.flatten().sort().values
         self.hashes = {"targets": hashlib.sha256(_bytes_of(in_order)).hexdigest()}
         self.modes = None
+        self.shared: Mapping[str, Any] = {}
         self.contaminated = torch.empty(0, dtype=torch.int64)
 
     def train_dataloader(self) -> "_Batches":

@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     Parameters
     ----------
     inputs : Tensor, shape (N, ...)
-        In a batch: float32, normalised.
+        In a batch: float32, normalised; numbers of tokens, int64, stay as they are.
     target : Tensor, shape (N,)
         As observed, corruption included: int64 classes, or float32 standardised by the data module's center and scale.
         Of sequences the classes in their order, then -1, shape (N, S).
@@ -164,6 +164,8 @@ class BatchLoader:
 
 def normalised(inputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Return inputs as a network sees them: less the mean of each channel or feature, divided by its deviation."""
+    if inputs.dtype == torch.int64:
+        return inputs  # numbers of tokens
     channels = (-1, *[1] * (inputs.ndim - 2))
     values = inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs.clone()
     return values.sub_(mean.view(channels)).div_(std.view(channels))

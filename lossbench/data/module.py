@@ -110,6 +110,8 @@ class DataModule(pl.LightningDataModule):
         For regression, how many training samples there are at which target.
     modes : Modes or None
         Of points to be generated.
+    shared : mapping
+        What belongs to no single sample; see `Source`.
     noise_kind : str
         The kind of the label noise.
     evaluation_loaders : dict of str to BatchLoader
@@ -254,7 +256,7 @@ class DataModule(pl.LightningDataModule):
         self.num_classes, self.class_names = source.num_classes, source.class_names
         self.input_shape = list(samples.inputs.shape[1:])
         self.num_train, self.train_size = len(source.train_target), len(train)
-        self.modes = source.modes
+        self.modes, self.shared = source.modes, source.shared
         self.contaminated = samples.index[training.contaminated]
         self._confusion = None
         self.target_density: TargetDensity | None = None
@@ -306,7 +308,7 @@ class DataModule(pl.LightningDataModule):
         }
 
     def _standardised(self, samples: Batch) -> Batch:
-        if self.num_classes is not None:
+        if self.num_classes is not None or not samples.target.is_floating_point():
             return samples
         target, clean = ((y - self.target_center) / self.target_scale for y in (samples.target, samples.target_clean))
         return samples._replace(target=target, target_clean=clean)

@@ -86,9 +86,7 @@ class Supervised(Learner):
         features = self.network.backbone(inputs)
         outputs = in_full_precision(self.network.outputs(features))
         known = {"epoch": self.current_epoch, "features": features, "index": batch.index, "inputs": inputs}
-        context: dict[str, Any] = {**known, **batch.extras}
-        if self.teacher is not None:
-            context["teacher_logits"] = in_full_precision(self.teacher(inputs))
+        context: dict[str, Any] = {**known, **batch.extras, **self.of_other_networks(inputs)}
         if mixture is None:
             return self._weighted_loss(outputs, batch.target, context)
         own = self._weighted_loss(outputs, batch.target, context, mixture.share)
@@ -96,9 +94,14 @@ class Supervised(Learner):
             context["weight"] = context["weight"][mixture.partner]
         return own + self._weighted_loss(outputs, batch.target[mixture.partner], context, 1 - mixture.share)
 
+    def of_other_networks(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Return what networks that are not trained make of the inputs, by the name by which a loss asks for it."""
+        return {} if self.teacher is None else {"teacher_logits": in_full_precision(self.teacher(inputs))}
+
     def _weighted_loss(self, outputs: Tensor, target: Tensor, context: Mapping[str, Any], share: float = 1.0) -> Tensor:
         """Return the weighted loss (N,) for a target that counts by a share; add its parts to the terms."""
-        expected = target if self.loss.declaration.takes_classes else target.to(outputs.dtype)
+        said = self.loss.declaration
+        expected = target if said.takes_classes or said.takes_embeddings else target.to(outputs.dtype)
         terms = self.loss.terms(outputs, expected, **context)
         weights = None if self._class_weights is None else self._class_weights[self._places(target)]
         if (own := context.get("weight")) is not None:

@@ -60,8 +60,8 @@ class Declaration:
         What its gradient holds constant on purpose, such as "the modulating factor"; "" for nothing.
     shapes : str
         Of outputs, target and values, as "N H W K , N H W -> N": a letter is one size, K that of the classes or labels,
-        `...` are any sizes, and what has the same letter is equal. "" is what `SHAPES` says of the task; of other tasks
-        only the number of samples is compared.
+        D the width of embeddings, `...` are any sizes, and what has the same letter is equal. "" is what `SHAPES` says
+        of the task; of other tasks only the number of samples is compared.
 
     """
 
@@ -94,6 +94,11 @@ class Declaration:
     def takes_classes(self) -> bool:
         """Whether its targets are integer class indices, not floating-point numbers."""
         return self.per_class and "K" not in self.sides[1]
+
+    @property
+    def takes_embeddings(self) -> bool:
+        """Whether it takes vectors, as wide as the learner says, and the class of each."""
+        return self.sides[0][-1:] == ("D",)
 
 
 def loss(

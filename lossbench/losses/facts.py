@@ -17,6 +17,8 @@ RUN_CONTEXT = frozenset(
 )
 """Context that holds for a whole run: `index` is below `num_samples`, of which `train_size` are trained on.
 
+`num_features` is the width of embeddings, where those are what is learned.
+
 `bind_terms` is for a loss that is made of others.
 """
 _FAMILIES = Path(__file__).parent

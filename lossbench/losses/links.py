@@ -115,6 +115,11 @@ def pixel_means(outputs: Tensor) -> Tensor:
     return outputs.sigmoid()
 
 
+def on_unit_sphere(outputs: Tensor) -> Tensor:
+    """Return embeddings (N, D) divided by their length, so that inner products are cosines; one of length 0 stays 0."""
+    return F.normalize(outputs, dim=-1)
+
+
 def predicted_noise(outputs: Tensor) -> Tensor:
     """Return the outputs as the noise in a sample, which is learned on the path of denoising diffusion."""
     return outputs

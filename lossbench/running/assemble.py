@@ -85,16 +85,18 @@ def _learner(cell: Cell, data: Any, of_images: dict[str, Any]) -> Learner:
         "seed": config.seed,
     }
     kind: Any = locate(config.learner._target_)
+    settings: Any = OmegaConf.to_container(without(config.learner, "_target_", "network"), resolve=True)
     if getattr(kind, "takes_a_model", False):
+        width = settings.get("dim") or loss.num_outputs(data.num_classes)  # an embedding's, or what the loss takes
         return kind(
-            network=build_network(config.model, loss, data.input_shape, data.num_classes, config.seed),
+            network=build_network(config.model, loss, data.input_shape, width, config.seed),
             weighting=build(config.weighting),
             mixup=build(config.mixup),
             posthoc=_posthoc(cell, data),
             teacher=_teacher(cell, data, loss),
+            **settings,
             **common,
         )
-    settings: Any = OmegaConf.to_container(without(config.learner, "_target_", "network"), resolve=True)
     with random_state(derive_seed(config.seed, "network")), refusals(f"learner={cell.choices['learner']}"):
         network = build(config.learner.network)(input_shape=data.input_shape, num_classes=data.num_classes)
     return kind(network=network, **settings, **common)
@@ -117,6 +119,7 @@ def _loss(cell: Cell, data: Any) -> BoundLoss:
         "max_epochs": cell.config.trainer.max_epochs,
         "num_samples": data.num_train,
         "train_size": data.train_size,
+        "num_features": cell.config.learner.get("dim"),
     }
     context = {name: value for name, value in context.items() if value is not None}
     empty = [str(number) for number, count in enumerate(data.train_class_counts or ()) if not count]
@@ -147,6 +150,7 @@ def _problem(cell: Cell, data: Any, of_images: dict[str, Any]) -> Problem:
         levels=_levels(data),
         gaussian=_gaussian(data),
         modes=data.modes,
+        shared=data.shared,
         **of_images,
     )
 

@@ -120,9 +120,7 @@ def build_loss(node: DictConfig, task: str, context: dict[str, Any]) -> BoundLos
 
 
 @takes(head="one of: auto, cosine, linear", head_scale="number (0, inf)")
-def build_network(
-    node: DictConfig, loss: BoundLoss, input_shape: list[int], num_classes: int | None, seed: int
-) -> Network:
+def build_network(node: DictConfig, loss: BoundLoss, input_shape: list[int], num_outputs: int, seed: int) -> Network:
     """Build backbone and head, each with initial weights that depend on the seed alone.
 
     Raises
@@ -137,7 +135,6 @@ def build_network(
     num_features = getattr(backbone, "num_features", None)
     if not isinstance(num_features, int):
         raise ConfigError(f"model {node['_target_']} needs an attribute num_features: the width of what it returns.")
-    num_outputs = loss.num_outputs(num_classes)
     with random_state(derive_seed(seed, "head")):
         head: nn.Module
         if head_of(node, loss) == "linear":

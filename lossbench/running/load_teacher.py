@@ -35,7 +35,8 @@ def load_teacher(folder: Path, input_shape: Sequence[int], num_classes: int | No
     entry = record.read(folder)
     assert entry is not None  # `check_teacher` has seen it
     model = OmegaConf.create(entry["config"]["model"])
-    network = build_network(model, load_loss("cross_entropy"), list(input_shape), num_classes, seed=0)
+    loss = load_loss("cross_entropy")
+    network = build_network(model, loss, list(input_shape), loss.num_outputs(num_classes), seed=0)
     try:
         path = folder / "checkpoints" / "last.ckpt"
         saved = state_of(path, read_checkpoint(path, entry["key"]))

@@ -1,8 +1,8 @@
 """What is known of the data that a learner trains and is measured on."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -89,6 +89,8 @@ class Problem:
         Maps images (N, C, H, W) in 0..1 to maps of features, for losses that compare these.
     modes : Modes or None
         Where points to be generated lie, if that is known.
+    shared : mapping
+        What belongs to no single sample, by name, such as the passages among which queries search.
 
     """
 
@@ -108,6 +110,7 @@ class Problem:
     image_metrics: ImageMetrics | None = None
     feature_maps: Callable[[Tensor], Sequence[Tensor]] | None = None
     modes: Modes | None = None
+    shared: Mapping[str, Any] = field(default_factory=dict)
 
 
 SHOTS = {"many": (101, float("inf")), "medium": (20, 100), "few": (0, 19)}

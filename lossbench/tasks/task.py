@@ -35,6 +35,9 @@ METRICS_VERSION = 2
 """
 NEITHER = "is neither better where it is higher nor where it is lower: no loss and no epoch can be chosen by it."
 Better = Literal["higher", "lower", "neither"]
+Target = Literal[
+    "class", "labels", "number", "count", "sequence", "sample", "mask", "map", "boxes", "passages", "tokens"
+]  # fmt: skip
 Bounds = tuple[float, float]
 UNBOUNDED, SHARE, ERROR, CORRELATION, EXPLAINED = (-inf, inf), (0.0, 1.0), (0.0, inf), (-1.0, 1.0), (-inf, 1.0)
 """Bounds of metrics: any number, a share, an error, a correlation, a share of variance that is explained."""
@@ -106,7 +109,8 @@ class Task:
         The package of `evaluate.py` and `figures.py`.
     target : str
         What a sample's target is: "class", "labels", "number", "count", "sequence", "sample" (new ones are drawn),
-        "mask" (a class for each pixel), "map" (a number for each pixel) or "boxes".
+        "mask" (a class for each pixel), "map" (a number for each pixel), "boxes", "passages" (numbers of those that
+        answer) or "tokens".
     metrics : tuple of Metric
         All that is measured, in the order in which a report has it.
     columns : tuple of str
@@ -154,7 +158,7 @@ class Task:
     name: str
     title: str
     package: str
-    target: Literal["class", "labels", "number", "count", "sequence", "sample", "mask", "map", "boxes"]
+    target: Target
     metrics: tuple[Metric, ...]
     columns: tuple[str, ...]
     monitor: str

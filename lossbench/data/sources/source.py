@@ -45,6 +45,8 @@ class Source:
         Of points to be generated.
     train_extras, test_extras : mapping of str to Tensor, shape (N, ...)
         What else is known of each sample, by the name by which a loss asks for it; images as uint8.
+    shared : mapping
+        What belongs to no single sample, by name, such as the passages among which queries search.
     other_targets : mapping
         By the names of further tasks that it serves, their targets, of the training and of the test part, and the names
         of their classes.
@@ -64,6 +66,7 @@ class Source:
     modes: Modes | None = None
     train_extras: Mapping[str, Tensor] = field(default_factory=dict)
     test_extras: Mapping[str, Tensor] = field(default_factory=dict)
+    shared: Mapping[str, Any] = field(default_factory=dict)
     other_targets: Mapping[str, tuple[Tensor, Tensor, tuple[str, ...]]] = field(default_factory=dict)
 
     def seen_as(self, task: str) -> "Source":

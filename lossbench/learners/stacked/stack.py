@@ -283,7 +283,8 @@ class LossGroup(nn.Module):
     def forward(self, outputs: Tensor, target: Tensor, features: Tensor, batch: Any, epoch: int) -> dict[str, Tensor]:
         """Return the terms (runs, N) of the loss, from the outputs of the head and the targets of all runs."""
         chosen, wanted = outputs.index_select(0, self.rows), target.index_select(0, self.members)
-        if not self.loss.declaration.takes_classes:
+        said = self.loss.declaration
+        if not (said.takes_classes or said.takes_embeddings):
             wanted = wanted.to(chosen.dtype)
         context: dict[str, Any] = {}
         for name in self.loss.step_context:
