@@ -1,5 +1,6 @@
 """Check the data of a config that are not lossbench's own, and that a model can see what is known of images."""
 
+from lossbench.catalogue.terms import asks_for
 from lossbench.config.cell import Cell
 from lossbench.config.own_code import OF_ALL_DATA, taken_by
 from lossbench.data.shapes import declared_sources, require_halves
@@ -28,6 +29,23 @@ def check_own_data(cell: Cell) -> None:
                 f"{line}: data={cell.data} does not take it, so it would change nothing. It takes: "
                 f"{', '.join(sorted(taken - set(OF_ALL_DATA))) or 'no options'}. Leave it out."
             )
+
+
+def check_views(cell: Cell) -> None:
+    """Check that a loss that compares two views of an image gets them.
+
+    Raises
+    ------
+    ConfigError
+        If the data give one.
+
+    """
+    data = cell.config.data
+    compares = "views" in cell.task.axes and asks_for("index", cell.resolved["loss"], unknown=False)
+    if compares and data.get("views", 1) == 1:
+        raise ConfigError(
+            f"loss={cell.loss} compares two views of the same image, but data.views=1 gives one. Use data.views=2."
+        )
 
 
 def check_sides(cell: Cell) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from lossbench.learners.learner import in_full_precision
 from lossbench.learners.supervised import Supervised
 from lossbench.ranges import takes
+from lossbench.tasks.problem import Kept
 
 
 @takes(dim="int [1, inf)", momentum="number [0, 1)")
@@ -42,6 +43,11 @@ class Embedding(Supervised):
             return {}
         with torch.no_grad():
             return {"momentum_embeddings": in_full_precision(self.slow(inputs))}
+
+    def known_of(self, batch: Any) -> Kept:
+        """Keep images too, of which a few are shown with their neighbours."""
+        kept = super().known_of(batch)
+        return {**kept, "image": batch.inputs.half()} if batch.inputs.ndim > batch.index.ndim + 2 else kept
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Let the slow copy follow."""

@@ -127,7 +127,13 @@ class Supervised(Learner):
         """Keep outputs, targets and indices, what else the task asks for, and groups of samples."""
         names = (*self.problem.task.keeps, "group")
         extras = {name: batch.extras[name] for name in names if name in batch.extras}
-        return {"outputs": self.network(batch.inputs), **labels(batch), **extras}
+        return {"outputs": self.network(batch.inputs), **self.known_of(batch), **extras}
+
+    def known_of(self, batch: Any) -> Kept:
+        """Return what an evaluation keeps of a batch beside its outputs; of a single input, the input too."""
+        kept = {"target": batch.target, "target_clean": batch.target_clean, "index": batch.index}
+        single = batch.inputs.numel() == batch.index.numel()
+        return {**kept, "inputs": batch.inputs.reshape(batch.index.shape)} if single else kept
 
     def predictions(self, kept: Kept) -> Any:
         """Turn outputs into what is predicted: in double precision, but of pixels, which are many."""
@@ -143,10 +149,3 @@ class Supervised(Learner):
 def weighted(values: Tensor, weights: Tensor | None) -> Tensor:
     """Multiply values by the weights of their classes, where there are some."""
     return values if weights is None else weights * values
-
-
-def labels(batch: Any) -> Kept:
-    """Return what an evaluation keeps of a batch beside its outputs; of a single input, the input too."""
-    kept = {"target": batch.target, "target_clean": batch.target_clean, "index": batch.index}
-    single = batch.inputs.numel() == batch.index.numel()
-    return {**kept, "inputs": batch.inputs.reshape(batch.index.shape)} if single else kept

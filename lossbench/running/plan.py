@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from lossbench.catalogue.terms import asks_for
 from lossbench.config.axes import AXES
 from lossbench.config.cell import Cell
 from lossbench.config.check_trainer import callbacks_of, stepping
@@ -122,6 +123,9 @@ def why_alone(cell: Cell, forced: bool = False) -> str | None:
             not cell.task.has_classes and cell.weighting != AXES["weighting"]
         ),
         f"task={cell.task.name} has no stacked form": not cell.task.stacked,
+        f"the slow copy of a network, which loss={cell.loss} asks for, has no stacked form": (
+            asks_for("momentum_embeddings", cell.resolved["loss"], unknown=False)
+        ),
         f"data={cell.data} brings its own batches": not cell.is_in_memory,
         f"{optimizer} may mix what is stacked": optimizer.removeprefix("torch.optim.") not in ELEMENTWISE,
         "compile=true": cell.config.compile,

@@ -20,7 +20,7 @@ from lossbench.compat.lightning import progress_of, wants_to_stop
 from lossbench.errors import Diverged
 from lossbench.learners.learner import joined
 from lossbench.learners.stacked.optimizer import OptimizerGroup
-from lossbench.learners.supervised import Supervised, in_full_precision, labels, weighted
+from lossbench.learners.supervised import Supervised, in_full_precision, weighted
 from lossbench.losses.bound_loss import BoundLoss
 from lossbench.models.stacked_module import StackedModule
 from lossbench.records.checkpoints import Checkpoint
@@ -204,7 +204,7 @@ class Stack(pl.LightningModule):
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Keep outputs, targets and indices of one evaluation batch."""
         outputs = self._outputs(self._backbone(self._of_slots(batch.inputs)))
-        part = {f"outputs/{head}": each for head, each in enumerate(outputs)} | labels(batch)
+        part = {f"outputs/{head}": each for head, each in enumerate(outputs)} | self.learners[0].known_of(batch)
         part = {name: tensor.detach().cpu() for name, tensor in part.items()}
         list(self._collected.values())[dataloader_idx].append(part)
 
