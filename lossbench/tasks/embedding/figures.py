@@ -76,7 +76,7 @@ def draw_cosines(axes: Axes, embedding: Array, target: Array) -> None:
     some, classes = embedding[::step].astype(np.float32), target[::step]
     rows, columns = np.triu_indices(len(some), 1)
     cosines, same = (some @ some.T)[rows, columns], classes[rows] == classes[columns]
-    bins = np.linspace(-1, 1, 61)
+    bins = np.linspace(-1, 1, 61).tolist()
     for chosen, color, label in ((same, SAME, "one class"), (~same, DIFFERENT, "two classes")):
         if chosen.any():
             axes.hist(np.clip(cosines[chosen], -1, 1), bins, density=True, color=color, alpha=0.5, label=label)

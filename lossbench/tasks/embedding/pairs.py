@@ -98,8 +98,6 @@ def clusters(embedding: Tensor, target: Tensor) -> Tensor:
     """Return the normalised mutual information of classes and as many clusters of k-means, by arithmetic mean."""
     count = len(target.unique())
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ConvergenceWarning
-        )  # of embeddings that have collapsed: there are no more points
+        warnings.simplefilter("ignore", ConvergenceWarning)  # collapsed: there are fewer points
         found = KMeans(count, n_init=1, random_state=0).fit_predict(embedding.double().numpy())
     return torch.tensor(normalized_mutual_info_score(target.numpy(), found))
