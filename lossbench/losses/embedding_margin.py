@@ -168,7 +168,7 @@ class sphereface(nn.Module):  # noqa: N801
     def forward(self, embeddings: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each sample."""
         logits = along(embeddings, self.weight)
-        own = (unit(embeddings) * unit(self.weight)[target]).sum(-1, keepdim=True)
+        own = (unit(embeddings) * unit(self.weight)[target.long()]).sum(-1, keepdim=True)
         change = embeddings.norm(dim=-1, keepdim=True) * (psi(own, self.m) - own)
         return cross_entropy(logits.scatter_add(-1, place_of_true_class(logits, target), change), target)
 

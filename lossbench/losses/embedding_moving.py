@@ -63,8 +63,9 @@ class adacos(nn.Module):  # noqa: N801
 
     The scale starts at sqrt(2) log(K - 1). A call in training first moves it, then uses it, and must come once a step;
     else the last one holds. It has no gradient. Of an even number of angles the median is the lower of the two in the
-    middle. Two classes, for which the paper's formula is 0, start as three do, and s is at least 0.1: the cosines of
-    few classes get negative, and then B can fall to 1.
+    middle. Unlike in the paper, s stays between 0.1 and twice its start: with few classes B can fall to 1, as their
+    cosines get negative; and where wrong directions are nearer than 45 degrees, s would grow at every step, without
+    bound. Two classes, for which sqrt(2) log(K - 1) is 0, start as three do.
 
     Examples
     --------
@@ -83,7 +84,9 @@ class adacos(nn.Module):  # noqa: N801
     def __init__(self, *, num_classes: int, num_features: int) -> None:
         super().__init__()
         self.weight = random_directions(num_classes, num_features)
-        self.register_buffer("scale", torch.tensor(math.sqrt(2) * math.log(max(num_classes - 1, 2))))
+        start = math.sqrt(2) * math.log(max(num_classes - 1, 2))
+        self.largest = 2 * start
+        self.register_buffer("scale", torch.tensor(start))
 
     def forward(self, embeddings: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each sample; in training, move the scale before."""
@@ -96,7 +99,8 @@ class adacos(nn.Module):  # noqa: N801
         precise = found.to(torch.promote_types(found.dtype, torch.float32))
         log_b = with_true_class(self.scale * precise, target, -math.inf).logsumexp((0, 1)) - math.log(len(found))
         angle = of_true_class(precise, target).clamp(-1, 1).acos().median()
-        return (log_b / angle.clamp(max=math.pi / 4).cos()).clamp(min=_SMALLEST_SCALE).to(self.scale)
+        scale = log_b / angle.clamp(max=math.pi / 4).cos()
+        return scale.clamp(_SMALLEST_SCALE, self.largest).to(self.scale)
 
 
 @loss(
@@ -148,12 +152,12 @@ class center_loss(nn.Module):  # noqa: N801
     def forward(self, embeddings: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each sample and, in training, move the centres."""
         values = cross_entropy(self.linear(embeddings), target)
-        apart = embeddings - self.centers[target]
+        apart = embeddings - self.centers[target.long()]
         if self.training:
             self.centers = self.centers - self.alpha * self._pull(embeddings.detach(), target)
         return values + self.lam * 0.5 * apart.square().sum(-1)
 
     def _pull(self, embeddings: Tensor, target: Tensor) -> Tensor:
-        members = F.one_hot(target, len(self.centers)).to(self.centers)
+        members = F.one_hot(target.long(), len(self.centers)).to(self.centers)
         counts = members.sum(0).unsqueeze(-1)
         return (counts * self.centers - members.T @ embeddings.to(self.centers)) / (1 + counts)

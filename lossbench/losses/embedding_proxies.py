@@ -108,8 +108,8 @@ class proxy_anchor(nn.Module):  # noqa: N801
     + (1 / K) sum_p log(1 + sum_{i not of p} exp(alpha (cos(x_i, p) + delta))), the mean of the values
 
     P+ are the proxies with a sample in the batch. The paper defines the loss of a batch; here each term is shared
-    equally among the samples in it, and the values are N times the shares, so that their mean is the paper's loss.
-    Which samples a proxy pulls is decided by the gradient, not by the shares.
+    equally among the samples in it, and the values are N times the shares, so that their mean is the paper's loss. So
+    the samples of a class have one value, but not one gradient: this goes to those that the terms are large for.
 
     Parameters
     ----------
