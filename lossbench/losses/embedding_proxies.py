@@ -61,7 +61,8 @@ class proxy_nca(nn.Module):  # noqa: N801  (called as the functions are: loss=pr
 
     The proxy of the true class is left out of the sum, as the paper has it: so the loss has no lower bound but that of
     the cosines and pushes on where all is right. pytorch-metric-learning and ProxyNCA++ leave it in: that is
-    softplus(loss), or `embedding_norm_softmax` at the scale 2 s. In the paper s = 1, in ProxyNCA++ 9.
+    softplus(loss), or `embedding_norm_softmax` at the scale 2 s. s = 1 takes the distances as they are; ProxyNCA++
+    has 9.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from tests.support.losses import assert_same_loss, value_and_gradient
 
 
 def scale_by_hand(embeddings, target, weight, before):
-    """The paper's equations 11 and 15, sample by sample."""
+    """The paper's dynamic scale, sample by sample."""
     total, angles = 0.0, []
     for x, y in zip(embeddings, target, strict=True):
         for k, w in enumerate(weight):
