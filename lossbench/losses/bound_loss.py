@@ -96,6 +96,12 @@ class BoundLoss:
         """Whether it is made of other losses."""
         return hasattr(self.function, "terms")
 
+    def known(self, name: str) -> Any:
+        """Return a parameter or what it knows of the run, its own or that of a term of it; None if there is none."""
+        terms = self.function.bound.values() if self.is_sum else ()
+        found = (self.parameters.get(name), *(term.known(name) for term in terms))
+        return next((value for value in found if value is not None), None)
+
     @property
     def name(self) -> str:
         """The name of its function or module."""

@@ -74,22 +74,20 @@ class weighted_sum(nn.Module):  # noqa: N801  it is called by this name, as are 
         weights: Sequence[float] = WEIGHTS,
     ) -> None:
         super().__init__()
-        self._bound = bind_terms(terms, weights)
-        self.declaration = _declaration_of(list(self._bound.values()))
+        self.bound = bind_terms(terms, weights)
+        self.declaration = _declaration_of(list(self.bound.values()))
         self.weights = list(weights)
-        self.modules_of_terms = nn.ModuleList([each.module for each in self._bound.values() if each.module is not None])
-        needed = [name for term in self._bound.values() for name in term.step_context]
+        self.modules_of_terms = nn.ModuleList([each.module for each in self.bound.values() if each.module is not None])
+        needed = [name for term in self.bound.values() for name in term.step_context]
         self.step_context = tuple(dict.fromkeys(needed))
 
     def terms(self, outputs: Tensor, target: Tensor, **context: Any) -> dict[str, Tensor]:
         """Return each term (N,), without its weight."""
-        return {name: term(outputs, target, **context) for name, term in self._bound.items()}
+        return {name: term(outputs, target, **context) for name, term in self.bound.items()}
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """Return the weighted sum (N,) of the terms."""
-        return torch.stack([weight * terms[name] for name, weight in zip(self._bound, self.weights, strict=True)]).sum(
-            0
-        )
+        return torch.stack([weight * terms[name] for name, weight in zip(self.bound, self.weights, strict=True)]).sum(0)
 
     def forward(self, outputs: Tensor, target: Tensor, **context: Any) -> Tensor:
         """Return the loss of each sample (N,)."""

@@ -41,8 +41,9 @@ def write_outcome(folder: Path, entry: Record, learner: Learner) -> list[Path]:
     last, best = learner.last, learner.best
     entry["metrics"] = _metrics(entry, learner)
     test = (last or {}).get("test", {})
-    if learner.problem.task.has_classes and test and test["probabilities"].shape[1] <= MOST_CLASSES:
-        entry["confusion_matrix"] = confusion_of(test["probabilities"], test["target"]).tolist()
+    probabilities = test.get("probabilities") if learner.problem.task.has_classes else None
+    if probabilities is not None and probabilities.shape[1] <= MOST_CLASSES:
+        entry["confusion_matrix"] = confusion_of(probabilities, test["target"]).tolist()
     epochs = {name: each["epoch"] if each else None for name, each in (("last", last), ("best_val", best))}
     entry["epochs"] = {"done": len(learner.history), **epochs}
     entry["history"] = learner.history

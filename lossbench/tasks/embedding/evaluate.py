@@ -11,7 +11,7 @@ from lossbench.tasks.example import Example
 from lossbench.tasks.problem import Kept, Problem, with_a_value
 
 WIDTH = 4
-"""Of made-up embeddings."""
+"""Of made-up embeddings, where the loss does not know a width."""
 SHOWN, BESIDE = 6, 5
 """Samples whose neighbours are kept for a picture, and how many of these."""
 
@@ -41,21 +41,21 @@ class Predictions(TypedDict):
 
 def example(loss: BoundLoss, num_classes: int | None, samples: int, generator: torch.Generator) -> Example:
     """Make up embeddings of classes that come twice at least: neighbours by `index` are two views of one image."""
-    pairs = torch.arange(samples) // 2
+    pairs, width = torch.arange(samples) // 2, loss.known("num_features") or WIDTH
     context = {
         "epoch": 0,
         "features": torch.randn(samples, 4, generator=generator),
         "index": pairs,
         "inputs": torch.randn(samples, 4, generator=generator),
-        "momentum_embeddings": torch.randn(samples, WIDTH, generator=generator),
+        "momentum_embeddings": torch.randn(samples, width, generator=generator),
     }
-    return torch.randn(samples, WIDTH, generator=generator), pairs % (num_classes or 2), context
+    return torch.randn(samples, width, generator=generator), pairs % (num_classes or 2), context
 
 
 def check_link(linked: Tensor, samples: int, num_classes: int) -> None:
     """Assert that the link gives vectors (N, D) of length 1."""
-    shape = (samples, WIDTH)
-    assert linked.shape == shape, f"the link returns shape {tuple(linked.shape)}; for embeddings it must be {shape}."
+    found = tuple(linked.shape)
+    assert found == (samples, *found[1:2]), f"the link returns shape {found}; for embeddings it must be ({samples}, D)."
     lengths = linked.norm(dim=-1)
     assert torch.allclose(lengths, torch.ones_like(lengths), atol=1e-4), "the link returns vectors of other lengths."
 
