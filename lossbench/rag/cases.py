@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lossbench.errors import ConfigError, nearest
+from lossbench.errors import ConfigError
 from lossbench.rag.asking import truth
 
 
@@ -116,8 +116,9 @@ def case_of(row: dict[str, Any], place: str = "the row") -> Case:
 
     """
     for name in row.keys() - set(FIELDS):
-        if difflib.get_close_matches(str(name), FIELDS, n=1, cutoff=0.85):
-            raise ConfigError(f"{place}: the field {name!r} is not known. {nearest(str(name), FIELDS)}")
+        if close := difflib.get_close_matches(str(name), FIELDS, n=1, cutoff=0.85):
+            known = ", ".join(FIELDS)
+            raise ConfigError(f"{place}: the field {name!r} is not known. Nearest: {close[0]}. Allowed: {known}.")
     given = {name: _value(name, row[name], place) for name in FIELDS if row.get(name) is not None}
     if "question" not in given:
         raise ConfigError(f"{place}: question is missing. Each row needs one: a text.")

@@ -106,11 +106,9 @@ def embedder_of(name: str) -> Embedder:
     """
     if name == "lexical":
         return lexical
-    if name == "wordllama":
-        return wordllama()
-    if "." not in name:
+    if name != "wordllama" and "." not in name:
         raise ConfigError(f"rag.embedder={name} is not known. {nearest(name, OWN)} Or module.function of yours.")
-    found = located(name, "rag.embedder")
+    found = wordllama() if name == "wordllama" else located(name, "rag.embedder")
     lock = threading.Lock()
 
     def one_at_a_time(texts: Sequence[str]) -> Any:

@@ -134,7 +134,13 @@ def differences(
 def table_of(title: str, found: Sequence[Summary], lacking: Mapping[str, str]) -> Table:
     """Return the table of a system: what was computed, then what was not and what it needs."""
     table = Table(
-        Column("metric", no_wrap=True), "mean", "interval", "n", "remarks", title=Text(title), title_justify="left"
+        _whole("metric"),
+        "mean",
+        _whole("interval"),
+        "n",
+        "remarks",
+        title=Text(title),
+        title_justify="left",
     )
     for each in found:
         remarks = [f"{count} {word}" for word, count in each.without.items()]
@@ -147,7 +153,7 @@ def table_of(title: str, found: Sequence[Summary], lacking: Mapping[str, str]) -
 
 def table_of_differences(found: Sequence[Difference]) -> Table:
     """Return the table of differences."""
-    table = Table(Column("metric", no_wrap=True), "difference", "mean", "interval", "n")
+    table = Table(_whole("metric"), "difference", "mean", _whole("interval"), "n")
     for each in found:
         name = Text(f"{each.system} - {each.baseline}")
         table.add_row(each.name, name, _number(each.mean, "+"), _bounds(each, "+"), str(each.n))
@@ -210,6 +216,10 @@ def _by_question(cases: Sequence[Case], rows: Rows) -> dict[str, Mapping[str, Ce
             )
         found[name] = row
     return found
+
+
+def _whole(head: str) -> Column:
+    return Column(head, no_wrap=True)
 
 
 def _number(value: float, sign: str = "") -> str:
