@@ -47,13 +47,13 @@ def ask(judge: Judge, text: str, read: Callable[[dict[str, Any]], Read]) -> Read
     for each in (text, text + AGAIN):
         try:
             return read(json_in(judge(each)))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
     raise Unparsable
 
 
 def json_in(reply: str) -> dict[str, Any]:
-    """Return the JSON object of a reply, which may stand in a fence or between words.
+    """Return the JSON object of a reply, which may stand in a fence or behind words; of several the last.
 
     Raises
     ------
@@ -66,10 +66,16 @@ def json_in(reply: str) -> dict[str, Any]:
     {'claims': []}
 
     """
-    start, end = reply.find("{"), reply.rfind("}")
-    if start < 0 or end < start:
+    found: dict[str, Any] | None = None
+    start = reply.find("{")
+    while start >= 0:
+        try:
+            found, end = json.JSONDecoder().raw_decode(reply, start)
+        except ValueError:
+            end = start + 1
+        start = reply.find("{", end)
+    if found is None:
         raise ValueError("the reply has no JSON object")
-    found: dict[str, Any] = json.loads(reply[start : end + 1])
     return found
 
 
@@ -95,9 +101,14 @@ def texts(name: str) -> Callable[[dict[str, Any]], list[str]]:
     def read(said: dict[str, Any]) -> list[str]:
         if not isinstance(said[name], list) or not all(isinstance(each, str) for each in said[name]):
             raise ValueError(f"{name} must be a list of texts")
-        return [each.strip() for each in said[name] if each.strip()]
+        return [encodable(each).strip() for each in said[name] if each.strip()]
 
     return read
+
+
+def encodable(text: str) -> str:
+    """Return a text without halves of a character, such as of an emoji that was cut through: no file takes them."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def truth(said: object) -> bool:

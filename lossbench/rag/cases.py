@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lossbench.errors import ConfigError
-from lossbench.rag.asking import truth
+from lossbench.rag.asking import encodable, truth
 
 
 @dataclass(frozen=True)
@@ -142,14 +142,14 @@ def _value(name: str, value: Any, place: str) -> Any:
         allowed = (str, int) if name.endswith("_ids") else (str,)
         if not isinstance(value, list) or not all(isinstance(each, allowed) for each in value):
             raise ConfigError(f"{wrong} Allowed is a list of {'names' if name.endswith('_ids') else 'texts'}.")
-        return tuple(map(str, value))
+        return tuple(encodable(str(each)) for each in value)
     if name == "id" and isinstance(value, int):
         return str(value)
     if not isinstance(value, str):
         raise ConfigError(f"{wrong} Allowed is a text.")
     if not value.strip() and name not in MAY_BE_EMPTY:
         raise ConfigError(f"{wrong} Allowed is a text that is not empty; leave the field out where there is none.")
-    return value
+    return encodable(value)
 
 
 def _of_jsonl(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -192,7 +192,7 @@ def _whole(response: Any, deadline: float) -> bytes:
 def _content(raw: bytes) -> str:
     try:
         said = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _TryAgain("the reply is cut off, or not JSON") from None
     try:
         content = said["choices"][0]["message"]["content"]

@@ -17,7 +17,7 @@ from lossbench.rag.settings import Settings
 Cell = float | str
 """The value of a case, or the word that says why it has none."""
 UNPARSABLE, FAILED, UNDEFINED, LACKING = "unparsable", "failed", "undefined", "not given"
-NEEDS_JUDGE = "needs rag.judge"
+NEEDS_JUDGE, NEEDS_ASPECTS = "needs rag.judge", "needs rag.aspects"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def measures_for(
     for name in settings.metrics or ():
         if name not in METRICS:
             raise ConfigError(f"rag.metrics: {name} is not known. {nearest(name, METRICS)}")
-    lacking = {name: missing for name, each in METRICS.items() if (missing := _missing(each, cases, judge))}
+    lacking = {name: missing for name, each in METRICS.items() if (missing := _missing(each, cases, judge, settings))}
     for name in settings.metrics or ():
         if name in lacking:
             raise ConfigError(f"rag.metrics={name}: it {lacking[name]}. {_remedy(lacking[name])}")
@@ -168,10 +168,12 @@ def _cell(measure: Measure, case: Case) -> Cell:
     return UNDEFINED if value is None else float(value)
 
 
-def _missing(metric: Metric, cases: Collection[Case], judge: Judge | None) -> str:
-    """Return what a metric needs that no case has; "" for nothing."""
+def _missing(metric: Metric, cases: Collection[Case], judge: Judge | None, settings: Settings) -> str:
+    """Return what a metric needs that is not there; "" for nothing."""
     if "judge" in metric.asks and judge is None:
         return NEEDS_JUDGE
+    if "aspect" in metric.asks and not settings.aspects:
+        return NEEDS_ASPECTS
     if any(not needed(case, metric) for case in cases):
         return ""
     return f"needs {' and '.join(need.replace('|', ' or ') for need in metric.needs)}"
@@ -180,6 +182,8 @@ def _missing(metric: Metric, cases: Collection[Case], judge: Judge | None) -> st
 def _remedy(lacking: str) -> str:
     if lacking == NEEDS_JUDGE:
         return "Set rag.judge=URL and rag.model=NAME, or rag.judge=module.function."
+    if lacking == NEEDS_ASPECTS:
+        return 'Set rag.aspects={NAME: "QUESTION"}.'
     return "No row of data.path has all of them."
 
 

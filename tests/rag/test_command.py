@@ -281,6 +281,7 @@ def test_what_a_judge_of_ones_own_raises_is_passed_on():
         (["data.path=a.jsonl", "ppi=fancy"], "Allowed: plain, tuned"),
         (["data.path=a.jsonl", "rag.aspects.polite=3"], "rag.aspects.polite=3|no key"),
         (["data.path=a.jsonl", "+rag.aspects.polite=3"], "rag.aspects.polite=3"),
+        (["data.path=a.jsonl", "judge=math.sin", "rag.aspects=null"], "rag.aspects"),
         (["data.path=a.jsonl", "name=../elsewhere"], "rag.name"),
         (["data.path=[a.jsonl,b/a.jsonl]"], "another name"),
         (["data.path=a.jsonl", "judge=http://localhost"], "rag.model=NAME"),

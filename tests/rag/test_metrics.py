@@ -237,6 +237,23 @@ def test_a_reply_is_asked_for_twice_and_no_more():
     assert len(prompts) == 2
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        'It has {braces}, but: {"verdict": true}',
+        '<think>Perhaps {"verdict": false}? No.</think>\n```json\n{"verdict": "yes", "why": {"a": 1}}\n```.',
+    ],
+)
+def test_a_verdict_may_stand_behind_words(reply):
+    assert verdict(json_in(reply)) is True
+
+
+def test_what_no_parser_bears_is_unparsable():
+    with pytest.raises(Unparsable):
+        ask(lambda text: '{"a": ' + "[" * 100_000, "P", verdict)
+    assert texts("a")({"a": ["cut \ud83d", " "]}) == ["cut ?"]
+
+
 @pytest.mark.parametrize("reply", ["", "{", "}{", '{"verdict"}', "[1]", "null", '{"verdict": null}', '{"other": 1}'])
 def test_garbage_is_no_verdict(reply):
     with pytest.raises((ValueError, KeyError)):
