@@ -166,6 +166,7 @@ def _of_jsonl(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _of_csv(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    csv.field_size_limit(2**31 - 1)  # of the whole process; by default a cell ends at 131072 characters
     reader = csv.DictReader(io.StringIO(text, newline=""))
     while True:
         line = reader.line_num + 1

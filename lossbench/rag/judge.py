@@ -182,7 +182,7 @@ def judge_of(settings: Settings, path: Path | None = None) -> Remembering | None
         if settings.model is not None:
             raise ConfigError(f"rag.model={settings.model}: who judges? Set rag.judge to the address of its endpoint.")
         return None
-    if "://" in name:
+    if "/" in name:
         if settings.model is None:
             raise ConfigError("rag.judge is an endpoint, which needs the name of its model: rag.model=NAME.")
         endpoint = Endpoint(

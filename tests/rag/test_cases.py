@@ -89,6 +89,12 @@ def test_a_mistake_in_a_csv_is_told_with_its_place(tmp_path, text, told):
     assert f"{path}{told}" in str(error.value)
 
 
+def test_a_cell_may_be_long(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(f"question,answer\nq,{'x' * 200_000}\n")
+    assert len(read_cases(path)[0].answer) == 200_000
+
+
 def test_a_file_that_is_none(tmp_path):
     (tmp_path / "latin.jsonl").write_bytes(b'{"question": "\xe9"}')
     for name, told in {"a.txt": ".jsonl, .csv", "no.jsonl": "no such file", "latin.jsonl": "UTF-8"}.items():

@@ -230,6 +230,7 @@ def test_a_function_is_remembered_until_its_file_changes(tmp_path, monkeypatch):
     ("settings", "told"),
     [
         ({"judge": "http://localhost"}, "rag.model=NAME"),
+        ({"judge": "localhost:8000/v1", "model": "m"}, "an address such as"),
         ({"model": "m"}, "Set rag.judge"),
         ({"judge": "no_such_module.judge"}, "rag.judge=no_such_module.judge"),
     ],
