@@ -45,8 +45,8 @@ def every_key() -> dict[tuple[str, str, str], tuple[str, dict[str, Any]]]:
     base = composed("+scale=small", name="tuning").resolved
     found = {}
     for path in sorted(CONF.rglob("*.yaml")):
-        if path.stem in ("comparison", "repair") or path.parent.name == "experiment":
-            continue  # the first two are of other commands, the others choose by themselves whose keys they set
+        if path.stem in ("comparison", "rag", "repair") or path.parent.name == "experiment":
+            continue  # the first three are of other commands, the others choose by themselves whose keys they set
         for place, node in nodes_of(path):
             target = (_at(base, place) or {}).get("_target_")  # which a file may leave to the one that it builds on
             whole = {"_target_": target, **node} if target else node
