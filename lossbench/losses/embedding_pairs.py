@@ -204,7 +204,7 @@ def lifted_structure(embeddings: Tensor, target: Tensor, *, margin: float = 1.0)
     distance = root_of(squared_distances(unit(embeddings)))
     pushed = log_sum_exp(margin - distance, negative)
     excess = (torch.logaddexp(pushed.unsqueeze(1), pushed) + distance).masked_fill(~positive, 0.0).relu()
-    return excess.square().sum(1) * (len(target) / (2 * positive.sum().clamp_min(1)))
+    return excess.square().sum(1) * len(target) / (2 * positive.sum().clamp_min(1))
 
 
 @loss(

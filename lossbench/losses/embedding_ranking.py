@@ -42,7 +42,7 @@ from lossbench.losses.pairs_of_samples import (
 
 __all__ = ["nt_xent", "smooth_ap", "sup_con"]
 
-_AT_ONCE = 2**22
+_AT_ONCE = 2**20
 """Differences of cosines that `smooth_ap` holds at one time."""
 
 

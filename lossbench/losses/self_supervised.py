@@ -107,7 +107,7 @@ def vicreg(
     variance: float = 25.0,
     covariance: float = 1.0,
 ) -> Tensor:
-    """Views drawn together, each dimension spread out over the batch, no two dimensions correlated.
+    """Draw views together, keep each dimension spread out over the batch, and no two dimensions correlated.
 
     Formula: invariance (1 / D) |z - z'|^2 + variance (v(Z) + v(Z')) / 2 + covariance (c(Z) + c(Z')), with
     v = (1 / D) sum_a max(0, 1 - sqrt(C_aa + 1e-4)), c = (1 / D) sum_{a != b} C_ab^2, C the unbiased covariance
@@ -286,5 +286,5 @@ def alignment_uniformity(
     z = unit(embeddings)
     apart = index.unsqueeze(1) != index
     pairs = apart.sum()
-    uniformity = log_sum_exp(-t * squared_distances(z).flatten(), apart.flatten()) - pairs.clamp_min(1).log()
+    uniformity = log_sum_exp(-t * squared_distances(z).flatten(), apart.flatten()) - pairs.clamp_min(1).to(z).log()
     return (z - z[view]).square().sum(1) + weight * torch.where(pairs > 0, uniformity, 0.0)
