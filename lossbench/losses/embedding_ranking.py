@@ -27,7 +27,6 @@ ValueError
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from lossbench.losses.declaration import loss
 from lossbench.losses.links import on_unit_sphere
@@ -42,7 +41,7 @@ from lossbench.losses.pairs_of_samples import (
 
 __all__ = ["nt_xent", "smooth_ap", "sup_con"]
 
-_AT_ONCE = 2**20
+_AT_ONCE = 2**18
 """Differences of cosines that `smooth_ap` holds at one time."""
 
 
@@ -61,9 +60,9 @@ def smooth_ap(embeddings: Tensor, target: Tensor, *, tau: float = 0.01) -> Tenso
     G_jp = sigmoid((s_ij - s_ip) / tau)
 
     An anchor is not ranked itself. Without a negative all rankings are right, and its value is 0. For M pairs of an
-    anchor and a positive, M N differences are computed, a part at a time and again in the backward pass: memory grows
-    with N^2 only, but the time of few, large classes nearly with N^3. pytorch-metric-learning's loss uses labels only
-    to count (its positives are rows that stand together) and has the anchor as its own first hit.
+    anchor and a positive, M N differences are computed, a part at a time, with their slopes: memory grows with N^2
+    only, but the time of few, large classes nearly with N^3. There is no second derivative. pytorch-metric-learning's
+    loss uses labels only to count (its positives are rows that stand together) and has the anchor as its own first hit.
 
     Parameters
     ----------
@@ -80,20 +79,29 @@ def smooth_ap(embeddings: Tensor, target: Tensor, *, tau: float = 0.01) -> Tenso
     s = cosines(embeddings)
     positive, negative = positives_and_negatives(target)
     anchors, positives = torch.nonzero(positive & negative.any(1, keepdim=True), as_tuple=True)
-    missing = s.new_zeros(len(target)) + 0 * s.sum()  # with a gradient also where no anchor counts
     at_once = max(_AT_ONCE // max(len(target), 1), 1)
-    for i, p in zip(anchors.split(at_once), positives.split(at_once), strict=True):
-        share = checkpoint(_share_of_negatives, s, positive, negative, i, p, tau, use_reentrant=False)
-        missing = missing.index_add(0, i, share)
-    return missing / positive.sum(1).clamp_min(1)
+    missing, slope = s.new_zeros(len(target)), torch.zeros_like(s)
+    with torch.no_grad():
+        for i, p in zip(anchors.split(at_once), positives.split(at_once), strict=True):
+            share, its_slope = _share_of_negatives(s[i], positive[i], negative[i], p.unsqueeze(1), tau)
+            missing.index_add_(0, i, share)
+            slope.index_add_(0, i, its_slope)
+    number = positive.sum(1).clamp_min(1)
+    # s - s.detach() is 0 and has the gradient of s: the value with its own slope, of which no part had to be kept.
+    return (missing + (slope * (s - s.detach())).sum(1)) / number
 
 
-def _share_of_negatives(s: Tensor, positive: Tensor, negative: Tensor, i: Tensor, p: Tensor, tau: float) -> Tensor:
-    """Return the share of negatives among the samples that anchor i ranks as high as p: one less the precision."""
-    above = ((s[i] - s[i, p].unsqueeze(1)) / tau).sigmoid()
-    wrong = (above * negative[i]).sum(1)
-    right = 0.5 + (above * positive[i]).sum(1)  # 1 for p itself, whose step to itself is one half
-    return wrong / (right + wrong)
+def _share_of_negatives(s: Tensor, positive: Tensor, negative: Tensor, p: Tensor, tau: float) -> tuple[Tensor, Tensor]:
+    """Return what the precision at positive p lacks to 1, (M,), and its derivative by the cosines s (M, N).
+
+    It is the share of negatives among the samples that an anchor ranks as high as p.
+    """
+    above = ((s - s.gather(1, p)) / tau).sigmoid()
+    wrong = (above * negative).sum(1, keepdim=True)
+    right = 0.5 + (above * positive).sum(1, keepdim=True)  # 1 for p itself, whose step to itself is one half
+    ranked = right + wrong
+    slope = above * (1 - above) * (negative * right - positive * wrong) / (tau * ranked.square())
+    return (wrong / ranked).squeeze(1), slope.scatter_add(1, p, -slope.sum(1, keepdim=True))
 
 
 @loss(

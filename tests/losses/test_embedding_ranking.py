@@ -65,6 +65,12 @@ def test_smooth_ap_is_the_same_in_parts(monkeypatch):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
 
 
+def test_smooth_ap_is_evaluated_where_no_gradient_is_kept():
+    with torch.inference_mode():
+        values = smooth_ap(EMBEDDINGS.clone(), CLASSES)
+    torch.testing.assert_close(values.clone(), smooth_ap(EMBEDDINGS, CLASSES))
+
+
 def test_pytorch_metric_learnings_smooth_ap_uses_labels_only_to_count():
     blocks, mixed = torch.arange(12) // 3, torch.arange(12) % 4
     theirs = losses.SmoothAPLoss(temperature=0.1)
