@@ -11,7 +11,7 @@ from lossbench.locate import CONF
 from lossbench.running.build import build_data
 
 PRESETS = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
-PREFIXES = ("breast", "counts", "curve", "diabetes", "digits", "hetero", "outliers")
+PREFIXES = ("breast", "counts", "curve", "diabetes", "digits", "glyphs", "hetero", "outliers")
 EMBEDDED = [name for name in PRESETS if name.startswith(PREFIXES)]
 
 

@@ -13,7 +13,7 @@ TASKS = (
         baseline="embedding_softmax",
         link="on_unit_sphere",
         learner="embedding",
-        data=("multiclass", "binary"),
+        data=("embedding", "multiclass", "binary"),
         metrics=(
             *metrics(
                 "higher", _NEIGHBOURS, bounds=SHARE,
@@ -23,7 +23,7 @@ TASKS = (
         columns=("recall_at_1",),
         monitor="recall_at_1",
         context=("epoch", "features", "index", "inputs", "momentum_embeddings"),
-        axes=frozenset({"sampler", "weighting"}),
+        axes=frozenset({"disjoint", "sampler", "views", "weighting"}),
         weighed_by="class_counts",
         pages=(Page("Embeddings", "A vector for each sample, compared by cosines."),),
     ),
