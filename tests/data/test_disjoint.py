@@ -4,11 +4,13 @@ import json
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 
 from lossbench.data import DataModule
 from lossbench.data.disjoint import apart
 from lossbench.data.sources.source import Source, load_source
 from lossbench.errors import ConfigError
+from lossbench.locate import CONF
 
 
 def ready(source="digits", task="embedding", **settings):
@@ -145,3 +147,13 @@ def test_what_does_not_fit_is_refused(source, task, settings, said):
 def test_it_is_told_before_anything_is_written(cell, lines, said):
     with pytest.raises(ConfigError, match=said):
         cell(*lines)
+
+
+@pytest.mark.parametrize("name", ["glyphs", "digits_disjoint", "mnist_disjoint"])
+def test_presets_draw_groups_unless_the_command_says_otherwise(name):
+    def composed(*overrides):
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return compose("config", [f"data={name}", *overrides])
+
+    assert composed().sampler._target_ == "lossbench.data.sampling.pk" and composed().data.disjoint
+    assert composed("sampler=uniform").sampler._target_ == "lossbench.data.sampling.uniform"
