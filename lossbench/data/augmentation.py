@@ -158,11 +158,14 @@ def moved(images: Tensor, turn: Tensor, scale: Tensor, shift: Tensor, beyond: st
               [0., 3.]]]])
 
     """
-    aspect = images.shape[2] / images.shape[3]
+    count, _, height, width = images.shape
+    aspect = height / width
     cos, sin = turn.cos() / scale, turn.sin() / scale
     inverse = torch.stack([torch.stack([cos, sin * aspect], 1), torch.stack([-sin / aspect, cos], 1)], 1)
     matrices = torch.cat([inverse, -inverse @ shift.unsqueeze(2)], 2)  # from new places to old ones
-    grid = F.affine_grid(matrices, [*images.shape], align_corners=False)
+    down, right = ((2 * torch.arange(side).to(images) + 1) / side - 1 for side in (height, width))
+    places = torch.stack([right.repeat(height), down.repeat_interleave(width), torch.ones_like(right).repeat(height)])
+    grid = (matrices.view(-1, 3) @ places).view(count, 2, height, width).permute(0, 2, 3, 1)  # as F.affine_grid, faster
     return F.grid_sample(images, grid, padding_mode=beyond, align_corners=False)
 
 

@@ -95,6 +95,13 @@ def test_long_tailed_mnist(real_data_root):
 
 
 @pytest.mark.real_data
+def test_mnist_of_disjoint_digits(real_data_root):
+    facts = build_data(data_node("data=mnist_disjoint", f"data.root={real_data_root}").data).facts()
+    assert facts["classes"] == {"train": 3, "val": 2, "test": 5} and facts["class_names"][5][0] == "5"
+    assert facts["sizes"]["train"] + facts["sizes"]["val"] == 4000 and facts["sizes"]["test"] == 2000
+
+
+@pytest.mark.real_data
 def test_noisy_cifar_has_exactly_its_rate(real_data_root):
     node = data_node("data=cifar_noisy", "data/noise=asymmetric", f"data.root={real_data_root}")
     facts = build_data(node.data).facts()["noise"]
