@@ -23,7 +23,7 @@ NEEDS = {
 """What each asks of the data, as an error says it."""
 KNOWN = {
     "weighting": ("class_counts", "bin_counts", "epoch", "max_epochs"),
-    "sampler": ("target", "classes", "generator"),
+    "sampler": ("target", "classes", "batch_size", "generator"),
     "mixup": ("samples", "seed", "epoch", "step"),
     "posthoc": ("loss", "validation", "class_counts"),
 }

@@ -1,9 +1,9 @@
-"""Check the data of a config that are not lossbench's own, and that a model can see what is known of images."""
+"""Check the data of a config that are not lossbench's own, what parts and batches ask of data, and sides of images."""
 
 from lossbench.catalogue.terms import asks_for
 from lossbench.config.cell import Cell
 from lossbench.config.own_code import OF_ALL_DATA, taken_by
-from lossbench.data.shapes import declared_sources, require_halves
+from lossbench.data.shapes import declared_sources, require_groups, require_halves, require_parts
 from lossbench.errors import ConfigError
 
 
@@ -63,3 +63,21 @@ def check_sides(cell: Cell) -> None:
     shape = declared_sources()[data.source].shape or ((3, *data.size) if data.get("size") else ())
     if len(shape) == 3:
         require_halves(shape, len(model.channels))
+
+
+def check_parts(cell: Cell) -> None:
+    """Check that classes can be kept apart, images seen twice and classes drawn in groups, as far as it is known.
+
+    Raises
+    ------
+    ConfigError
+        If they can't.
+
+    """
+    data, sampler = cell.config.data, cell.config.sampler
+    if not cell.is_in_memory:
+        return
+    asked = {"disjoint": data.get("disjoint", False), "views": data.get("views", 1)}
+    require_parts(cell.task, data.source, **asked, augment=data.get("augment", False))
+    if str(sampler["_target_"]) == "lossbench.data.sampling.pk":
+        require_groups(sampler.get("samples", 4), data.batch_size)

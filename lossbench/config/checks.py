@@ -13,7 +13,7 @@ from lossbench.catalogue.facts import facts_of, hyperparameters, loss_names, los
 from lossbench.catalogue.terms import require_agreement, require_weights, term_nodes, title
 from lossbench.config.axes import AXES
 from lossbench.config.cell import Cell
-from lossbench.config.check_data import check_own_data, check_sides, check_views
+from lossbench.config.check_data import check_own_data, check_parts, check_sides, check_views
 from lossbench.config.check_method import check_method
 from lossbench.config.check_teacher import check_teacher, check_teachers
 from lossbench.config.check_trainer import check_trainer
@@ -140,6 +140,7 @@ def check_fit(cell: Cell) -> None:
     check_warm_start(cell)
     _check_task(cell)
     check_own_data(cell)
+    check_parts(cell)
     check_sides(cell)
     check_views(cell)
     check_trainer(cell)

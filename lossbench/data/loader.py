@@ -6,15 +6,13 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from lossbench.data.sampling import uniform
+from lossbench.data.augmentation import Augmentation, CropAndFlip, TwoViews
+from lossbench.data.sampling import batch_sizes, uniform
 from lossbench.errors import ConfigError
 from lossbench.losses.bound_loss import asking
 from lossbench.seeding import torch_stream
-
-CROPPED = 4
 
 
 class Batch(NamedTuple):
@@ -69,9 +67,17 @@ class BatchLoader:
     seed : int, optional
         Seed of the order and the augmentation.
     augment : bool
-        Crop at random after padding by 4 pixels, and flip at random from left to right; for 32x32 RGB images.
+        Crop and flip at random in training; see `augmentation.CropAndFlip`.
+    views : int
+        2: in training each image comes twice, each time changed otherwise, and its target, index and extras with it;
+        see `augmentation.TwoViews`. A batch then has twice as many rows as samples.
     sampling : callable
         Draws the rows of an epoch in training, such as `sampling.uniform`.
+
+    Raises
+    ------
+    ConfigError
+        If the inputs can't be augmented so.
 
     """
 
@@ -84,20 +90,20 @@ class BatchLoader:
         *,
         seed: int | None = None,
         augment: bool = False,
+        views: int = 1,
         sampling: Callable[..., Tensor] = uniform,
     ) -> None:
-        shape = tuple(samples.inputs.shape[1:])
-        if augment and shape != (3, 32, 32):
-            raise ConfigError(
-                f"data.augment=true crops and flips 32x32 RGB images, but inputs have shape {shape}. Use false."
-            )
         self.samples = samples
         self.batch_size = batch_size
         self.seed = seed
         self._draw = asking(sampling)
         self.epoch = 0
         self._mean, self._std = mean, std
-        self._windows = crop_windows(samples.inputs) if augment else None
+        self._augmentation: Augmentation | None = None
+        if augment:
+            self._augmentation = CropAndFlip(samples.inputs)
+        elif views == 2 and seed is not None:
+            self._augmentation = TwoViews(samples.inputs, torch_stream(seed, "augment", "noise"))
 
     batch_sampler = None  # Lightning asks every loader that has a sampler for it
 
@@ -116,7 +122,8 @@ class BatchLoader:
         if self.seed is None:
             return torch.arange(n)
         target, generator = self.samples.target, torch_stream(self.seed, "order", self.epoch)
-        rows = self._draw({"target": target, "classes": target, "generator": generator})
+        known = {"target": target, "classes": target, "batch_size": self.batch_size, "generator": generator}
+        rows = self._draw(known)
         if rows.shape != (n,):
             raise ConfigError(
                 f"sampler: it must return the rows of an epoch, shape ({n},), but they have {tuple(rows.shape)}."
@@ -124,7 +131,8 @@ class BatchLoader:
         return rows
 
     def __len__(self) -> int:
-        return len(self.batches())
+        n = len(self.samples.index)
+        return -(-n // self.batch_size) if self.seed is None else len(batch_sizes(n, self.batch_size))
 
     def __iter__(self) -> Iterator[Batch]:
         for rows, draws in self.steps():
@@ -136,9 +144,9 @@ class BatchLoader:
         Where each sample comes once its draw does not depend on the order; one that comes again gets another.
         """
         batches = self.batches()
-        if self._windows is None or self.seed is None:
+        if self._augmentation is None or self.seed is None:
             return zip(batches, repeat(None), strict=False)
-        draws = draw_augmentation(len(self._windows), torch_stream(self.seed, "augment", self.epoch))
+        draws = self._augmentation.draw(len(self.samples.index), torch_stream(self.seed, "augment", self.epoch))
         rows = torch.cat(batches)
         if (torch.bincount(rows) == 1).all():
             draws = draws[rows]
@@ -146,15 +154,16 @@ class BatchLoader:
 
     def batches(self) -> list[Tensor]:
         """Return the rows of each batch of the current epoch."""
-        batches = list(self.order().split(self.batch_size))
-        if self.seed is not None and len(batches) > 1 and len(batches[-1]) == 1 < self.batch_size:
-            batches[-2:] = [torch.cat(batches[-2:])]
-        return batches
+        order = self.order()
+        if self.seed is None:
+            return list(order.split(self.batch_size))
+        return list(order.split(batch_sizes(len(order), self.batch_size)))
 
     def batch(self, rows: Tensor, draws: Tensor | None = None) -> Batch:
         """Gather the samples of some rows, augmented as drawn."""
-        if self._windows is not None and draws is not None:
-            inputs = crop_and_flip(self._windows, rows, draws)
+        if self._augmentation is not None and draws is not None:
+            inputs = self._augmentation(rows, draws)
+            rows = rows.repeat_interleave(self._augmentation.views)
         else:
             inputs = self.samples.inputs[rows]
         target, clean = (each[rows].long() if each.dtype == torch.uint8 else each[rows] for each in self.samples[1:3])
@@ -169,23 +178,3 @@ def normalised(inputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     channels = (-1, *[1] * (inputs.ndim - 2))
     values = inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs.clone()
     return values.sub_(mean.view(channels)).div_(std.view(channels))
-
-
-def crop_windows(images: Tensor) -> Tensor:
-    """Return a view of all crops of the images after zero padding, (N, C, 9, 9, H, W) for (N, C, H, W)."""
-    height, width = images.shape[-2:]
-    return F.pad(images, [CROPPED] * 4).unfold(2, height, 1).unfold(3, width, 1)
-
-
-def draw_augmentation(size: int, generator: torch.Generator) -> Tensor:
-    """Draw row offset, column offset and flip (0 or 1) of each sample, int64, shape (N, 3)."""
-    offsets = torch.randint(2 * CROPPED + 1, (size, 2), generator=generator)
-    flips = torch.randint(2, (size, 1), generator=generator)
-    return torch.cat([offsets, flips], dim=1)
-
-
-def crop_and_flip(windows: Tensor, rows: Tensor, augmentation: Tensor) -> Tensor:
-    """Gather one crop of each row, flipped from left to right where drawn: (B, C, H, W)."""
-    top, left, flip = augmentation.unbind(1)
-    crops = windows[rows, :, top, left]
-    return torch.where(flip.bool().view(-1, 1, 1, 1), crops.flip(3), crops)

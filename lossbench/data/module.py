@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import torch
 from torch import Tensor
 
 from lossbench.data.corruptions import stratified_subset
+from lossbench.data.disjoint import apart, is_closed, renumbered, split_classes
 from lossbench.data.files import data_root
 from lossbench.data.label_density import BINS, bin_counts, inner_edges
 from lossbench.data.loader import Batch, BatchLoader
 from lossbench.data.sampling import uniform
-from lossbench.data.shapes import axis_of, tasks_of
+from lossbench.data.shapes import axis_of, require_parts, tasks_of
 from lossbench.data.sources.source import FIXED, Source, load_source
 from lossbench.data.training_set import TrainingSet, counts_by_class, strata, training_set, validation_split
 from lossbench.errors import ConfigError
@@ -40,6 +42,8 @@ NONE: Mapping[str, Any] = {"kind": "none"}
     batch_size="int [1, inf)",
     eval_batch_size="int [1, inf)",
     augment="bool",
+    views="int [1, 2]",
+    disjoint="bool",
     standardize="one of: none, robust",
     sampler="text or dict",
     root="text or null",
@@ -75,6 +79,12 @@ class DataModule(pl.LightningDataModule):
         Samples per batch in training, and in evaluation.
     augment : bool
         Random crops and flips in training, for 32x32 RGB images.
+    views : int
+        2: in training each image comes twice, each time turned, shifted and so on otherwise (`augmentation.TwoViews`);
+        `batch_size` counts the images.
+    disjoint : bool
+        No class is in two parts; see `disjoint.apart`. Of the classes that are trained on, validation gets
+        max(2, round(val_fraction * K)) whole ones, which `run_seed` draws.
     standardize : str
         What a target of regression is trained as: "robust", see `center_and_scale`, or "none", as it is.
     sampler : callable
@@ -91,7 +101,8 @@ class DataModule(pl.LightningDataModule):
     Attributes
     ----------
     num_classes : int or None
-        Of labels, where a sample may have several. None where there are none.
+        Of labels, where a sample may have several. None where there are none. Of disjoint classes those trained on,
+        which have the first numbers; after them come those of validation, then those of the test part.
     input_shape : list of int
         Shape of one input.
     num_train : int
@@ -100,7 +111,7 @@ class DataModule(pl.LightningDataModule):
         Training samples that are trained on.
     class_counts, train_class_counts, val_class_counts : list of int or None
         Observed samples of each class, or with each label: before the validation split, in training, in validation.
-        None for regression.
+        None for regression. Of disjoint classes only those trained on are counted, and there is no count of validation.
     target_center, target_scale : float
         Regression targets in batches are (target - center) / scale: median and 1.4826 times the median absolute
         deviation of the observed training targets. 0 and 1 for classes and counts, and without standardisation.
@@ -138,6 +149,8 @@ class DataModule(pl.LightningDataModule):
         batch_size: int = 128,
         eval_batch_size: int = 250,
         augment: bool = False,
+        views: int = 1,
+        disjoint: bool = False,
         standardize: str = "robust",
         sampler: Callable[..., Tensor] = uniform,
         root: str | None = None,
@@ -154,7 +167,8 @@ class DataModule(pl.LightningDataModule):
         self.max_train, self.max_test = max_train, max_test
         self.val_fraction = val_fraction
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.augment = augment
+        self.augment, self.views = augment, views
+        self.disjoint = disjoint
         self.standardize = standardize
         self.sampler = sampler
         self.root = root
@@ -174,16 +188,17 @@ class DataModule(pl.LightningDataModule):
             return
         source = load_source(self.source, data_root(self.root), self.seed, **self.options).seen_as(self.task.name)
         self._check(source)
+        source = apart(source) if self.disjoint else source
         training = training_set(
             self.source, source, self.imbalance, self.noise, self.contamination, self.max_train, self.seed
         )
-        stream = numpy_stream(self.run_seed, "split")
-        train, val = validation_split(training.samples.target, self.val_fraction, stream, source.has_several_labels)
+        chosen = training.samples
+        source, training, train, val = self._split(source, training)
         self._describe(source, training, train, val)
         self._make_loaders(source, training, train, val)
         self.hashes = {
-            "targets": _hash(training.samples.index, training.samples.target),
-            "split": _hash(training.samples.index[train], training.samples.index[val]),
+            "targets": _hash(chosen.index, chosen.target),
+            "split": _hash(chosen.index[train], chosen.index[val]),
             "order": _hash(self._train_loader.order()),
         }
 
@@ -228,6 +243,8 @@ class DataModule(pl.LightningDataModule):
                 "bin_counts": self._bin_counts.tolist(),
                 "train_bin_counts": self.target_density.counts.tolist(),
             }
+        if self.disjoint:
+            facts["classes"] = self._classes_of_parts
         if self._confusion is not None:
             flipped = int(self._confusion.sum() - self._confusion.trace())
             facts["noise"] |= {
@@ -244,6 +261,12 @@ class DataModule(pl.LightningDataModule):
     def _check(self, source: Source) -> None:
         if self.task.name not in tasks_of(self.source):
             raise ConfigError(f"data.task={self.task.name}, but data.source={self.source} is {source.task}.")
+        require_parts(self.task, self.source, disjoint=self.disjoint, views=self.views, augment=self.augment)
+        if self.task.has_classes and not self.disjoint and not is_closed(source):
+            raise ConfigError(
+                f"data.disjoint=false, but data.source={self.source} tests classes that are not in its training part. "
+                + ("Use data.disjoint=true." if "disjoint" in self.task.axes else "Add training samples of them.")
+            )
         for name in ("imbalance", "noise", "contamination"):
             kind = getattr(self, name)["kind"]
             if kind != "none" and axis_of(name, kind) not in self.task.axes:
@@ -253,9 +276,25 @@ class DataModule(pl.LightningDataModule):
         if self.task.target == "labels" and self.imbalance.get("max_count") is not None:
             raise ConfigError("data.imbalance.max_count is for classes, of which a sample has one. Use data.max_train.")
 
+    def _split(self, source: Source, training: TrainingSet) -> tuple[Source, TrainingSet, Tensor, Tensor]:
+        """Return the rows of training and validation; of disjoint classes all with the numbers that parts give them."""
+        stream, samples = numpy_stream(self.run_seed, "split"), training.samples
+        if not self.disjoint:
+            parts = validation_split(samples.target, self.val_fraction, stream, source.has_several_labels)
+            return source, training, *parts
+        known, names = int(source.train_target.max()) + 1, source.class_names
+        held = split_classes(samples.target, known, self.val_fraction, stream)
+        self._classes_of_parts = {
+            "train": held.trained, "val": known - held.trained, "test": len(names) - known
+        }  # fmt: skip
+        source = replace(source, class_names=tuple(names[number] for number in held.order.tolist()) + names[known:])
+        return source, replace(training, samples=renumbered(samples, held.order)), held.train, held.val
+
     def _describe(self, source: Source, training: TrainingSet, train: Tensor, val: Tensor) -> None:
         samples = training.samples
         self.num_classes, self.class_names = source.num_classes, source.class_names
+        if self.disjoint:
+            self.num_classes = self._classes_of_parts["train"]
         self.input_shape = list(samples.inputs.shape[1:])
         self.num_train, self.train_size = len(source.train_target), len(train)
         self.modes, self.shared = source.modes, source.shared
@@ -273,6 +312,8 @@ class DataModule(pl.LightningDataModule):
             counts_by_class(target, self.num_classes, source.has_several_labels)
             for target in (samples.target, samples.target[train], samples.target[val])
         )
+        if self.disjoint:
+            self.val_class_counts = None
         self.target_center, self.target_scale = 0.0, 1.0
         if self.noise_kind != "none":
             observed, clean = (each.flatten().numpy() for each in (samples.target, samples.target_clean))
@@ -301,6 +342,7 @@ class DataModule(pl.LightningDataModule):
             std,
             seed=self.run_seed,
             augment=self.augment,
+            views=self.views,
             sampling=self.sampler,
         )
         noisy = self.noise_kind != "none" and self.task.has_classes

@@ -8,6 +8,13 @@ from lossbench.data.own_pairs import read_pairs
 
 ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
+WANTED = {
+    "depth_pairs": "an .npz file with images and depth",
+    "images": "a folder with a folder of pictures for each class",
+    "masks": "a folder with images/ and masks/",
+}
+"""What the sources that read something at `data.path` read there."""
+
 
 def require_files(source: str, path: str) -> None:
     """Raise a `DataError` unless there is what a source reads at `data.path`.
@@ -15,25 +22,54 @@ def require_files(source: str, path: str) -> None:
     Parameters
     ----------
     source : str
-        "masks", a folder, "depth_pairs" or "pairs", a file; others read nothing there.
+        "images" or "masks", a folder, "depth_pairs" or "pairs", a file; others read nothing there.
     path : str
         Where it shall be.
 
     """
     if source == "pairs":
         read_pairs(path)
-    if source not in ("masks", "depth_pairs"):
+    if source not in WANTED:
         return
-    wanted = "a folder with images/ and masks/" if source == "masks" else "an .npz file with images and depth"
     place = Path(path).expanduser()
     if not place.exists():
-        raise DataError(f"data.path={path}: there is nothing at {place.absolute()}. It is to be {wanted}.")
-    if source == "depth_pairs":
+        raise DataError(f"data.path={path}: there is nothing at {place.absolute()}. It is to be {WANTED[source]}.")
+    if source == "images":
+        pictures_of_classes(place)
+    elif source == "depth_pairs":
         names_of_arrays(place)
-        return
-    for folder in (place, place / "test"):
-        if folder == place or folder.is_dir():
-            pairs_of(folder)
+    else:
+        for folder in (place, place / "test"):
+            if folder == place or folder.is_dir():
+                pairs_of(folder)
+
+
+def pictures_of_classes(folder: Path) -> dict[str, dict[str, list[Path]]]:
+    """Return the paths of pictures by class: those of the parts "train" and "test", or else of "all".
+
+    Classes and pictures are in the order of their names.
+    """
+    parted = all((folder / part).is_dir() for part in ("train", "test"))
+    parts = {part: folder / part for part in ("train", "test")} if parted else {"all": folder}
+    found = {part: _by_class(place) for part, place in parts.items()}
+    if len(classes := sorted({name for part in found.values() for name in part})) < 2:
+        raise DataError(
+            f"data.path: {folder} has {'no class' if not classes else f'the class {classes[0]} only'}. Make a "
+            "folder of pictures for each class, two at least, in it or in its folders train/ and test/."
+        )
+    return found
+
+
+def _by_class(folder: Path) -> dict[str, list[Path]]:
+    """Return the pictures in each folder of a folder."""
+    classes = sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    found = {each.name: sorted(_pictures(each)) for each in classes}
+    if empty := [name for name, pictures in found.items() if not pictures]:
+        raise DataError(
+            f"data.path: {folder / empty[0]} has no pictures ({', '.join(ENDINGS)}). A folder there is a class: "
+            "fill it, or take it away."
+        )
+    return found
 
 
 def pairs_of(folder: Path) -> list[tuple[Path, Path]]:

@@ -79,11 +79,11 @@ def require_fit(model: str, input_shape: Sequence[int]) -> None:
     model : str
         Name of the model's class; others than those of `SMALLEST_IMAGE` take any shape.
     input_shape : sequence of int
-        Shape of one input.
+        Shape of one input; empty if it is not known.
 
     """
     smallest = SMALLEST_IMAGE.get(model, 0)
-    if smallest and (len(input_shape) != 3 or min(input_shape[1:]) < smallest):
+    if smallest and input_shape and (len(input_shape) != 3 or min(input_shape[1:]) < smallest):
         raise ConfigError(
             f"model={model.lower()} needs images of at least {smallest}x{smallest} pixels, "
             f"but this data has inputs of shape {tuple(input_shape)}. Use model=mlp, or other data."
@@ -106,4 +106,51 @@ def require_halves(input_shape: Sequence[int], levels: int) -> None:
         raise ConfigError(
             f"model=unet needs images whose height and width are divisible by {divisor}, as it has {levels} levels "
             f"(model.channels); this data has inputs of shape {tuple(input_shape)}. Use fewer levels, or other data."
+        )
+
+
+def require_parts(task: Task, source: str, *, disjoint: bool, views: int, augment: bool) -> None:
+    """Raise a `ConfigError` if the classes of a source can't be kept apart, or its inputs can't be seen twice.
+
+    Parameters
+    ----------
+    task : Task
+        What is predicted.
+    source : str
+        A name of `declared_sources`.
+    disjoint : bool
+        Whether the parts have different classes.
+    views, augment : int, bool
+        How often each image comes in training, and whether it is cropped and flipped.
+
+    """
+    for key, asked in {"disjoint=true": disjoint, "views=2": views == 2}.items():
+        if asked and key.partition("=")[0] not in task.axes:
+            fitting = " or ".join(each.name for each in tasks().values() if key.partition("=")[0] in each.axes)
+            raise ConfigError(
+                f"data.{key} is for {fitting or 'no task'}, but data.source={source} is {task.name} here. "
+                f"Leave it out, or choose a loss of {fitting or 'another task'}."
+            )
+    said = declared_sources()[source]
+    if disjoint and (not task.has_classes or said.serves[0] == "binary"):
+        raise ConfigError(
+            f"data.disjoint=true needs two classes at least in each part, but data.source={source} has "
+            f"{'two in all' if task.has_classes else 'none'}. Use data.disjoint=false, or other data."
+        )
+    if views == 2 and said.shape and len(said.shape) != 3:
+        raise ConfigError(
+            f"data.views=2 turns and shifts images, but data.source={source} has inputs of shape {said.shape}. Use 1."
+        )
+    if views == 2 and augment:
+        raise ConfigError("data.views=2 augments each view by itself: use data.augment=false.")
+
+
+def require_groups(samples: int, batch_size: int) -> None:
+    """Raise a `ConfigError` if a batch has no room for so many samples of a class, or if they are no pair."""
+    if samples < 2:
+        raise ConfigError(f"sampler.samples={samples} pairs nothing: of each class a batch needs 2 samples at least.")
+    if samples > batch_size:
+        raise ConfigError(
+            f"sampler.samples={samples} of a class don't fit into a batch of data.batch_size={batch_size}. "
+            f"Allowed: 2 to {batch_size}, or a larger batch."
         )

@@ -159,7 +159,7 @@ def _imbalanced(source: Source, imbalance: Settings, rng: Rng) -> Array:
         n_max = int(np.bincount(labels).min())
     if source.num_classes is None:
         raise ConfigError(f"data.imbalance.max_count={n_max} counts samples of a class; for regression use max_train.")
-    counts = imbalanced_counts(kind, imbalance.get("factor", 1.0), n_max, source.num_classes)
+    counts = imbalanced_counts(kind, imbalance.get("factor", 1.0), n_max, len(np.bincount(labels)))
     return choose_per_class(labels, counts, rng)
 
 

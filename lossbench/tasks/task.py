@@ -136,7 +136,7 @@ class Task:
     axes : frozenset of str
         What may be combined with a loss: "weighting", "sampler", "mixup", "posthoc", "calibrate", "cosine" (the head);
         and of corruptions "noise", "imbalance" (of classes), "label_density" (imbalance of numbers), "contamination",
-        of masks "boundary", "missing", "rare", "less_foreground".
+        of masks "boundary", "missing", "rare", "less_foreground"; and of data "disjoint" (classes) and "views".
     weighed_by : str
         What a weighting asks for: "class_counts" or "bin_counts".
     stacked : bool

@@ -10,7 +10,7 @@ from sklearn.datasets import load_diabetes, load_digits
 from torchvision.transforms import functional as pil
 
 from lossbench.data import Batch, BatchLoader, DataModule
-from lossbench.data.loader import draw_augmentation
+from lossbench.data.augmentation import CropAndFlip
 from lossbench.data.shapes import declared_sources
 from lossbench.data.sources.source import load_source
 from lossbench.data.sources.synthetic import true_function, true_rate
@@ -159,7 +159,7 @@ def image_loader(**settings):
 def test_augmentation_is_pad_crop_flip_and_normalisation_of_each_image():
     loader = image_loader(seed=5, augment=True)
     loader.set_epoch(3)
-    draws = draw_augmentation(20, torch_stream(5, "augment", 3))
+    draws = CropAndFlip(images().inputs).draw(20, torch_stream(5, "augment", 3))
     mean, std = [0.5, 0.4, 0.3], [0.2, 0.3, 0.4]
     batch = read(loader)
     for place, row in enumerate(batch.index.tolist()):
@@ -171,7 +171,7 @@ def test_augmentation_is_pad_crop_flip_and_normalisation_of_each_image():
 
 
 def test_augmentation_draws_cover_all_crops_and_both_flips():
-    draws = draw_augmentation(5000, torch_stream(0, "augment", 0))
+    draws = CropAndFlip(images().inputs).draw(5000, torch_stream(0, "augment", 0))
     assert [sorted(set(column.tolist())) for column in draws.T] == [list(range(9)), list(range(9)), [0, 1]]
 
 

@@ -11,7 +11,7 @@ from lossbench.locate import CONF
 from lossbench.running.build import build_data
 
 PRESETS = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
-PREFIXES = ("breast", "counts", "curve", "diabetes", "digits", "hetero", "outliers")
+PREFIXES = ("breast", "counts", "curve", "diabetes", "digits", "glyphs", "hetero", "outliers")
 EMBEDDED = [name for name in PRESETS if name.startswith(PREFIXES)]
 
 
@@ -92,6 +92,13 @@ def test_long_tailed_mnist(real_data_root):
     inputs = torch.cat([batch.inputs for batch in loader])
     assert float(inputs.mean()) == pytest.approx(0, abs=0.01)
     assert float(inputs.std()) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.real_data
+def test_mnist_of_disjoint_digits(real_data_root):
+    facts = build_data(data_node("data=mnist_disjoint", f"data.root={real_data_root}").data).facts()
+    assert facts["classes"] == {"train": 3, "val": 2, "test": 5} and facts["class_names"][5][0] == "5"
+    assert facts["sizes"]["train"] + facts["sizes"]["val"] == 4000 and facts["sizes"]["test"] == 2000
 
 
 @pytest.mark.real_data

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from lossbench.data import Batch, BatchLoader, DataModule
-from lossbench.data.sampling import by_class, uniform
+from lossbench.data.sampling import by_class, pk, uniform
 from lossbench.data.stacked import StackedLoader
 from lossbench.errors import ConfigError
 from lossbench.records import record
@@ -57,6 +57,53 @@ def test_an_absent_class_is_never_drawn():
     assert set(target[drawn].tolist()) <= {0, 2}
 
 
+def draw(classes, batch_size, samples, epoch=0):
+    rows = pk(classes=classes, batch_size=batch_size, samples=samples, generator=torch_stream(0, "order", epoch))
+    assert rows.shape == classes.shape and rows.dtype == torch.int64
+    return rows
+
+
+@pytest.mark.parametrize(("batch_size", "samples"), [(16, 4), (18, 4), (16, 16), (10, 3), (64, 2)])
+@pytest.mark.parametrize("size", [320, 321, 333])
+def test_batches_of_groups_have_each_class_once_and_each_sample_of_a_group_once(batch_size, samples, size):
+    classes = torch.randint(40, (size,), generator=torch_stream(0, "classes")) * 3  # numbers with gaps
+    counts = torch.bincount(classes, minlength=120)
+    loader = BatchLoader(Batch(classes, classes, classes, torch.arange(size)), batch_size, *torch.ones(2), seed=0)
+    for rows in draw(classes, batch_size, samples).split([len(rows) for rows in loader.batches()]):
+        found = torch.bincount(classes[rows], minlength=120)
+        groups = classes[rows].unique_consecutive()
+        assert len(groups.unique()) == len(groups) == -(-len(rows) // samples)  # no class twice
+        assert (found[groups[:-1]] == samples).all() and found[groups[-1]] <= samples
+        for group in groups.tolist():
+            drawn = rows[classes[rows] == group]
+            assert len(drawn.unique()) == min(len(drawn), int(counts[group]))
+
+
+def test_with_few_classes_they_come_again_with_other_samples():
+    classes = torch.arange(3).repeat_interleave(40)
+    for rows in draw(classes, 40, 4).split(40):
+        assert sorted(torch.bincount(classes[rows]).tolist()) == [12, 12, 16]
+    first = draw(classes, 24, 4)[:24]
+    assert len(first.unique()) >= 16  # two groups of a class: the same sample only where a shuffled copy ends
+
+
+def test_classes_come_alike_often_and_their_samples_too():
+    drawn = torch.cat([draw(TARGET, 8, 4, epoch) for epoch in range(100)])
+    found = torch.bincount(TARGET[drawn], minlength=4).numpy()
+    np.testing.assert_allclose(found / found.sum(), 0.25, atol=0.01)
+    once = torch.bincount(draw(TARGET, 8, 4), minlength=500)  # about 125 of each class, in turn
+    assert once[TARGET == 0].max() == 1 and once[TARGET == 1].max() == 2 and (once[TARGET == 1] > 0).sum() >= 88
+    assert once[TARGET == 2].min() > 5 and once[TARGET == 3] > 100
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"), [(1, "pairs nothing"), (9, "don't fit into a batch of data.batch_size=8")]
+)
+def test_groups_that_pair_nothing_or_have_no_room_are_refused(samples, said):
+    with pytest.raises(ConfigError, match=said):
+        draw(TARGET, 8, samples)
+
+
 def module(**settings):
     made = DataModule("digits", "multiclass", imbalance={"kind": "exp", "factor": 20}, **settings)
     made.setup()
@@ -93,7 +140,8 @@ def test_a_sample_that_comes_again_is_augmented_otherwise():
 
 
 def test_loaders_of_different_samplers_go_side_by_side():
-    loaders = [module(sampler=each).train_dataloader() for each in (uniform, by_class, partial(by_class, power=0.5))]
+    samplers = (uniform, by_class, partial(by_class, power=0.5), pk)
+    loaders = [module(sampler=each).train_dataloader() for each in samplers]
     for together, *alone in zip(StackedLoader(loaders), *loaders, strict=True):
         for place, batch in enumerate(alone):
             assert all(torch.equal(stacked[place], own) for stacked, own in zip(together[:4], batch[:4], strict=True))
@@ -151,6 +199,11 @@ def test_a_sampler_returns_a_row_for_each_sample(cell):
         (["data.sampler=class_balanced"], r"data\.sampler=class_balanced is not that of sampler=uniform"),
         (["+sampler.kind=square_root"], r"sampler\.kind=square_root: nothing reads the key 'kind'"),
         (["sampler=square_root", "sampler.power=2"], r"sampler\.power=2 is out of range"),
+        (["sampler=pk", "sampler.samples=1"], r"sampler\.samples=1 is out of range"),
+        (
+            ["sampler=pk", "data.batch_size=3"],
+            r"sampler\.samples=4 of a class don't fit into a batch of data\.batch_size",
+        ),
         (
             ["sampler=square_root", "data._target_=tests.support.own_data.Own"],
             "sampler=square_root: data=Own brings its own batches",

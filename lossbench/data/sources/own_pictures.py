@@ -1,6 +1,6 @@
 """Pictures of the user's own, from folders."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.data.corruptions import Array, part_of
+from lossbench.data.corruptions import Array, choose_per_class, part_of
 from lossbench.data.files import DataError
-from lossbench.data.own_files import pairs_of
+from lossbench.data.own_files import pairs_of, pictures_of_classes
 from lossbench.data.sources.pictures import standardised
 from lossbench.data.sources.source import FIXED, Source, source
 from lossbench.losses.labelled_pixels import IGNORED
@@ -59,6 +59,64 @@ def masks(root: Path, seed: int, *, path: str, size: Sequence[int] | None = None
     return standardised("segmentation", (images, test_images), (labels, test_labels), names)
 
 
+@source(shape=(), serves=("multiclass", "images"))
+@takes(path="text", size="list of 2 int [1, inf) or null", test="number (0, 1)")
+def images(root: Path, seed: int, *, path: str, size: Sequence[int] | None = None, test: float = 0.2) -> Source:
+    """Images of the user's own, a folder of them for each class; in colours, kept in memory as bytes.
+
+    Parameters
+    ----------
+    root : Path
+        Not looked at.
+    seed : int
+        Not looked at.
+    path : str
+        The folder with a folder for each class, which gives its name; or with `train/` and `test/`, which have these.
+    size : list of 2 int, optional
+        Height and width to which all are brought; by default they must have one size.
+    test : float
+        Without `train/` and `test/` the share of each class that is drawn for the test part, the same under every seed,
+        at least one image and never all.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two classes, one has no images, an image can't be read, or their sizes differ.
+
+    """
+    found = pictures_of_classes(Path(path).expanduser())
+    names = sorted({name for part in found.values() for name in part})
+    read = {part: _read_classes(of_part, names, size) for part, of_part in found.items()}
+    if "all" in read:
+        pictures, target = read["all"]
+        counts = np.bincount(target, minlength=len(names))
+        sizes = [min(max(1, part_of(int(count), test)), int(count) - 1) for count in counts]
+        tested = choose_per_class(target.numpy(), sizes, numpy_stream(FIXED, "images", "test"))
+        rows = {"train": np.setdiff1d(np.arange(len(target)), tested), "test": tested}
+        read = {part: (pictures[chosen], target[chosen]) for part, chosen in rows.items()}
+    (train, train_target), (tests, test_target) = read["train"], read["test"]
+    if train.shape[1:] != tests.shape[1:]:
+        raise DataError(
+            f"data.path: images in train/ are {tuple(train.shape[1:])}, those in test/ {tuple(tests.shape[1:])}. "
+            "Bring all to one size with data.size=[HEIGHT,WIDTH]."
+        )
+    return standardised("multiclass", (train, tests), (train_target, test_target), tuple(names))
+
+
+def _read_classes(found: Mapping[str, Sequence[Path]], names: Sequence[str], size: Any) -> tuple[Tensor, Tensor]:
+    """Read the images (N, 3, H, W), uint8, and their classes (N,) of a part."""
+    paths = [path for pictures in found.values() for path in pictures]
+    pictures = [_read(path, size, colour=True) for path in paths]
+    for path, picture in zip(paths, pictures, strict=True):
+        if picture.shape != pictures[0].shape:
+            raise DataError(
+                f"data.path: {path} has shape {picture.shape}, but {paths[0]} has {pictures[0].shape}. Bring all "
+                "to one size with data.size=[HEIGHT,WIDTH]."
+            )
+    target = [names.index(name) for name, of_class in found.items() for _ in of_class]
+    return torch.from_numpy(np.stack(pictures)), torch.tensor(target)
+
+
 def _read_pairs(folder: Path, size: Sequence[int] | None) -> tuple[Tensor, Tensor]:
     """Read images (N, C, H, W) and masks (N, H, W), both uint8, in the order of their names."""
     pairs = pairs_of(folder)
@@ -88,6 +146,6 @@ def _read(path: Path, size: Sequence[int] | None, colour: bool) -> Array:
             if size is not None:
                 made = made.resize(size[::-1], Image.Resampling.BILINEAR if colour else Image.Resampling.NEAREST)
             pixels = np.asarray(made).astype(np.uint8)
-    except OSError as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"data.path: {path} can't be read: {error}") from error
     return pixels.transpose(2, 0, 1) if colour else pixels
