@@ -76,8 +76,17 @@ def test_subcenter_arcface_is_the_librarys_with_its_margin_in_degrees(sub_center
 
 @pytest.mark.parametrize("m", [1, 2, 3, 4, 5])
 def test_sphereface_is_the_librarys(m):
-    ours = made(sphereface, m=m)
+    ours = made(sphereface, m=m, lambda_=0.0)
     assert_same_as_library(ours, with_directions_of(ours, library.SphereFaceLoss, margin=m), rtol=1e-7, atol=1e-8)
+
+
+def test_sphereface_blends_psi_with_the_cosine():
+    ours = made(sphereface, num_classes=2, num_features=2, m=2, lambda_=3.0)
+    ours.weight.data.copy_(torch.eye(2))
+    own = 5 * (3 * 0.8 + 2 * 0.8**2 - 1) / 4  # of (4, 3): |x| = 5, cos 0.8, psi = cos(2 theta) below a right angle
+    expected = math.log(1 + math.exp(3 - own))
+    found = ours(torch.tensor([[4.0, 3.0]]).double(), torch.tensor([0]))
+    assert found.item() == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_librarys_reduced_value_is_our_mean():

@@ -13,6 +13,7 @@ def _first_of(names: list[str]) -> str:
 DATA = {name: _first_of(data_for(task)) for name, task in own_tasks().items()} | {
     "multiclass": "digits_imb",
     "distributional": "heteroscedastic",
+    "embedding": "digits",
     "regression": "outliers",
     "vae": "digits",
     "gan": "digits",
