@@ -7,6 +7,7 @@ import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from platform import python_version
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,6 +17,7 @@ from lossbench.compat.hydra import put_in_place_of
 from lossbench.config.axes import AXES, additions, after, axes_of
 from lossbench.config.own_code import content_of, files_named, sources_of, taken_by
 from lossbench.config.source import said_by
+from lossbench.data.shapes import declared_sources
 from lossbench.errors import ConfigError
 from lossbench.locate import CONF, locate, own_choices, target_of
 from lossbench.records import record
@@ -29,6 +31,8 @@ NOT_IN_KEY = (
     "rerun", "skip_impossible", "teacher", "tracking", "trainer.profiler", "trust", "variant", "variants", "warm_start",
 )  # fmt: skip
 """What can't change the numbers of a run; of its teacher, data and warm start, what lies there counts."""
+LATER = {"data.disjoint": False, "data.views": 1}
+"""Settings that came later, with the values that leave a run what it was before, and its key too."""
 OURS = "lossbench.data.DataModule"
 NOT_IN_PROBLEM = ("data.run_seed", "data.sampler", "data.seed", "loss", "model.head", "seed", *AXES)
 """What may differ between the runs that one comparison holds against each other."""
@@ -199,14 +203,21 @@ class Cell:
         own |= {"own_files": self._own_files} if self._own_files else {}
         start = self.warm_start
         started = {"started_from": start["key"]} if start else {}
-        return digest({**self.resolved, **taught, **started, **own, **self._files}, leaving_out=NOT_IN_KEY)
+        return digest({**self.resolved, **taught, **started, **own, **self._files}, leaving_out=self._not_in_key)
+
+    @property
+    def _not_in_key(self) -> tuple[str, ...]:
+        usual = {name for name, value in LATER.items() if self.resolved["data"].get(name.partition(".")[2]) == value}
+        return (*NOT_IN_KEY, *usual)
 
     @cached_property
     def _files(self) -> dict[str, str]:
-        """The hash of what lies at `data.path`, where data have one, and at what other options of own data name."""
+        """What the data are made of beside their settings, such as the hash of what lies at `data.path`."""
         path = self.resolved["data"].get("path")
         others = {f"files of {name}": each for name, each in self._own_files.items() if name.startswith("data.")}
-        return {**({"files": content_of(str(path))} if path else {}), **others}
+        source = declared_sources().get(str(self.resolved["data"].get("source")))
+        python = {"python": python_version()} if source is not None and source.of_python else {}
+        return {**({"files": content_of(str(path))} if path else {}), **python, **others}
 
     @cached_property
     def _own_files(self) -> dict[str, str]:
@@ -220,7 +231,8 @@ class Cell:
         data_seed = self.config.data.seed if own_seed else "the run's"
         tuned = tuple(self.resolved.get("protocol", {}).get("searched", ()))
         return digest(
-            {**self.resolved, **self._files, "data_seed": data_seed}, leaving_out=NOT_IN_KEY + NOT_IN_PROBLEM + tuned
+            {**self.resolved, **self._files, "data_seed": data_seed},
+            leaving_out=self._not_in_key + NOT_IN_PROBLEM + tuned,
         )
 
     def record(self, status: str) -> Record:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from lossbench.errors import ConfigError
 from lossbench.locate import CONF, own_choices
@@ -15,11 +16,12 @@ from lossbench.tasks.task import Task
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """What a source says of itself: the file that it is in, the shape of one input, what it can be used as."""
+    """What a source says of itself: the file that it is in, and what its decorator says."""
 
     module: str
     shape: tuple[int, ...]
     serves: tuple[str, ...]
+    of_python: bool = False
 
 
 @cache
@@ -34,8 +36,8 @@ def declared_sources() -> dict[str, SourceFacts]:
                     and isinstance(call, ast.Call)
                     and ast.unparse(call.func) == "source"
                 ):
-                    said = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
-                    found[node.name] = SourceFacts(path.stem, said["shape"], said["serves"])
+                    said: dict[str, Any] = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+                    found[node.name] = SourceFacts(path.stem, **said)
     return dict(sorted(found.items()))
 
 

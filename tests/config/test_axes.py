@@ -8,10 +8,12 @@ from lossbench.compare.numbers.comparisons import comparisons, labels
 from lossbench.compare.report.fairness import cautions
 from lossbench.compat.hydra import parse_arguments
 from lossbench.config.axes import AXES, additions, axes_of
+from lossbench.config.cell import NOT_IN_KEY
 from lossbench.config.checks import check_cell
 from lossbench.config.compose import compose_cells
 from lossbench.errors import ConfigError
 from lossbench.locate import CONF
+from lossbench.records.provenance import digest
 from lossbench.running.launch import _counted
 from lossbench.tracking.agreement import parameters_of
 from tests.support.compared import made_up
@@ -124,3 +126,21 @@ def test_a_key_that_nothing_reads_is_told(line, hint):
 )
 def test_keys_that_are_read_are_welcome(lines):
     check_cell(compose_cells(arguments(*lines))[0])
+
+
+def test_what_came_later_leaves_earlier_runs_their_keys(cell):
+    """The key is that of a config without these settings, as earlier versions had them."""
+    now = cell("data=digits")
+    data = {name: value for name, value in now.resolved["data"].items() if name not in ("disjoint", "views")}
+    assert {"disjoint", "views"} <= now.resolved["data"].keys()
+    assert digest({**now.resolved, "data": data}, leaving_out=NOT_IN_KEY) == now.key
+    disjoint = cell("data=digits_disjoint", "loss=embedding_softmax")
+    one = cell("data=digits_disjoint", "loss=embedding_softmax", "data.views=2")
+    assert disjoint.problem != one.problem and disjoint.key != one.key
+
+
+def test_data_of_the_help_texts_are_others_under_another_python(cell, monkeypatch):
+    here = cell("data=help_classes").key
+    monkeypatch.setattr("lossbench.config.cell.python_version", lambda: "3.99.0")
+    assert cell("data=help_classes").key != here
+    assert cell("data=digits").problem == cell("data=digits").problem

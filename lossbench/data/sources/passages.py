@@ -23,7 +23,7 @@ QUERY, PASSAGE = 128, 256
 """The most tokens of a query and of a passage: words and 3-grams of letters."""
 
 
-@source(shape=(128,), serves=("retrieval",))
+@source(shape=(128,), serves=("retrieval",), of_python=True)
 @takes(vocabulary="int [2, inf)")
 def help_topics(root: Path, seed: int, *, vocabulary: int = VOCABULARY) -> Source:
     """Search the help texts of this Python, cut into passages, for what is asked of them; see `help_queries`.

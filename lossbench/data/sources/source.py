@@ -91,11 +91,11 @@ class Source:
 Load = TypeVar("Load", bound=Callable[..., Source])
 
 
-def source(*, shape: tuple[int, ...], serves: tuple[str, ...]) -> Callable[[Load], Load]:
+def source(*, shape: tuple[int, ...], serves: tuple[str, ...], of_python: bool = False) -> Callable[[Load], Load]:
     """Declare a function `(root, seed, *, ...)` that loads a data set as a source.
 
     Its keyword-only parameters are keys of `data` in the config, whose values it declares by `@takes(...)`.
-    Both are literals: they are read from the source text, before anything is loaded (`shapes.declared_sources`).
+    All are literals: they are read from the source text, before anything is loaded (`shapes.declared_sources`).
 
     Parameters
     ----------
@@ -103,6 +103,8 @@ def source(*, shape: tuple[int, ...], serves: tuple[str, ...]) -> Callable[[Load
         Of one input; () if it is known only when it is loaded.
     serves : tuple of str
         What it can be used as: first of which task its targets are, then what its inputs are (`Task.data`).
+    of_python : bool
+        Whether it is other data under another version of Python.
 
     """
 

@@ -62,7 +62,7 @@ RARE = 20
 """A character that the training topics have fewer times is the class `?`."""
 
 
-@source(shape=(256,), serves=("multiclass",))
+@source(shape=(256,), serves=("multiclass",), of_python=True)
 @takes(vocabulary="int [2, inf)")
 def help_classes(root: Path, seed: int, *, vocabulary: int = VOCABULARY) -> Source:
     """Tell what a passage of the help texts of this Python is about, of 13 groups of topics and modules.
@@ -100,7 +100,7 @@ def help_classes(root: Path, seed: int, *, vocabulary: int = VOCABULARY) -> Sour
     )
 
 
-@source(shape=(), serves=("text",))
+@source(shape=(), serves=("text",), of_python=True)
 @takes(length="int [2, inf)")
 def help_chars(root: Path, seed: int, *, length: int = 64) -> Source:
     """Foretell each character of the topics of this Python's help texts from those before it, in windows.
