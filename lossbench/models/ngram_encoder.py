@@ -40,13 +40,16 @@ class NgramEncoder(nn.Module):
     """
 
     def __init__(
-        self, input_shape: Sequence[int], num_classes: int | None = None, vocabulary: int = 8192, dim: int = 64
+        self, input_shape: Sequence[int], num_classes: int | None = None, vocabulary: int = 8192, dim: int = 128
     ) -> None:
         super().__init__()
         self.vocabulary = vocabulary
         self.tokens = nn.EmbeddingBag(vocabulary, dim, mode="mean", padding_idx=PADDING)
         self.norm = nn.LayerNorm(dim)
         self.output = nn.Linear(dim, dim)
+        with torch.no_grad():
+            self.tokens.weight.mul_(0.1)  # normalised anyway; a step of Adam is as long however small a weight is
+        nn.init.orthogonal_(self.output.weight)  # cosines begin as those of the bags of tokens
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (N, L), int64, to vectors (N, dim)."""
