@@ -111,12 +111,14 @@ class BiEncoder(Learner):
     def kept(self, batch: Any) -> Kept:
         """Keep the order of passages, by the cosines and by BM25, and what answers the queries."""
         assert self._embedded is not None
+        shared = self.problem.shared
         part = "test" if self._part == "test" else "train"  # validation queries are rows of the training part
         scores = self.embed(self._inputs(part, batch)) @ self._embedded.T
         by_bm25 = {"ranked_by_bm25": ranked(self._bm25(part, batch.index))} if self._has_bm25 else {}
         return {
             "ranked": ranked(self.loss.link(scores)),
             **by_bm25,
+            **({"typed": batch.index < shared["questions"]} if part == "test" and "questions" in shared else {}),
             "target": batch.target,
             "grades": batch.extras["grades"],
             "passages": torch.full_like(batch.index, len(self.passages)),

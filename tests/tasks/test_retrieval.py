@@ -218,10 +218,18 @@ def test_each_metric_is_the_mean_of_the_values_of_the_queries():
 
 
 def test_bm25_and_a_random_order_stand_beside_each_metric_and_sort_nothing():
-    names = [name for name in TASK.named if not name.startswith(("bm25_", "random_"))]
-    for prefix in ("bm25_", "random_"):
-        assert [name.removeprefix(prefix) for name in TASK.named if name.startswith(prefix)] == names
+    found = [name for name in TASK.named if not name.startswith(("bm25_", "random_"))]
+    for prefix, names in (("bm25_", found), ("random_", [name for name in found if not name.startswith("typed_")])):
+        assert {name.removeprefix(prefix) for name in TASK.named if name.startswith(prefix)} == set(names)
         assert all(TASK.named[f"{prefix}{name}"].better == "neither" for name in names)
+
+
+def test_typed_questions_are_measured_by_themselves_where_there_are_some():
+    predictions, problem = sample(TASK, True)
+    predictions["ndcg_at_10"] = torch.arange(8.0) / 8
+    assert TASK.evaluate.measure("test", predictions, problem)["typed_ndcg_at_10"] == pytest.approx((0 + 1 + 2) / 24)
+    predictions["typed"] = torch.zeros(8, dtype=torch.bool)
+    assert not [name for name in TASK.evaluate.measure("val", predictions, problem) if "typed" in name]
 
 
 def test_without_bm25_its_metrics_are_left_out():

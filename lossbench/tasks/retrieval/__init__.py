@@ -35,6 +35,8 @@ def _beside(prefix: str, group: str, what: str) -> list[Metric]:
     ]
 
 
+_TYPED = "Typed questions"
+
 TASKS = (
     Task(
         name="retrieval",
@@ -46,6 +48,17 @@ TASKS = (
         learner="bi_encoder",
         metrics=(
             *_FOUND,
+            *metrics(
+                "higher", _TYPED, bounds=SHARE,
+                typed_ndcg_at_10="`ndcg_at_10` of the test queries that people typed, which share fewer words with an"
+                " answer than a sentence taken out of it",
+                typed_recall_at_10="`recall_at_10` of these",
+            ),
+            *metrics(
+                "neither", _TYPED, bounds=SHARE,
+                bm25_typed_ndcg_at_10="`typed_ndcg_at_10` of the order by BM25",
+                bm25_typed_recall_at_10="`typed_recall_at_10` of the order by BM25",
+            ),
             *_beside("bm25", "BM25", "the order by BM25, which learns nothing"),
             *_beside("random", "Random order", "a random order: its expectation"),
         ),
@@ -56,4 +69,4 @@ TASKS = (
         stacked=False,
         pages=(Page("Retrieval", "Queries and passages, compared by cosines; those that answer shall come first."),),
     ),
-)
+)  # fmt: skip

@@ -8,6 +8,7 @@ from torch import Tensor
 from lossbench.losses.bound_loss import BoundLoss
 from lossbench.tasks.example import Example
 from lossbench.tasks.problem import Kept, Problem
+from lossbench.tasks.retrieval.by_sample import TYPED
 from lossbench.tasks.retrieval.metrics import grades_of, of_order, of_random_order
 
 PASSAGES = 7
@@ -17,8 +18,8 @@ Predictions = dict[str, Tensor]
 
 `ranked` (N, k), the numbers of the first 100 passages, the best first; `found` (N, k), their grades; `found_by_bm25`
 (N, k), the same of BM25, where the data have it; `target` (N, G), the passages that answer, then -1; `grades` (N, G),
-theirs; `passages` (N,), how many there are; `index` (N,), the place of each query in its source. And by the name of
-each metric its values (N,), whose mean it is.
+theirs; `passages` (N,), how many there are; `typed` (N,), which queries people typed, where the data say so; `index`
+(N,), the place of each query in its source. And by the name of each metric its values (N,), whose mean it is.
 """
 
 
@@ -69,8 +70,12 @@ def measured(kept: Kept) -> Predictions:
 
 
 def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
-    """Return the mean of each metric over the queries."""
-    return {name: float(predictions[name].mean()) for name in problem.task.named if name in predictions}
+    """Return the mean of each metric over the queries, of some also over those that people typed."""
+    found = {name: float(predictions[name].mean()) for name in problem.task.named if name in predictions}
+    if "typed" in predictions and predictions["typed"].any():
+        of_typed = {typed: name for typed, name in TYPED.items() if name in predictions}
+        found |= {typed: float(predictions[name][predictions["typed"]].mean()) for typed, name in of_typed.items()}
+    return found
 
 
 def _named(prefix: str, values: Mapping[str, Tensor]) -> dict[str, Tensor]:

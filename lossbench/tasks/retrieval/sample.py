@@ -18,6 +18,7 @@ def sample(task: Task, good: bool, part: str = "test") -> tuple[Predictions, Pro
         "ranked_by_bm25": ranked(scores),
         "target": target,
         "grades": torch.tensor([2, 1]).expand(8, 2).clone(),
+        "typed": torch.arange(8) < 3,
         "passages": torch.full((8,), PASSAGES),
         "index": torch.arange(8),
     }
