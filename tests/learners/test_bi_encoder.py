@@ -222,7 +222,10 @@ def test_a_width_that_the_heads_do_not_divide_is_refused():
         ("loss=info_nce learner.hard_negatives=-1", "learner.hard_negatives=-1"),
         ("loss=score_triplet loss.negatives=easiest", "loss.negatives=easiest is not known. Nearest: hardest"),
         ("loss=cross_entropy", "cross_entropy"),
-        ("loss=info_nce learner.network.vocabulary=99", "learner.network.vocabulary=99 is below the 8192 numbers of tokens"),
+        (
+            "loss=info_nce learner.network.vocabulary=99",
+            "learner.network.vocabulary=99 is below the 8192 numbers of tokens",
+        ),
     ],
 )
 @pytest.mark.usefixtures("undrawn")

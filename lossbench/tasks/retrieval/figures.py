@@ -29,7 +29,7 @@ def draw_first_relevant(axes: Axes, test: Mapping[str, Array]) -> None:
     draw_orders(axes, {"this run": (COLORS["test"], answered(test["found"]))}, test, answered)
     axes.plot(*_by_chance(test), color=RANDOM, linewidth=1.2, linestyle=":", label="random order")
     axes.set(ylabel="share of the queries", title="first relevant passage among the first k, test set")
-    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
 
 
 def draw_orders(axes: Axes, orders: Mapping[str, tuple[str, Array]], test: Mapping[str, Array], of: Any) -> None:
@@ -40,6 +40,7 @@ def draw_orders(axes: Axes, orders: Mapping[str, tuple[str, Array]], test: Mappi
         values = of(test["found_by_bm25"])
         axes.plot(np.arange(1, len(values) + 1), values, color=BM25, linewidth=1.2, linestyle=(0, (4, 2)), label="BM25")
     axes.set(xscale="log", xlabel="k", ylim=(-0.02, 1.02))
+    axes.minorticks_off()
     axes.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
     axes.grid(alpha=0.3)
 
