@@ -67,7 +67,8 @@ class BiEncoder(Learner):
         known: dict[str, Any] = {"epoch": self.current_epoch, "index": batch.index}
         if "teacher_scores" in self.loss.step_context:
             known["teacher_scores"] = self._bm25("train", batch.index)[:, chosen.cpu()].to(queries)
-        return self.loss(queries @ vectors.T, grades_among(chosen, batch.target, batch.extras["grades"]), **known)
+        scores = self.compared(queries, vectors)
+        return self.loss(scores, grades_among(chosen, batch.target, batch.extras["grades"]), **known)
 
     def passages_of(self, batch: Any) -> Tensor:
         """Return the numbers (M,), ascending, of the passages of a batch."""
@@ -93,6 +94,11 @@ class BiEncoder(Learner):
             )
         return F.normalize(vectors, dim=1)
 
+    def compared(self, queries: Tensor, passages: Tensor) -> Tensor:
+        """Return the cosines (N, M) of unit vectors; never in half precision, in which near passages are equal."""
+        with torch.autocast(queries.device.type, enabled=False):
+            return queries @ passages.T
+
     def on_validation_epoch_start(self) -> None:
         """Embed all passages."""
         super().on_validation_epoch_start()
@@ -113,7 +119,7 @@ class BiEncoder(Learner):
         assert self._embedded is not None
         shared = self.problem.shared
         part = "test" if self._part == "test" else "train"  # validation queries are rows of the training part
-        scores = self.embed(self._inputs(part, batch)) @ self._embedded.T
+        scores = self.compared(self.embed(self._inputs(part, batch)), self._embedded)
         by_bm25 = {"ranked_by_bm25": ranked(self._bm25(part, batch.index))} if self._has_bm25 else {}
         return {
             "ranked": ranked(self.loss.link(scores)),
@@ -139,7 +145,7 @@ class BiEncoder(Learner):
         if not self._queries:
             tokens: Tensor = batch.inputs
             return tokens
-        return self._queries[part][batch.index.cpu()].to(self.passages.device)
+        return self._queries[part][batch.index.cpu()].to(self.passages)
 
     def _require(self, shared: Any) -> None:
         """Raise a `ConfigError` if the data lack something."""

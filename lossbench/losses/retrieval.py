@@ -29,16 +29,9 @@ from lossbench.losses.declaration import loss
 from lossbench.losses.links import identity
 
 __all__ = [
-    "approx_ndcg",
-    "info_nce",
-    "lambda_rank",
-    "list_net",
-    "rank_net",
-    "score_contrastive",
-    "score_distillation",
-    "score_margin_ranking",
-    "score_triplet",
-]
+    "approx_ndcg", "info_nce", "lambda_rank", "list_net", "rank_net", "score_contrastive", "score_distillation",
+    "score_margin_ranking", "score_triplet",
+]  # fmt: skip
 
 _SMALLEST = 1e-4
 """The least squared distance of which a root is taken: a root has no slope at 0."""

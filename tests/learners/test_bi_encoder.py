@@ -95,6 +95,16 @@ def test_a_step_compares_queries_with_the_passages_of_the_batch(loss):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
+def test_cosines_are_not_rounded_to_half_precision():
+    made, batch = learner(), batch_of()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        vectors = made.embed(batch.inputs)
+        scores = made.compared(vectors, vectors)
+        values = made.per_sample_loss(batch)
+    assert scores.dtype == values.dtype == torch.float32
+    torch.testing.assert_close(scores, vectors @ vectors.T)
+
+
 def test_each_query_brings_one_passage_of_its_highest_grade_drawn_by_the_seed():
     batch = batch_of()
     drawn = [learner(seed=seed).passages_of(batch).tolist() for seed in range(12)]
