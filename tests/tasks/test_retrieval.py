@@ -153,7 +153,7 @@ def test_context_precision_is_torchmetrics_average_precision_of_the_first_ten():
         assert ours["mrr"][row].item() == pytest.approx(float(first), abs=1e-6)
 
 
-def test_torchmetrics_takes_scores_below_0_as_not_found():
+def test_the_reciprocal_rank_of_torchmetrics_takes_scores_below_0_as_not_found():
     """As cosines can be; here an order is all that counts."""
     scores, target = torch.tensor([[-0.1, -0.2]]), torch.tensor([[0]])
     assert retrieval_reciprocal_rank(scores[0], torch.tensor([True, False])) == 0
