@@ -34,6 +34,8 @@ CASES = {
     "transducer": [*LINES, "loss=rnn_transducer", "trainer.max_epochs=2", "learner.network.hidden=16"],
     "detector": ["data=digit_boxes", "data.count=60", "data.max_test=20", "loss=varifocal", "trainer.max_epochs=3",
                  "trainer.check_val_every_n_epoch=1", "learner.network.channels=16"],
+    "bi-encoder": ["data=help_topics", "data.max_train=200", "data.max_test=60", "loss=score_distillation",
+                   "learner.hard_negatives=1", "learner.network.dim=16", "trainer.max_epochs=4", "scheduler=cosine"],
     "ctc": [*LINES, "loss=ctc_entropy", "trainer.max_epochs=3", "scheduler=cosine"],
 }  # fmt: skip
 
