@@ -145,6 +145,9 @@ class Task:
         Over what its losses can be drawn: "residual" or "margin"; "" if they can't.
     classes : int or None
         The number of classes, where the task fixes it.
+    references : tuple of str
+        What stands below the losses in every table, such as an order that nobody trained; the metric `NAME_METRIC` is
+        what `METRIC` is of it.
     same_as : mapping
         Names of metrics that are another one here.
     pages : tuple of Page
@@ -175,6 +178,7 @@ class Task:
     stacked: bool = True
     curves: Literal["", "residual", "margin"] = ""
     classes: int | None = None
+    references: tuple[str, ...] = ()
     same_as: Mapping[str, str] = field(default_factory=dict)
     pages: tuple[Page, ...] = ()
     advice: Mapping[str, str] = field(default_factory=dict)
@@ -199,6 +203,12 @@ class Task:
     def named(self) -> dict[str, Metric]:
         """The metrics by name; those of one value for each class, label or fifth by `name/`."""
         return {metric.name + "/" * bool(metric.per): metric for metric in self.metrics}
+
+    def is_of_reference(self, name: str) -> bool:
+        """Tell whether a metric is that of a reference, where there is the same of the losses."""
+        return any(
+            name.removeprefix(f"{each}_") in self.named for each in self.references if name.startswith(f"{each}_")
+        )
 
     @property
     def evaluate(self) -> Any:

@@ -18,6 +18,8 @@ from lossbench.compare.report.across import rank_across, ranks_table, told
 from lossbench.compare.report.figures.critical_difference import critical_difference
 from lossbench.compare.report.figures.drawing import colors
 from lossbench.compare.report.figures.metrics import forest, learning_curves
+from lossbench.compare.report.metric_groups import group_tables
+from lossbench.compare.report.tables import tables
 from lossbench.errors import ConfigError
 from lossbench.locate import CONF
 from lossbench.tracking.read import read_mlflow
@@ -287,3 +289,22 @@ def test_records_from_mlflow(tmp_path, monkeypatch):
 def test_an_mlflow_store_that_is_not_there(tmp_path, uri):
     with pytest.raises(ConfigError, match=r"tracking\.uri"):
         list(read_mlflow(OmegaConf.create({"uri": uri, "telemetry": False}), None, tmp_path))
+
+
+def test_what_nobody_trained_has_a_row_in_every_table():
+    """BM25 and a random order stand below the losses of retrieval, and in no table of their own."""
+    entries = []
+    for loss, values in {"info_nce": [0.2, 0.3], "list_net": [0.4, 0.5]}.items():
+        for seed, value in enumerate(values):
+            metrics = {"test/ndcg_at_10": value, "test/mrr": value}
+            metrics |= {"test/bm25_ndcg_at_10": 0.38, "test/random_mrr": 0.01}
+            history = [{"epoch": 0, "val/ndcg_at_10": value, **metrics}]
+            entry = made_up(loss, seed, value, task="retrieval", monitor="ndcg_at_10", history=history)
+            entries.append({**entry, "metrics": {"last": metrics, "best_val": metrics}})
+    (comparison,) = comparisons(entries)
+    analysis = analyse(comparison, Options(metric="ndcg_at_10"))
+    (means, *_), grouped = tables(analysis), group_tables(analysis)
+    assert means.heading[:4] == ["loss", "n", "group", "ndcg at 10"]
+    assert [row[:4] for row in means.rows[2:]] == [["bm25", "–", "–", "0.380"], ["random", "–", "–", "–"]]
+    assert [row[1:] for row in grouped["Ranking"].rows[2:]] == [["0.380", "–"], ["–", "0.010"]]
+    assert not {"BM25", "Random order"} & set(grouped)

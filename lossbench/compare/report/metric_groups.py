@@ -21,6 +21,8 @@ def group_tables(analysis: Analysis) -> dict[str, Table]:
         if metric.per:
             found = [name for name in analysis.columns if name.startswith(key) and name.removeprefix(key).isdigit()]
             groups[metric.group] += sorted(found, key=lambda name: int(name.rpartition("/")[2]))
+        elif analysis.comparison.task.is_of_reference(key):
+            continue  # a row of the tables
         elif key in analysis.columns and _says_more(analysis, key, metric.truth):
             groups[metric.group or OTHERS].append(key)
     numbered = {metric.group for metric in analysis.comparison.task.metrics if metric.per}

@@ -55,7 +55,12 @@ def means_table(analysis: Analysis) -> Table:
     letters = analysis.main.letters
     group = ["group"] if letters else []
     rows = [
-        [row[0], _runs(analysis, row[0]), *([letters.get(row[0], "–")] if group else []), *row[1:]]
+        [
+            row[0],
+            _runs(analysis, row[0]) if row[0] in analysis.order else "–",
+            *([letters.get(row[0], "–")] if group else []),
+            *row[1:],
+        ]
         for row in means.rows
     ]
     bold = {(row, column + 1 + len(group)) for row, column in means.bold}
@@ -75,7 +80,18 @@ def means_of(analysis: Analysis, names: list[str], caption: str) -> Table:
                 bold.add((len(rows), len(row)))
             row.append("–" if interval is None else with_interval(interval, digits[name]))
         rows.append(row)
+    rows += [_of_reference(analysis, reference, digits) for reference in analysis.comparison.task.references]
     return Table(caption, ["loss", *(words(name) for name in names)], rows, bold)
+
+
+def _of_reference(analysis: Analysis, reference: str, digits: dict[str, int]) -> list[str]:
+    """Return the row of what nobody trained: its value on each metric, which is the same under each loss."""
+    row = [reference]
+    for name, places in digits.items():
+        column = analysis.columns.get(f"{reference}_{name}")
+        means = [interval.mean for interval in column.intervals.values()] if column else []
+        row.append(f"{sum(means) / len(means):.{places}f}" if means else "–")
+    return row
 
 
 def differences_table(analysis: Analysis, metric: str) -> Table:
