@@ -123,7 +123,7 @@ def _loss(cell: Cell, data: Any) -> BoundLoss:
     }
     context = {name: value for name, value in context.items() if value is not None}
     empty = [str(number) for number, count in enumerate(data.train_class_counts or ()) if not count]
-    if empty:
+    if empty and data.task.target != "tokens":  # of a vocabulary some are only read, as those of the languages
         told = (
             "%s: no training sample of class %s; in weights, priors and margins it counts as one with a single sample"
         )
