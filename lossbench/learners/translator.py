@@ -32,9 +32,9 @@ class Translator(Learner):
     Parameters
     ----------
     scheduled_sampling : float in [0, 1]
-        In the last epoch so much of the tokens that a place is given are not the true ones but the likeliest ones, given
-        the true ones before (two passes; Bengio et al. 2015 go token by token). From 0 in the first epoch it grows
-        linearly.
+        In the last epoch such a share of the tokens that a place is given are not the true ones but the likeliest ones,
+        given the true ones before (in two passes, where Bengio et al. 2015 go token by token). It grows linearly, from 0
+        in the first epoch.
     samples : int
         Translations that are drawn of each text, for losses that want them.
     **common
@@ -97,9 +97,7 @@ class Translator(Learner):
         if "baseline_cost" in self.loss.step_context:
             known["baseline_cost"] = cost(self.written(memory, longest, likeliest), target)
         outputs = in_full_precision(self.network.decode(given(texts), several)[0])
-        return self.loss(
-            outputs.unflatten(0, (-1, count)), texts.unflatten(0, (-1, count)), costs=costs, **known
-        )
+        return self.loss(outputs.unflatten(0, (-1, count)), texts.unflatten(0, (-1, count)), costs=costs, **known)
 
     def written(self, memory: Any, longest: int, choose: Any) -> Tensor:
         """Translate what was read; see `write`."""

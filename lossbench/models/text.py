@@ -1,11 +1,11 @@
 """Networks of tokens: language models, and translators of an encoder and a decoder that attends to it.
 
-Tokens are whole numbers, 0 is padding. A decoder has one way in, `decode(tokens, ...)`: of all tokens at once, or of one
+Tokens are whole numbers, 0 is padding. A decoder has one way in, `decode(tokens, ...)`: of all tokens at once, or one
 after another with what it returned before. A translator has `encode(inputs)` beside it.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -208,7 +208,7 @@ class TransformerTranslator(nn.Module):
         states = self.tokens(inputs)
         states = states + positions(0, inputs.shape[1], states)
         for block in self.encoder:
-            states = block.read(states, known)
+            states = cast(Block, block).read(states, known)
         return Memory(self.read(states), known)
 
     def decode(self, tokens: Tensor, memory: Memory, state: Any = None) -> tuple[Tensor, Any]:

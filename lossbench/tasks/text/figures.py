@@ -43,7 +43,8 @@ def draw_places(axes: Axes, nll: Array, target: Array, color: str, label: str) -
     known = (target >= 0).sum(0)
     places = np.flatnonzero(known)
     mean = np.where(target >= 0, nll, 0.0).sum(0)[places] / known[places]
-    axes.plot(places + 1, np.exp(mean), color=color, linewidth=1.2, label=label, marker="." if len(places) < 3 else None)
+    marker = "." if len(places) < 3 else None
+    axes.plot(places + 1, np.exp(mean), color=color, linewidth=1.2, label=label, marker=marker)
 
 
 def shown(tokens: Sequence[int], names: Sequence[str], columns: int = COLUMNS, lines: int = LINES) -> str:

@@ -1,5 +1,6 @@
 """The metrics of translations in terms of texts; those longer than all in training count in metrics of their own."""
 
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -26,7 +27,7 @@ def by_sample(task: Task, arrays: Arrays) -> Makers:
         of_each = of_tokens(*tokens)
         found |= {name: of_each[name] for name in ("perplexity", "token_accuracy")}
         found["exact_match"] = lambda: _mean(exact, some)
-        found["bleu"] = lambda: bleu(*texts(), some)
+        found["bleu"] = lambda: bleu(texts()[0], texts()[1], some)
         for name, count in {"wer": errors.word_errors, "cer": errors.character_errors,
                             "ter": errors.translation_edits}.items():  # fmt: skip
             found[name] = partial(lambda count: _rate(count(*texts()), some), count)
@@ -34,7 +35,7 @@ def by_sample(task: Task, arrays: Arrays) -> Makers:
             found[name] = partial(lambda of_texts: _mean(of_texts(*texts()), some), of_texts)
     if long.any():
         found["long_exact_match"] = lambda: _mean(exact, long)
-        found["long_bleu"] = lambda: bleu(*texts(), long)
+        found["long_bleu"] = lambda: bleu(texts()[0], texts()[1], long)
     return found
 
 
@@ -45,7 +46,7 @@ def _of_sentences() -> dict[str, Any]:
     return {"sentence_bleu": overlap.sentence_bleu, "token_f1": errors.token_f1, **of_rouge, **of_meteor}
 
 
-def bleu(hypotheses: Array, references: Array, part: Array) -> OfSums:
+def bleu(hypotheses: Sequence[str], references: Sequence[str], part: Array) -> OfSums:
     """Make corpus BLEU of the n-grams of each sentence of a part: matches, their number, and the lengths in words."""
     first, second = errors.numbered(errors.words(hypotheses), errors.words(references))
     orders = overlap.matches_by_order(first, second)

@@ -4,6 +4,7 @@ What is measured leaves out the texts that are longer than all in training (`lon
 """
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -102,15 +103,16 @@ def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, 
 
 def measure_final(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
     """Measure the translations as texts, and the long ones."""
+    found: dict[str, float] = {}
     arrays: dict[str, Any] = {name: each.numpy() for name, each in predictions.items()}  # type: ignore[attr-defined]
-    hypotheses, references = texts_of(arrays)
-    long, found = arrays["long"], {}
+    long = arrays["long"]
+    texts = {part: [list(compress(each, long == part)) for each in texts_of(arrays)] for part in (False, True)}
     if not long.all():
-        found |= scores_of_texts(hypotheses[~long].tolist(), references[~long].tolist())
+        found |= scores_of_texts(*texts[False])
     if long.any():
         exact = exact_matches(predictions["hypothesis"], predictions["target"]).numpy()
         found["long_exact_match"] = float(np.mean(exact[long]))
-        found["long_bleu"] = corpus_bleu(hypotheses[long].tolist(), references[long].tolist())
+        found["long_bleu"] = corpus_bleu(*texts[True])
     return found
 
 

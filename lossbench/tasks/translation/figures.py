@@ -30,16 +30,17 @@ def of_run(
         draw_lengths(axes, arrays, COLORS["test"], "test")
         axes.set(xlabel="words of the true translation", ylabel="without a mistake", ylim=(-0.03, 1.03))
 
+    rows = rows_of(arrays, chosen(arrays))
     return [
         save_figure(folder / "lengths.png", draw),
-        save_figure(folder / "translations.png", lambda axes: draw_rows(axes, rows_of(arrays, chosen(arrays))), left=0.03),
+        save_figure(folder / "translations.png", lambda axes: draw_rows(axes, rows), left=0.03),
     ]
 
 
 def draw_lengths(axes: Axes, arrays: Mapping[str, Array], color: str, label: str) -> None:
     """Draw the share of translations without a mistake over the words of the true ones; hollow: long ones."""
     exact = exact_matches(arrays["hypothesis"], arrays["target"])
-    lengths = np.array([len(text.split()) for text in texts_of(arrays, "target")[0]])
+    lengths = np.array([len(text.split()) for text in texts_of(arrays, ["target"])[0]])
     long = arrays["long"].astype(bool)
     for some, style in ((~long, "-"), (long, ":")):
         each = np.unique(lengths[some])
@@ -63,7 +64,7 @@ def rows_of(arrays: Mapping[str, Array], chosen: Sequence[int]) -> list[tuple[st
     Each is what it is, the text, and whether it is right.
     """
     some = {name: arrays[name][list(chosen)] for name in ("inputs", "target", "hypothesis")}
-    read, true, written = texts_of({**some, "pieces": arrays["pieces"]}, "inputs", "target", "hypothesis")
+    read, true, written = texts_of({**some, "pieces": arrays["pieces"]}, ["inputs", "target", "hypothesis"])
     exact = exact_matches(some["hypothesis"], some["target"])
     return [
         each

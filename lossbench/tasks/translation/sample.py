@@ -10,7 +10,7 @@ WORDS = ("", "", "", "one ", "two ", "three ", "four ", "five ", "six ", "seven 
 
 
 def sample(task: Task, good: bool, part: str = "test") -> tuple[Predictions, Problem]:
-    """Translate 8 texts of six words, the last two counting as long, right or with the third and the last word wrong."""
+    """Translate 8 texts of six words, the last two being long, right or with the third and the last word wrong."""
     order = torch.arange(8)
     target = 3 + (order.unsqueeze(1) + torch.arange(6)) % 7
     wrong = target.clone()

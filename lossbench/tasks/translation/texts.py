@@ -13,35 +13,33 @@ ROUGE = ("rouge_1", "rouge_2", "rouge_l", "rouge_w", "rouge_s")
 METEOR = ("meteor_2005", "meteor_2007")
 
 
-def texts_of(arrays: Mapping[str, Array], *names: str) -> list[Array]:
-    """Write tokens as texts: of each named array (N, T), by default the translations and the true ones.
+def texts_of(arrays: Mapping[str, Array], names: Sequence[str] = ("hypothesis", "target")) -> list[list[str]]:
+    """Write tokens as texts: of each named array (N, T).
 
     Parameters
     ----------
     arrays : mapping
         Those of `Predictions`: `pieces` are the characters of each token; what is below 0 is left out.
-    *names : str
-        Which arrays.
+    names : sequence of str
+        Which arrays, by default the translations and the true ones.
 
     Returns
     -------
-    list of array (N,) of str
+    list of list of N str
         Without blanks at their ends.
 
     Examples
     --------
     >>> arrays = {"pieces": np.array([[0, 0], [97, 98], [32, 0]]), "target": np.array([[1, 2, 1], [1, -1, -1]])}
-    >>> texts_of(arrays, "target")[0].tolist()
-    ['ab ab', 'ab']
+    >>> texts_of(arrays, ["target"])
+    [['ab ab', 'ab']]
 
     """
     pieces = ["".join(chr(point) for point in row if point) for row in arrays["pieces"].tolist()]
-    rows = ([[pieces[token] for token in row if token >= 0] for row in arrays[name].tolist()] for name in _or(names))
-    return [np.array(["".join(each).strip() for each in texts], dtype=object) for texts in rows]
-
-
-def _or(names: tuple[str, ...]) -> tuple[str, ...]:
-    return names or ("hypothesis", "target")
+    return [
+        ["".join(pieces[token] for token in row if token >= 0).strip() for row in arrays[name].tolist()]
+        for name in names
+    ]
 
 
 def scores_of_texts(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, float]:

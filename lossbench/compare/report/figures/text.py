@@ -1,4 +1,4 @@
-"""Pictures of language models: how hard the tokens are by their place in a text, and what each loss has learned to write."""
+"""Pictures of language models: how hard tokens are by their place in a text, and what each loss has come to write."""
 
 from matplotlib.figure import Figure
 

@@ -1,5 +1,6 @@
 """Pictures of translations: the share without a mistake by length under each loss, and the same texts side by side."""
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from lossbench.compare.numbers.analysis import Analysis
@@ -39,10 +40,10 @@ def side_by_side(analysis: Analysis) -> list[Picture]:
         return []
     first = next(iter(found.values()))
     exact = {label: exact_matches(arrays["hypothesis"], arrays["target"]) for label, arrays in found.items()}
-    right = sum(each.astype(int) for each in exact.values())
+    right = np.sum(list(exact.values()), axis=0)
     rows = sorted(range(len(first["target"])), key=lambda row: (right[row] % len(found) == 0, row))[:TEXTS]
-    read, true = texts_of(first, "inputs", "target")
-    written = {label: texts_of(arrays, "hypothesis")[0] for label, arrays in found.items()}
+    read, true = texts_of(first, ["inputs", "target"])
+    written = {label: texts_of(arrays, ["hypothesis"])[0] for label, arrays in found.items()}
     lines = [
         (what, text, good)
         for row in rows
