@@ -33,8 +33,8 @@ class Translator(Learner):
     ----------
     scheduled_sampling : float in [0, 1]
         In the last epoch such a share of the tokens that a place is given are not the true ones but the likeliest ones,
-        given the true ones before (in two passes, where Bengio et al. 2015 go token by token). It grows linearly, from 0
-        in the first epoch.
+        given the true ones before (in two passes, where Bengio et al. 2015 go token by token). It grows linearly, from
+        0 in the first epoch.
     samples : int
         Translations that are drawn of each text, for losses that want them.
     **common

@@ -93,7 +93,7 @@ def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, 
     some = ~predictions["long"]
     if not some.any():
         return {}
-    told = text.of_sums(*(predictions[name][some].sum() for name in ("nll", "right", "tokens")))  # type: ignore[literal-required]
+    told = text.of_sums(*(predictions[name][some].sum() for name in ("nll", "right", "tokens")))
     exact = exact_matches(predictions["hypothesis"], predictions["target"])[some]
     return {
         "exact_match": float(exact.double().mean()),

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from lossbench.tasks.text import errors, meteor, overlap, rouge
@@ -30,6 +29,7 @@ def texts_of(arrays: Mapping[str, Array], names: Sequence[str] = ("hypothesis", 
 
     Examples
     --------
+    >>> import numpy as np
     >>> arrays = {"pieces": np.array([[0, 0], [97, 98], [32, 0]]), "target": np.array([[1, 2, 1], [1, -1, -1]])}
     >>> texts_of(arrays, ["target"])
     [['ab ab', 'ab']]
