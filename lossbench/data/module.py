@@ -220,6 +220,8 @@ class DataModule(pl.LightningDataModule):
             "noise": dict(self.noise),
             "contamination": dict(self.contamination),
         }
+        if texts := {name: text for name, text in self.shared.items() if isinstance(text, str)}:
+            facts["shared"] = texts  # such as the version of what is read
         if self.target_density is not None and self.target_density.skewed:
             facts["imbalance"] |= {
                 "bin_edges": self.target_density.edges.tolist(),

@@ -4,6 +4,7 @@ import zipfile
 from pathlib import Path
 
 from lossbench.data.files import DataError
+from lossbench.data.own_pairs import read_pairs
 
 ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -14,11 +15,13 @@ def require_files(source: str, path: str) -> None:
     Parameters
     ----------
     source : str
-        "masks", a folder, or "depth_pairs", a file; others read nothing there.
+        "masks", a folder, "depth_pairs" or "pairs", a file; others read nothing there.
     path : str
         Where it shall be.
 
     """
+    if source == "pairs":
+        read_pairs(path)
     if source not in ("masks", "depth_pairs"):
         return
     wanted = "a folder with images/ and masks/" if source == "masks" else "an .npz file with images and depth"
