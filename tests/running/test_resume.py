@@ -33,6 +33,12 @@ CASES = {
                         "learner.network.hidden=[32]", "learner.sampling_steps=5"],
     "detector": ["data=digit_boxes", "data.count=60", "data.max_test=20", "loss=varifocal", "trainer.max_epochs=3",
                  "trainer.check_val_every_n_epoch=1", "learner.network.channels=16"],
+    "language model": ["data=help_chars", "data.max_train=60", "data.max_test=20", "loss=token_cross_entropy",
+                       "trainer.max_epochs=3"],
+    "translations that are drawn": ["data=number_words", "data.max_train=60", "data.max_test=20", "loss=reinforce",
+                                    "learner.samples=2", "trainer.max_epochs=3"],
+    "scheduled sampling": ["data=number_words", "data.max_train=60", "data.max_test=20", "loss=token_cross_entropy",
+                           "learner.scheduled_sampling=0.5", "trainer.max_epochs=3"],
     "ctc": [*LINES, "loss=ctc_entropy", "trainer.max_epochs=3", "scheduler=cosine"],
 }  # fmt: skip
 

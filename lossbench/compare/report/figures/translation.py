@@ -5,12 +5,12 @@ from matplotlib.figure import Figure
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.report.figures.drawing import WIDTH, Picture, colors, lines_legend, one_panel
-from lossbench.compare.report.figures.first_runs import first_arrays
+from lossbench.compare.report.figures.first_runs import first_arrays, first_runs
 from lossbench.tasks.translation.by_sample import exact_matches
 from lossbench.tasks.translation.figures import WRONG, draw_lengths
 from lossbench.tasks.translation.texts import texts_of
 
-MOST_LOSSES, TEXTS, MOST = 8, 4, 92
+MOST_LOSSES, TEXTS, MOST, MOST_DIRECTIONS = 8, 4, 92, 12
 KEYS = ["hypothesis", "target", "inputs", "long", "pieces"]
 
 
@@ -31,6 +31,27 @@ def lengths(analysis: Analysis) -> list[Picture]:
         f"than all in training ({told}).{left_out}"
     )
     return [Picture("lengths", "Translations by length", caption, figure)]
+
+
+def directions(analysis: Analysis) -> list[Picture]:
+    """Draw the share of translations without a mistake by the first token of the texts, where that says the direction."""
+    found, told, left_out = first_arrays(analysis, KEYS, MOST_LOSSES)
+    names = next(iter(first_runs(analysis).values()))["data"]["class_names"] if found else []
+    firsts = np.unique(next(iter(found.values()))["inputs"][:, 0]) if found else np.empty(0)
+    if not 1 < len(firsts) <= MOST_DIRECTIONS:
+        return []
+    figure, axes = one_panel(2.8)
+    color, width = colors(analysis), 0.8 / len(found)
+    for number, (label, arrays) in enumerate(found.items()):
+        exact = exact_matches(arrays["hypothesis"], arrays["target"]) & ~arrays["long"].astype(bool)
+        some = [(arrays["inputs"][:, 0] == first) & ~arrays["long"].astype(bool) for first in firsts]
+        share = [exact[part].mean() if part.any() else np.nan for part in some]
+        axes.bar(np.arange(len(firsts)) + (number + 0.5) * width - 0.4, share, width, color=color[label], label=label)
+    axes.set_xticks(range(len(firsts)), [names[first] for first in firsts])
+    axes.set(ylabel="without a mistake", ylim=(0, 1.03))
+    lines_legend(figure, axes, found)
+    caption = f"Share of the test translations without a mistake by their direction, long ones left out ({told}).{left_out}"
+    return [Picture("directions", "Translations by direction", caption, figure)]
 
 
 def side_by_side(analysis: Analysis) -> list[Picture]:
@@ -67,5 +88,5 @@ def side_by_side(analysis: Analysis) -> list[Picture]:
     return [Picture("translations", "The same texts under each loss", caption, figure)]
 
 
-PICTURES = (lengths, side_by_side)
+PICTURES = (lengths, directions, side_by_side)
 """What the report shows of the task, in this order; each returns no picture where it has nothing to show."""
