@@ -90,10 +90,10 @@ def of_sums(nll: Tensor, right: Tensor, tokens: Tensor) -> dict[str, float]:
     """
     if not tokens:
         return {}
-    mean = float(nll / tokens)
+    mean = float(nll) / float(tokens)
     return {
         "perplexity": math.exp(min(mean, 700.0)),  # above it is no number of double precision
         "bits_per_character": mean / math.log(2),
         "nll": mean,
-        "token_accuracy": float(right / tokens),
+        "token_accuracy": float(right) / float(tokens),
     }
