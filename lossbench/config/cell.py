@@ -30,7 +30,9 @@ NOT_IN_KEY = (
 )  # fmt: skip
 """What can't change the numbers of a run; of its teacher, data and warm start, what lies there counts."""
 OURS = "lossbench.data.DataModule"
-NOT_IN_PROBLEM = ("data.run_seed", "data.sampler", "data.seed", "loss", "model.head", "seed", *AXES)
+NOT_IN_PROBLEM = (
+    "data.run_seed", "data.sampler", "data.seed", "learner.scheduled_sampling", "loss", "model.head", "seed", *AXES,
+)  # fmt: skip
 """What may differ between the runs that one comparison holds against each other."""
 
 

@@ -61,6 +61,11 @@ class Translator(Learner):
                 f"learner.scheduled_sampling={scheduled_sampling:g}: loss={self.loss.name} is for translations that "
                 "the network draws, there are no true tokens to be replaced. Use learner.scheduled_sampling=0."
             )
+        if self.draws_translations:
+            self.cold = (
+                "an untrained network draws translations that are all as wrong as each other, from which "
+                f"{self.loss.name} learns next to nothing. Start it warm: warm_start=token_cross_entropy"
+            )
         self._draws = torch.Generator()
 
     def on_train_epoch_start(self) -> None:

@@ -140,7 +140,7 @@ class GRUTranslator(nn.Module):
 
     """
 
-    def __init__(self, input_shape: Sequence[int], num_classes: int, embedding: int = 64, hidden: int = 128) -> None:
+    def __init__(self, input_shape: Sequence[int], num_classes: int, embedding: int = 32, hidden: int = 64) -> None:
         super().__init__()
         _require_division(hidden, 2)
         self.tokens = nn.Embedding(num_classes, embedding, padding_idx=0)

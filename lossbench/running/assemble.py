@@ -61,6 +61,8 @@ def build_learner(
     """
     learner = _learner(cell, data, {"image_metrics": image_metrics, "feature_maps": feature_maps})
     start_warm(cell, learner.network)
+    if learner.cold and cell.warm_start is None:
+        log.warning("%s: %s", cell.name, learner.cold)
     learner.key, learner.stepping = cell.key, stepping(cell.config.scheduler)
     with refusals(f"optimizer or scheduler ({_settings(cell, 'optimizer', 'scheduler')})"):
         learner.configure_optimizers()  # Lightning does it when the run has begun

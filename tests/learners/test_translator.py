@@ -172,7 +172,7 @@ def test_scheduled_sampling_without_true_tokens_is_refused(loss):
 
 @pytest.mark.parametrize("network", ["gru", "transformer"])
 @pytest.mark.usefixtures("undrawn")
-def test_losses_of_translations_start_from_a_run_of_cross_entropy(network, cell):
+def test_losses_of_translations_start_from_a_run_of_cross_entropy(network, cell, caplog):
     """The run that they start from is made by the same data, network and seed; they begin where it has ended."""
     small = SHORT if network == "gru" else [*SHORT[:4], "learner/network=transformer_translator",
                                             "learner.network.width=16"]  # fmt: skip
@@ -180,9 +180,16 @@ def test_losses_of_translations_start_from_a_run_of_cross_entropy(network, cell)
         warm = cell(*small, f"loss={loss}", "warm_start=token_cross_entropy", "learner.samples=2")
         start = run(warm.source)
         assert start["status"] == "finished" and start["loss"] == "token_cross_entropy"
+        assert "next to nothing" not in caplog.text
         entry = run(warm)
         assert entry["status"] == "finished", entry.get("traceback")
         assert entry["warm_start"]["name"] == "token_cross_entropy-s0" and "train/cost" in entry["history"][0]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_without_a_warm_start_they_say_that_they_need_one(cell, caplog):
+    assert run(cell(*SHORT, "loss=minimum_risk", "learner.samples=2"))["status"] == "finished"
+    assert "minimum_risk learns next to nothing. Start it warm: warm_start=token_cross_entropy" in caplog.text
 
 
 def test_another_task_is_no_warm_start(cell):

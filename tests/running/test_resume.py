@@ -8,6 +8,7 @@ from lossbench.running.run import run
 from tests.support.records import killed, numbers
 
 LINES = ["data=digit_lines", "data.max_train=300", "data.max_test=100"]
+TEXTS = ["data.max_train=60", "data.max_test=20", "data.batch_size=20", "trainer.max_epochs=3"]
 POINTS = ["data=gaussians8", "data.max_train=600", "data.max_test=300", "learner.network.hidden=[32,32]",
           "trainer.check_val_every_n_epoch=1", "learner.critic_steps=2", "scheduler=cosine"]  # fmt: skip
 CLASSES = ["data=digits_imb", "data.max_train=200", "data.batch_size=32", "model.hidden=[16]", "trainer.max_epochs=4"]
@@ -33,12 +34,9 @@ CASES = {
                         "learner.network.hidden=[32]", "learner.sampling_steps=5"],
     "detector": ["data=digit_boxes", "data.count=60", "data.max_test=20", "loss=varifocal", "trainer.max_epochs=3",
                  "trainer.check_val_every_n_epoch=1", "learner.network.channels=16"],
-    "language model": ["data=help_chars", "data.max_train=60", "data.max_test=20", "loss=token_cross_entropy",
-                       "trainer.max_epochs=3"],
-    "translations that are drawn": ["data=number_words", "data.max_train=60", "data.max_test=20", "loss=reinforce",
-                                    "learner.samples=2", "trainer.max_epochs=3"],
-    "scheduled sampling": ["data=number_words", "data.max_train=60", "data.max_test=20", "loss=token_cross_entropy",
-                           "learner.scheduled_sampling=0.5", "trainer.max_epochs=3"],
+    "language model": ["data=help_chars", "loss=token_cross_entropy", *TEXTS],
+    "translations that are drawn": ["data=number_words", "loss=reinforce", "learner.samples=2", *TEXTS],
+    "scheduled sampling": ["data=number_words", "loss=token_focal", "learner.scheduled_sampling=0.5", *TEXTS],
     "ctc": [*LINES, "loss=ctc_entropy", "trainer.max_epochs=3", "scheduler=cosine"],
 }  # fmt: skip
 

@@ -50,7 +50,9 @@ def directions(analysis: Analysis) -> list[Picture]:
     axes.set_xticks(range(len(firsts)), [names[first] for first in firsts])
     axes.set(ylabel="without a mistake", ylim=(0, 1.03))
     lines_legend(figure, axes, found)
-    caption = f"Share of the test translations without a mistake by their direction, long ones left out ({told}).{left_out}"
+    caption = (
+        f"Share of the test translations without a mistake by their direction, long ones left out ({told}).{left_out}"
+    )
     return [Picture("directions", "Translations by direction", caption, figure)]
 
 
