@@ -1,4 +1,4 @@
-"""Translators: what a loss is given, what is drawn and what it costs, scheduled sampling, warm starts, what is refused."""
+"""Translators: what a loss is given, what is drawn and what it costs, scheduled sampling, warm starts, refusals."""
 
 import numpy as np
 import pytest

@@ -34,7 +34,7 @@ def lengths(analysis: Analysis) -> list[Picture]:
 
 
 def directions(analysis: Analysis) -> list[Picture]:
-    """Draw the share of translations without a mistake by the first token of the texts, where that says the direction."""
+    """Draw the share of translations without a mistake by the first token of a text, where that says the direction."""
     found, told, left_out = first_arrays(analysis, KEYS, MOST_LOSSES)
     names = next(iter(first_runs(analysis).values()))["data"]["class_names"] if found else []
     firsts = np.unique(next(iter(found.values()))["inputs"][:, 0]) if found else np.empty(0)
