@@ -204,7 +204,7 @@ def edit_distances(first: Array, second: Array) -> Array:
     array([3, 2])
 
     """
-    places = np.arange(second.shape[1] + 1)
+    places = np.arange(second.shape[1] + 1, dtype=np.int32)
     lengths = (first >= 0).sum(1)
     row = np.broadcast_to(places, (len(first), len(places)))
     for i in range(first.shape[1]):

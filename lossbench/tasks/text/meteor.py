@@ -21,7 +21,7 @@ import numpy as np
 
 from lossbench.tasks.text.errors import Array, Texts, require_pairs, words
 
-BEAM = 200
+BEAM = 40
 """Alignments of a beginning that are kept: the search is exact unless words are repeated often."""
 
 
