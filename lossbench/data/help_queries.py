@@ -1,6 +1,6 @@
 """What is asked of the help texts of Python, and which passages answer.
 
-Three kinds of queries: the title of a text, which asks for all of its passages; the first sentence of a passage, which
+Three kinds of queries: the title of a text, which asks for its passages; the first sentence of a passage, which
 is taken out of the passage and asks for the rest (the inverse cloze task); and questions that people typed. A passage
 that answers a typed question stays whole. The passages right before and after an answer, of the same text, often
 belong to it: they get grade 1, the answer 2.

@@ -8,6 +8,11 @@ from torch import Tensor, nn
 from lossbench.errors import ConfigError
 from lossbench.ranges import takes
 
+_NEEDS = (
+    "model=bag_of_tokens needs texts, as token numbers (N, L), but this data has inputs {}. Use another model, or data "
+    "of texts, such as data=help_classes."
+)
+
 
 @takes(vocabulary="int [2, inf)", width="int [1, inf)", hidden="int [1, inf)")
 class BagOfTokens(nn.Module):
@@ -27,7 +32,7 @@ class BagOfTokens(nn.Module):
     Raises
     ------
     ConfigError
-        If inputs are no lists.
+        If inputs are no lists of whole numbers.
 
     References
     ----------
@@ -48,15 +53,14 @@ class BagOfTokens(nn.Module):
     def __init__(self, input_shape: Sequence[int], vocabulary: int = 8192, width: int = 64, hidden: int = 64) -> None:
         super().__init__()
         if len(input_shape) != 1:
-            raise ConfigError(
-                f"model=bag_of_tokens needs texts, as token numbers (N, L), but this data has inputs of shape "
-                f"{tuple(input_shape)}. Use another model, or data of texts, such as data=help_classes."
-            )
+            raise ConfigError(_NEEDS.format(f"of shape {tuple(input_shape)}"))
         self.embedding = nn.EmbeddingBag(vocabulary, width, mode="mean", padding_idx=0)
         self.layer = nn.Linear(width, hidden)
         self.num_features = hidden
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (N, L), int64, to features (N, hidden)."""
+        if tokens.is_floating_point():
+            raise ConfigError(_NEEDS.format("that are no whole numbers"))
         features: Tensor = F.relu(self.layer(self.embedding(tokens)))
         return features

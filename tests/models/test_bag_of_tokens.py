@@ -31,6 +31,8 @@ def test_it_learns_but_for_the_padding():
     assert changed.tolist() == [False, True, True, False, False]
 
 
-def test_pictures_are_refused():
+def test_what_is_no_text_is_refused():
     with pytest.raises(ConfigError, match=r"model=bag_of_tokens needs texts.*\(1, 8, 8\)"):
         BagOfTokens((1, 8, 8))
+    with pytest.raises(ConfigError, match=r"model=bag_of_tokens needs texts.*no whole numbers"):
+        BagOfTokens((30,))(torch.zeros(2, 30))
