@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lossbench.catalogue.binding import load_loss
+from lossbench.compare.numbers.labels import labels
 from lossbench.data.loader import Batch
 from lossbench.errors import ConfigError
 from lossbench.learners.translator import Translator, cost, given, shifted, trimmed, without_end
@@ -162,6 +163,14 @@ def test_what_a_translation_is_given_begins_with_the_start_and_has_no_end():
     texts = torch.tensor([[5, 2, -1], [6, 7, 8]])
     assert given(texts).tolist() == [[1, 5, 0], [1, 6, 7]]
     assert trimmed(torch.zeros(2, 3, dtype=torch.int64), 0).shape == (2, 1)
+
+
+def test_one_comparison_holds_shares_against_each_other(cell):
+    cells = [cell(*SHORT, "loss=token_focal", f"learner.scheduled_sampling={share}") for share in (0, 0.5)]
+    assert cells[0].problem == cells[1].problem and cells[0].key != cells[1].key
+    assert cell(*SHORT, "loss=token_focal", "learner.samples=2").problem != cells[0].problem
+    told = labels([{"axes": {}, **each.record("finished")} for each in cells])
+    assert told == ["token_focal(scheduled_sampling=0)", "token_focal(scheduled_sampling=0.5)"]
 
 
 @pytest.mark.parametrize("loss", DRAWN)
