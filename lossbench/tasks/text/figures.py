@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
 
 from lossbench.tasks.drawing import COLORS, save_figure
@@ -30,10 +31,10 @@ def of_run(
             if part in last:
                 nll, target = (last[part][name].numpy() for name in ("nll", "target"))
                 draw_places(axes, nll, target, COLORS[part], part)
-        axes.set(xlabel="place in a text", ylabel="perplexity", yscale="log")
+        label_places(axes)
         axes.legend(frameon=False, fontsize=8)
         if written and names:
-            axes.set_title(shown(written, names, 72), fontsize=6.5, family="monospace", loc="left")
+            axes.set_title(shown(written, names, 80, lines=2), fontsize=6.3, family="monospace", loc="left")
 
     return [save_figure(folder / "places.png", draw)]
 
@@ -45,6 +46,13 @@ def draw_places(axes: Axes, nll: Array, target: Array, color: str, label: str) -
     mean = np.where(target >= 0, nll, 0.0).sum(0)[places] / known[places]
     marker = "." if len(places) < 3 else None
     axes.plot(places + 1, np.exp(mean), color=color, linewidth=1.2, label=label, marker=marker)
+
+
+def label_places(axes: Axes) -> None:
+    """Name the axes; perplexities are on a scale of logarithms, written as plain numbers."""
+    axes.set(xlabel="place in a text", ylabel="perplexity", yscale="log")
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(ScalarFormatter())
 
 
 def shown(tokens: Sequence[int], names: Sequence[str], columns: int = COLUMNS, lines: int = LINES) -> str:

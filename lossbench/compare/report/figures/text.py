@@ -6,7 +6,7 @@ from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import load_arrays
 from lossbench.compare.report.figures.drawing import WIDTH, Picture, colors, lines_legend, one_panel
 from lossbench.compare.report.figures.first_runs import first_arrays, first_runs
-from lossbench.tasks.text.figures import COLUMNS, draw_places, shown
+from lossbench.tasks.text.figures import COLUMNS, draw_places, label_places, shown
 
 MOST_LOSSES = 12
 
@@ -20,7 +20,7 @@ def places(analysis: Analysis) -> list[Picture]:
     color = colors(analysis)
     for label, arrays in found.items():
         draw_places(axes, arrays["nll"], arrays["target"], color[label], label)
-    axes.set(xlabel="place in a text", ylabel="perplexity", yscale="log")
+    label_places(axes)
     axes.grid(alpha=0.3)
     lines_legend(figure, axes, found)
     caption = (
