@@ -32,6 +32,7 @@ CASES = {
                "trainer.check_val_every_n_epoch=1"],
     "energy of noise": ["data=digits", "loss=noise_contrastive", "loss.nu=2", "trainer.max_epochs=4",
                         "learner.network.hidden=[32]", "learner.sampling_steps=5"],
+    "transducer": [*LINES, "loss=rnn_transducer", "trainer.max_epochs=2", "learner.network.hidden=16"],
     "detector": ["data=digit_boxes", "data.count=60", "data.max_test=20", "loss=varifocal", "trainer.max_epochs=3",
                  "trainer.check_val_every_n_epoch=1", "learner.network.channels=16"],
     "language model": ["data=help_chars", "loss=token_cross_entropy", *TEXTS],

@@ -102,6 +102,7 @@ def hard(task, rng):
         "count": lambda: hard_numbers(rng, counts=True),
         "segmentation": lambda: hard_pixels(rng),
         "sequence": lambda: hard_lines(rng),
+        "transduction": lambda: hard_lines(rng),
         "depth": lambda: hard_depths(rng),
         "boxes": lambda: hard_boxes(rng),
     }.get(task.name)
@@ -171,7 +172,7 @@ def test_drawn_again_is_the_metric_of_repeated_samples(name, kind):
         for metric, of_draws in values.items():
             if metric in expected and np.isfinite(expected[metric]):
                 assert of_draws[row] == pytest.approx(expected[metric], rel=2e-5, abs=2e-6), metric
-    assert values or name in ("sequence", "depth", "boxes")  # all of theirs are means
+    assert values or name in ("sequence", "transduction", "depth", "boxes")  # all of theirs are means
 
 
 @pytest.mark.parametrize(

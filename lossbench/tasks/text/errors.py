@@ -212,7 +212,7 @@ def edit_distances(first: Array, second: Array) -> Array:
         below = np.concatenate([row[:, :1] + 1, np.minimum(replaced, row[:, 1:] + 1)], axis=1)
         below = np.minimum.accumulate(below - places, axis=1) + places
         row = np.where((i < lengths)[:, None], below, row)
-    return np.asarray(row[np.arange(len(first)), (second >= 0).sum(1)])
+    return row[np.arange(len(first)), (second >= 0).sum(1)].astype(np.int64)
 
 
 def common(first: Array, second: Array) -> Array:

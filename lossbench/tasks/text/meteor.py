@@ -44,7 +44,8 @@ def by_sentence(hypotheses: Texts, references: Texts) -> dict[str, Array]:
     """Return for each sentence (N,) both forms, in [0, 1].
 
     - meteor_2005: F (1 - .5 (chunks / matches)^3), F = 10 P R / (R + 9 P).
-    - meteor_2007: `parametric` with alpha .81, beta .83, gamma .28, tuned on judgements of English.
+    - meteor_2007: `parametric` with alpha .81, beta .83, gamma .28, tuned on judgements of English; the values are
+      those usually given for it, the paper's table was not read.
 
     Raises
     ------
