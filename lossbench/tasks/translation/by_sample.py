@@ -14,10 +14,12 @@ from lossbench.tasks.text.by_sample import of_tokens
 from lossbench.tasks.translation.texts import METEOR, ROUGE, texts_of
 
 Array = NDArray[Any]
+CHARACTERS = 6
+"""The longest n-gram of chrF."""
 
 
 def by_sample(task: Task, arrays: Arrays) -> Makers:
-    """Make all metrics but chrF, whose n-grams of characters sacrebleu counts by itself."""
+    """Make all metrics."""
     long = arrays["long"].astype(bool)
     some, exact = ~long, exact_matches(arrays["hypothesis"], arrays["target"])
     texts = cache(lambda: texts_of(arrays))
@@ -28,6 +30,7 @@ def by_sample(task: Task, arrays: Arrays) -> Makers:
         found |= {name: of_each[name] for name in ("perplexity", "token_accuracy")}
         found["exact_match"] = lambda: _mean(exact, some)
         found["bleu"] = lambda: bleu(texts()[0], texts()[1], some)
+        found["chrf"] = lambda: chrf(texts()[0], texts()[1], some)
         for name, count in {"wer": errors.word_errors, "cer": errors.character_errors,
                             "ter": errors.translation_edits}.items():  # fmt: skip
             found[name] = partial(lambda count: _rate(count(*texts()), some), count)
@@ -71,6 +74,39 @@ def bleu_of_sums(sums: Array) -> Array:
     brevity = np.minimum(0, 1 - words / counts[:, 0])
     there = (matches.sum(1) > 0) & (counts > 0).all(1)
     return np.where(there, np.exp(brevity + np.log(share).mean(1)), 0.0)
+
+
+def chrf(hypotheses: Sequence[str], references: Sequence[str], part: Array) -> OfSums:
+    """Make corpus chrF2 of the n-grams of 1 to 6 characters of each sentence of a part, its reference, and both.
+
+    As sacrebleu has it, those of a sentence count only where its reference is as long.
+    """
+    first, second = errors.numbered(*(["".join(each.split()) for each in texts] for texts in (hypotheses, references)))
+    lengths = (second >= 0).sum(1)
+    counts = []
+    for n, (matches, count) in enumerate(overlap.matches_by_order(first, second, CHARACTERS), start=1):
+        there = np.maximum(lengths - n + 1, 0)
+        counts += [count * (there > 0), there, matches]
+    return OfSums(np.stack(counts, 1) * part[:, None], chrf_of_sums)
+
+
+def chrf_of_sums(sums: Array) -> Array:
+    """Return chrF2 (B,) of sums (B, 18): for each order the n-grams of hypotheses and references, and those in both.
+
+    Formula: 5 P R / (4 P + R), P and R the means of precision and recall over the orders that both have
+
+    Examples
+    --------
+    >>> chrf_of_sums(np.array([[4.0, 4, 2, 3, 3, 0] + [0] * 12]))
+    array([0.25])
+
+    """
+    ours, theirs, both = (sums[:, first::3] for first in range(3))
+    known = (ours > 0) & (theirs > 0)
+    orders = np.maximum(known.sum(1), 1)
+    precision, recall = (np.where(known, both / np.maximum(each, 1), 0).sum(1) / orders for each in (ours, theirs))
+    below = 4 * precision + recall
+    return np.where(below > 0, 5 * precision * recall / np.where(below > 0, below, 1), 0.0)
 
 
 def exact_matches(hypothesis: Array, target: Array) -> Array:
