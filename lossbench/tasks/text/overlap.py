@@ -146,7 +146,7 @@ def sentence_chrf(hypotheses: Texts, references: Texts) -> Array:
 
 
 def matches_by_order(hypotheses: Array, references: Array, longest: int = ORDER) -> list[tuple[Array, Array]]:
-    """Return for n = 1 to the longest the n-grams in common (N,), each as often as in both, and those of the hypothesis.
+    """Return for n = 1 to the longest the n-grams in common (N,), as often as in both, and those of the hypothesis.
 
     An n-gram of a hypothesis is matched if fewer equal ones stand before it than the reference has.
     """
