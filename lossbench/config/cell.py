@@ -34,7 +34,9 @@ NOT_IN_KEY = (
 LATER = {"data.disjoint": False, "data.views": 1}
 """Settings that came later, with the values that leave a run what it was before, and its key too."""
 OURS = "lossbench.data.DataModule"
-NOT_IN_PROBLEM = ("data.run_seed", "data.sampler", "data.seed", "loss", "model.head", "seed", *AXES)
+NOT_IN_PROBLEM = (
+    "data.run_seed", "data.sampler", "data.seed", "learner.scheduled_sampling", "loss", "model.head", "seed", *AXES,
+)  # fmt: skip
 """What may differ between the runs that one comparison holds against each other."""
 
 

@@ -66,6 +66,8 @@ def _require_same_task(cell: Cell, name: str) -> None:
     """Check that both losses are learned in the same way: each can choose the group `task`."""
     typed = any(line.startswith("task=") for line in cell.overrides)
     theirs = cell.choices["task"] if typed else _task_chosen_by(name)
+    if theirs == "auto" and (facts := _facts(OmegaConf.load(CONF / "loss" / f"{name}.yaml"))) is not None:
+        theirs = cell.choices["task"] if facts.task in cell.task.served_by else theirs  # the data choose
     if theirs != cell.choices["task"]:
         raise ConfigError(
             f"warm_start={name}: loss={cell.loss} is learned as {cell.task.name}, which {name} is not. Weights of one "

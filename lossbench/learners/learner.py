@@ -51,6 +51,8 @@ class Learner(FastHooks):
     """Whether it trains the model of the group `model`, and what is combined with a loss."""
     stepping: Mapping[str, Any] = MappingProxyType({"interval": "epoch"})
     """When Lightning steps the schedule."""
+    cold = ""
+    """What is to be said if a run begins with random weights; nothing, where that is usual."""
     evaluated = ""
     """The hash of the weights that were evaluated last."""
 

@@ -61,6 +61,8 @@ def build_learner(
     """
     learner = _learner(cell, data, {"image_metrics": image_metrics, "feature_maps": feature_maps})
     start_warm(cell, learner.network)
+    if learner.cold and cell.warm_start is None:
+        log.warning("%s: %s", cell.name, learner.cold)
     learner.key, learner.stepping = cell.key, stepping(cell.config.scheduler)
     with refusals(f"optimizer or scheduler ({_settings(cell, 'optimizer', 'scheduler')})"):
         learner.configure_optimizers()  # Lightning does it when the run has begun
@@ -123,7 +125,7 @@ def _loss(cell: Cell, data: Any) -> BoundLoss:
     }
     context = {name: value for name, value in context.items() if value is not None}
     empty = [str(number) for number, count in enumerate(data.train_class_counts or ()) if not count]
-    if empty:
+    if empty and data.task.target != "tokens":  # of a vocabulary some are only read, as those of the languages
         told = (
             "%s: no training sample of class %s; in weights, priors and margins it counts as one with a single sample"
         )

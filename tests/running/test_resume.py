@@ -8,6 +8,7 @@ from lossbench.running.run import run
 from tests.support.records import killed, numbers
 
 LINES = ["data=digit_lines", "data.max_train=300", "data.max_test=100"]
+TEXTS = ["data.max_train=60", "data.max_test=20", "data.batch_size=20", "trainer.max_epochs=3"]
 POINTS = ["data=gaussians8", "data.max_train=600", "data.max_test=300", "learner.network.hidden=[32,32]",
           "trainer.check_val_every_n_epoch=1", "learner.critic_steps=2", "scheduler=cosine"]  # fmt: skip
 CLASSES = ["data=digits_imb", "data.max_train=200", "data.batch_size=32", "model.hidden=[16]", "trainer.max_epochs=4"]
@@ -36,6 +37,9 @@ CASES = {
                  "trainer.check_val_every_n_epoch=1", "learner.network.channels=16"],
     "bi-encoder": ["data=help_topics", "data.max_train=200", "data.max_test=60", "loss=score_distillation",
                    "learner.hard_negatives=1", "learner.network.dim=16", "trainer.max_epochs=4", "scheduler=cosine"],
+    "language model": ["data=help_chars", "loss=token_cross_entropy", *TEXTS],
+    "translations that are drawn": ["data=number_words", "loss=reinforce", "learner.samples=2", *TEXTS],
+    "scheduled sampling": ["data=number_words", "loss=token_focal", "learner.scheduled_sampling=0.5", *TEXTS],
     "ctc": [*LINES, "loss=ctc_entropy", "trainer.max_epochs=3", "scheduler=cosine"],
 }  # fmt: skip
 

@@ -239,7 +239,7 @@ def test_a_corpus_is_no_mean_of_sentences():
 
 def test_the_example_of_the_paper_of_bleu_is_clipped():
     """Papineni et al. 2002: of seven times "the", two are matched by "the cat is on the mat"."""
-    counted = overlap._matches_by_order(*errors.numbered([["the"] * 7], [["the", "cat", "is", "on", "the", "mat"]]))
+    counted = overlap.matches_by_order(*errors.numbered([["the"] * 7], [["the", "cat", "is", "on", "the", "mat"]]))
     assert [(int(matches[0]), int(total[0])) for matches, total in counted] == [(2, 7), (0, 6), (0, 5), (0, 4)]
 
 

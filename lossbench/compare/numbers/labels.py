@@ -145,9 +145,11 @@ def _parameters(entry: Record) -> dict[str, Any]:
         if name != "kind" and not name.startswith("_")
     }
     head = {"head": entry["head"]} if "head" in entry else {}
+    learner = entry["config"].get("learner") or {}
+    scheduled = {name: learner[name] for name in ("scheduled_sampling",) if name in learner}
     teacher = entry.get("teacher")
     taught = {"teacher": f"{teacher['name']}-{teacher['key'][:8]}"} if teacher else {}
-    return {**loss, **axes, **head, **taught}
+    return {**loss, **axes, **scheduled, **head, **taught}
 
 
 def _shown(value: Any) -> str:

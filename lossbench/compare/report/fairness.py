@@ -183,6 +183,7 @@ def _chosen_by_few(comparison: Comparison) -> list[str]:
         if entry["metrics"]["best_val"] is None or not size:
             continue
         counts = facts.get("val_class_counts") or []
+        counts = [] if comparison.task.target == "tokens" else counts  # a vocabulary has rare ones
         names = facts.get("class_names") or [str(number) for number in range(len(counts))]
         rarest = min(range(len(counts)), key=counts.__getitem__, default=None)
         few = rarest is not None and counts[rarest] < FEW_OF_A_CLASS

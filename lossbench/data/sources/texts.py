@@ -131,7 +131,7 @@ def help_chars(root: Path, seed: int, *, length: int = 64) -> Source:
         read = [text for key, text in texts.items() if (key in tested) == (part == "test")]
         windows = torch.cat([_windows([numbers.get(each, 1) for each in text], length) for text in read])
         parts[f"{part}_inputs"], parts[f"{part}_target"] = windows[:, :-1].clone(), windows[:, 1:].clone()
-    shared = {"held_out": sorted(tested), **_version(list(texts.values()))}
+    shared = {"held_out": sorted(tested), "pieces": names, **_version(list(texts.values()))}
     return Source("text", mean=torch.zeros(1), std=torch.ones(1), class_names=names, shared=shared, **parts)
 
 

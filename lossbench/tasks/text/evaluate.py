@@ -1,5 +1,7 @@
 """How texts are predicted token by token, and measured: the same way for every loss."""
 
+import math
+
 import torch
 from torch import Tensor
 from typing_extensions import TypedDict
@@ -53,22 +55,45 @@ def check_link(linked: Tensor, samples: int, num_classes: int) -> None:
     )
 
 
-def predict(loss: BoundLoss, kept: Kept, problem: Problem) -> Predictions:
-    """Take from the outputs what each token had."""
-    probabilities, target = loss.link(kept["outputs"].double()), kept["target"]
+def of_tokens(loss: BoundLoss, outputs: Tensor, target: Tensor) -> Kept:
+    """Take from outputs (N, T, V), by the link of a loss, what the tokens (N, T) had: `nll`, `right`, and `target`."""
+    probabilities = loss.link(outputs.double())
     of_token = probabilities.gather(-1, target.clamp_min(0).unsqueeze(-1)).squeeze(-1)
     return {
         "nll": -of_token.clamp_min(torch.finfo(of_token.dtype).tiny).log() * (target >= 0),
         "right": probabilities.argmax(-1) == target,
         "target": target,
-        "index": kept["index"],
     }
+
+
+def predict(loss: BoundLoss, kept: Kept, problem: Problem) -> Predictions:
+    """Return what was kept: the learner has taken it from its outputs, which are too large to be kept themselves."""
+    return {name: kept[name] for name in ("nll", "right", "target", "index")}  # type: ignore[return-value]
 
 
 def measure(part: str, predictions: Predictions, problem: Problem) -> dict[str, float]:
     """Measure the tokens."""
     known = (predictions["target"] >= 0).sum()
-    if not known:
+    return of_sums(predictions["nll"].sum(), predictions["right"].sum(), known)
+
+
+def of_sums(nll: Tensor, right: Tensor, tokens: Tensor) -> dict[str, float]:
+    """Return what sums over all tokens of a part say: all but of no token.
+
+    Examples
+    --------
+    >>> half = torch.tensor(2.0).log()
+    >>> found = of_sums(3 * half, torch.tensor(1), torch.tensor(3))
+    >>> {name: round(value, 4) for name, value in found.items()}
+    {'perplexity': 2.0, 'bits_per_character': 1.0, 'nll': 0.6931, 'token_accuracy': 0.3333}
+
+    """
+    if not tokens:
         return {}
-    mean = predictions["nll"].sum() / known
-    return {"perplexity": float(mean.exp()), "accuracy": float(predictions["right"].sum() / known)}
+    mean = float(nll) / float(tokens)
+    return {
+        "perplexity": math.exp(min(mean, 700.0)),  # above it is no number of double precision
+        "bits_per_character": mean / math.log(2),
+        "nll": mean,
+        "token_accuracy": float(right) / float(tokens),
+    }

@@ -119,7 +119,7 @@ def tokens_bleu(hypotheses: Array, references: Array) -> Array:
     of_hypothesis, of_reference = (hypotheses >= 0).sum(1), (references >= 0).sum(1)
     logs, orders, missed = np.zeros(len(hypotheses)), np.zeros(len(hypotheses)), np.ones(len(hypotheses))
     any_match = np.zeros(len(hypotheses), dtype=bool)
-    for matches, total in _matches_by_order(hypotheses, references):
+    for matches, total in matches_by_order(hypotheses, references):
         missed = np.where((matches == 0) & (total > 0), 2 * missed, missed)
         share = np.where(matches > 0, matches, 1 / missed) / np.maximum(total, 1)
         logs += np.where(total > 0, np.log(share), 0)
@@ -145,8 +145,8 @@ def sentence_chrf(hypotheses: Texts, references: Texts) -> Array:
     return np.minimum(1, np.array([metric.sentence_score(each, [true]).score / 100 for each, true in pairs]))
 
 
-def _matches_by_order(hypotheses: Array, references: Array) -> list[tuple[Array, Array]]:
-    """Return for n = 1 to 4 the n-grams in common (N,), each as often as both have it, and those of the hypothesis.
+def matches_by_order(hypotheses: Array, references: Array, longest: int = ORDER) -> list[tuple[Array, Array]]:
+    """Return for n = 1 to the longest the n-grams in common (N,), as often as in both, and those of the hypothesis.
 
     An n-gram of a hypothesis is matched if fewer equal ones stand before it than the reference has.
     """
@@ -154,7 +154,7 @@ def _matches_by_order(hypotheses: Array, references: Array) -> list[tuple[Array,
     one = (hypotheses[:, :, None] == references[:, None]) & valid[:, :, None]
     own_one = (hypotheses[:, :, None] == hypotheses[:, None]) & valid[:, :, None]
     equal, own, found = one, own_one, []
-    for n in range(1, ORDER + 1):
+    for n in range(1, longest + 1):
         if n > 1:
             equal = equal[:, :-1, :-1] & one[:, n - 1 :, n - 1 :]
             own = own[:, :-1, :-1] & own_one[:, n - 1 :, n - 1 :]
