@@ -102,10 +102,12 @@ def _bind_terms(terms: Any, weights: Any, context: Mapping[str, Any], task: str)
 def load_loss(name: str, **parameters: Any) -> BoundLoss:
     """Load a loss of the catalogue by name, with its default parameters, to use it without the rest of lossbench.
 
-    Eight losses learn parameters of their own: adaptive_robust, aucm, balanced_mse, gaussian_nll_global, laplace_nll,
-    learned_student_t, negative_binomial_nll, noise_contrastive (and a weighted_sum of them). They learn only if the
-    optimizer gets `.module.parameters()` beside those of the model; a run gives them to it without weight decay.
-    Seven have a memory: dense_ghm_c, elr, eql_v2, ghm_c, group_dro, ovr_ghm_c, seesaw. Their `.module` moves to a
+    Twenty-one losses learn parameters of their own: adacos, adaptive_robust, aucm, balanced_mse, byol, center_loss,
+    embedding_arcface, embedding_cosface, embedding_norm_softmax, embedding_softmax, gaussian_nll_global, laplace_nll,
+    learned_student_t, negative_binomial_nll, noise_contrastive, proxy_anchor, proxy_nca, sim_siam, soft_triple,
+    sphereface, subcenter_arcface (and a weighted_sum of them). They learn only if the optimizer gets
+    `.module.parameters()` beside those of the model; a run gives them to it without weight decay. Nine have a memory:
+    adacos, center_loss, dense_ghm_c, elr, eql_v2, ghm_c, group_dro, ovr_ghm_c, seesaw. Their `.module` moves to a
     device and is saved as a model is. For all others `.module` is None.
 
     Parameters

@@ -274,6 +274,11 @@ def _of_indices(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tenso
     return F.cross_entropy(logits.flatten(0, -2), target.long().flatten(), **settings).view(target.shape)
 
 
+def in_single_precision(values: Tensor) -> Tensor:
+    """Return values in float32 at least: long sums, and cosines, are too fine for half precision."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def require_indices(logits: Tensor, target: Tensor) -> None:
     # gather would take a shorter index without a word
     if target.is_floating_point() or target.shape != logits.shape[:-1]:

@@ -29,12 +29,11 @@ from torch import Tensor
 
 from lossbench.losses.bound_loss import BoundLoss
 from lossbench.losses.class_weights import ClassCounts, positive_counts
-from lossbench.losses.classification import log_probability
+from lossbench.losses.classification import in_single_precision, log_probability
 from lossbench.losses.combined import weighted_sum
 from lossbench.losses.declaration import loss
 from lossbench.losses.imbalance import float64, per_class
 from lossbench.losses.labelled_pixels import (
-    in_single_precision,
     mean_over_present,
     mean_over_valid,
     overlap_of,

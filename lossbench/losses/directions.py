@@ -1,10 +1,15 @@
-"""Directions that a loss of embeddings holds for its classes, and the cosines between the two."""
+"""Lengths and directions: embeddings on the unit sphere, the directions that a loss holds, and cosines between both.
+
+Half precision is computed in float32: a cosine in bfloat16 has 8 bits.
+"""
 
 import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from lossbench.losses.classification import in_single_precision
 
 _SHORTEST = 1e-12
 
@@ -22,9 +27,9 @@ def random_directions(*shape: int) -> nn.Parameter:
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """Return vectors (..., D) divided by their length; one of length 0 stays 0, with the slope of the identity there.
+    """Return vectors (..., D) divided by their length, in float32 at least.
 
-    `F.normalize` has the slope 1e12 there.
+    One of length 0 stays 0, with the slope of the identity there, where `F.normalize` has 1e12.
 
     Examples
     --------
@@ -33,6 +38,7 @@ def unit(vectors: Tensor) -> Tensor:
             [0.0000, 0.0000]])
 
     """
+    vectors = in_single_precision(vectors)
     length = vectors.norm(dim=-1, keepdim=True)
     return vectors / torch.where(length > _SHORTEST, length, 1.0)
 
@@ -48,7 +54,7 @@ def along(embeddings: Tensor, weight: Tensor) -> Tensor:
     """
     # In full precision also in mixed one, where an error of 1/256 in a cosine is 1/4 in a logit of scale 64.
     with torch.autocast(embeddings.device.type, enabled=False):
-        return F.linear(embeddings, unit(weight).flatten(0, -2)).unflatten(1, weight.shape[:-1])
+        return F.linear(in_single_precision(embeddings), unit(weight).flatten(0, -2)).unflatten(1, weight.shape[:-1])
 
 
 def cosines(embeddings: Tensor, weight: Tensor) -> Tensor:

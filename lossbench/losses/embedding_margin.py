@@ -83,7 +83,7 @@ class embedding_softmax(nn.Module):  # noqa: N801  (called as the functions are:
 
     def forward(self, embeddings: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each sample."""
-        return cross_entropy(self.linear(embeddings), target)
+        return cross_entropy(self.linear(embeddings.to(self.linear.weight.dtype)), target)
 
 
 @loss(

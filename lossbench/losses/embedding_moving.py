@@ -151,7 +151,7 @@ class center_loss(nn.Module):  # noqa: N801
 
     def forward(self, embeddings: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each sample and, in training, move the centres."""
-        values = cross_entropy(self.linear(embeddings), target)
+        values = cross_entropy(self.linear(embeddings.to(self.linear.weight.dtype)), target)
         apart = embeddings - self.centers[target.long()]
         if self.training:
             self.centers = self.centers - self.alpha * self._pull(embeddings.detach(), target)

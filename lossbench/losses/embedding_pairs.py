@@ -32,11 +32,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lossbench.losses.classification import in_single_precision
 from lossbench.losses.declaration import loss
 from lossbench.losses.links import on_unit_sphere
 from lossbench.losses.pairs_of_samples import (
     cosines,
-    in_single_precision,
     log_one_plus,
     log_sum_exp,
     mean_of,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lossbench.losses.classification import require_indices
+from lossbench.losses.classification import in_single_precision, require_indices
 
 IGNORED = 255
 """The label of a pixel that is left out of every loss and metric."""
@@ -42,11 +42,6 @@ def true_classes(logits: Tensor, target: Tensor) -> Tensor:
 def maps_of(logits: Tensor) -> Tensor:
     """Return the logits as maps (N, K, H, W), in float32 at least."""
     return in_single_precision(logits).movedim(-1, 1).contiguous()
-
-
-def in_single_precision(logits: Tensor) -> Tensor:
-    """Return the logits in float32 at least: a sum over an image is too long for half precision."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def mean_over_valid(values: Tensor, target: Tensor) -> Tensor:

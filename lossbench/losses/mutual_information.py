@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lossbench.losses.classification import in_single_precision
 from lossbench.losses.declaration import loss
 from lossbench.losses.labelled_pixels import (
     counted_maps,
-    in_single_precision,
     maps_of,
     mean_of_maps,
     true_classes,

@@ -1,35 +1,15 @@
 """What losses that compare the samples of a batch with each other share: cosines, positives and negatives, two views.
 
-All are matrices (N, N) or vectors (N,). Half precision is computed in float32: a cosine in bfloat16 has 8 bits.
+All are matrices (N, N) or vectors (N,).
 """
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-_SHORTEST = 1e-6
+from lossbench.losses.directions import unit
+
 _NOTHING = -1e30
 """The logarithm of an empty sum. Finite, so that differences of two of them, and gradients, are numbers."""
-
-
-def in_single_precision(embeddings: Tensor) -> Tensor:
-    """Return the embeddings in float32 at least."""
-    return embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
-
-
-def unit(embeddings: Tensor) -> Tensor:
-    """Return embeddings (N, D) divided by their length, in float32 at least.
-
-    One of length 0 stays 0. Lengths below 1e-6 count as 1e-6, so that the gradient is finite there.
-
-    Examples
-    --------
-    >>> unit(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
-    tensor([[0.6000, 0.8000],
-            [0.0000, 0.0000]])
-
-    """
-    return F.normalize(in_single_precision(embeddings), dim=-1, eps=_SHORTEST)
 
 
 def cosines(embeddings: Tensor) -> Tensor:

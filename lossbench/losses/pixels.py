@@ -33,10 +33,10 @@ import torch
 from torch import Tensor
 
 from lossbench.losses.class_weights import ClassCounts
-from lossbench.losses.classification import log_probability
+from lossbench.losses.classification import in_single_precision, log_probability
 from lossbench.losses.declaration import loss
 from lossbench.losses.imbalance import focal, weighted_cross_entropy
-from lossbench.losses.labelled_pixels import in_single_precision, mean_over_valid, valid_pixels
+from lossbench.losses.labelled_pixels import mean_over_valid, valid_pixels
 from lossbench.losses.links import normalised_sigmoid, softmax
 from lossbench.losses.sigmoid import ovr_bce
 

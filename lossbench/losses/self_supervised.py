@@ -36,9 +36,10 @@ ValueError
 import torch
 from torch import Tensor, nn
 
+from lossbench.losses.classification import in_single_precision
 from lossbench.losses.declaration import loss
 from lossbench.losses.links import on_unit_sphere
-from lossbench.losses.pairs_of_samples import in_single_precision, log_sum_exp, other_view, squared_distances, unit
+from lossbench.losses.pairs_of_samples import log_sum_exp, other_view, squared_distances, unit
 
 __all__ = ["alignment_uniformity", "barlow_twins", "byol", "sim_siam", "vicreg"]
 
@@ -184,7 +185,7 @@ class sim_siam(nn.Module):  # noqa: N801  (called as the functions are: loss=sim
     def forward(self, embeddings: Tensor, target: Tensor, *, index: Tensor) -> Tensor:
         """Return the loss of each row."""
         view, paired = other_view(index)
-        cosine = (unit(self.predictor(embeddings)) * unit(embeddings.detach())[view]).sum(1)
+        cosine = (_predicted(self.predictor, embeddings) * unit(embeddings.detach())[view]).sum(1)
         return torch.where(paired, -cosine, 0.0)
 
 
@@ -233,8 +234,13 @@ class byol(nn.Module):  # noqa: N801
     def forward(self, embeddings: Tensor, target: Tensor, *, index: Tensor, momentum_embeddings: Tensor) -> Tensor:
         """Return the loss of each row."""
         view, paired = other_view(index)
-        cosine = (unit(self.predictor(embeddings)) * unit(momentum_embeddings)[view]).sum(1)
+        cosine = (_predicted(self.predictor, embeddings) * unit(momentum_embeddings)[view]).sum(1)
         return torch.where(paired, 2 - 2 * cosine, 0.0)
+
+
+def _predicted(predictor: nn.Sequential, embeddings: Tensor) -> Tensor:
+    """Return what a predictor makes of embeddings, on the unit sphere."""
+    return unit(predictor(embeddings.to(next(predictor.parameters()).dtype)))
 
 
 def _predictor(num_features: int, hidden: int) -> nn.Sequential:

@@ -1,5 +1,7 @@
 """A vector for each image, near to those of its class and far from the others, also of classes never trained on."""
 
+from math import inf
+
 from lossbench.tasks.task import SHARE, Metric, Page, Task, metrics
 
 _NEIGHBOURS, _PAIRS, _SPREAD = "Nearest neighbours", "Same or different class", "How the embeddings are spread"
@@ -49,7 +51,7 @@ TASKS = (
                 "effective_rank", "neither",
                 "exp of the entropy of the normalised singular values: in how many directions the embeddings spread;"
                 " near 1 they have collapsed",
-                _SPREAD, "end",
+                _SPREAD, "end", bounds=(1.0, inf),
             ),
         ),
         columns=("recall_at_1", "map_at_r", "r_precision", "nmi", "verification_auc", "eer", "effective_rank"),
