@@ -33,7 +33,7 @@ MISTAKES = {
         "cross_entropy",
     ],
     "data=ring loss=focal": ["loss=focal is for multiclass, but data=ring has points to be generated", "wgan_gp"],
-    "task=retrieval": ["task=retrieval: there is no such choice", "sequence"],
+    "task=captioning": ["task=captioning: there is no such choice", "sequence"],
     "loss=quantile_set loss.levels=1 data=diabetes": ["loss.levels=1", "[2, 99]"],
     "data=counts data/contamination=vertical": ["data/contamination=vertical", "is count"],
     "loss=focal loss.gamma=-1": ["loss.gamma=-1", "[0, inf)", "default of focal is 2.0"],

@@ -54,8 +54,8 @@ REFUSED = {
     "trainer._target_=abc": ["abc", "current folder"],
     "loss=focal loss.search.gamma=abc": ["loss.search.gamma=abc", "keys with values"],
     # a key of another choice, or a new one
-    "data=mnist model.hidden=[8]": ["no key 'hidden' in model=lenet", "a key of model=mlp", "+model.hidden="],
-    "-m data=mnist,digits model.hidden=[8]": ["no key 'hidden' in model=lenet", "a key of model=mlp"],
+    "data=mnist model.hidden=[8]": ["no key 'hidden' in model=lenet", "model=mlp, model=pixel_mlp", "+model.hidden="],
+    "-m data=mnist,digits model.hidden=[8]": ["no key 'hidden' in model=lenet", "model=mlp, model=pixel_mlp"],
     "scheduler={gamma:0.9}": ["no key 'gamma' in scheduler=constant", "scheduler=late_step", "+scheduler.gamma="],
     "optimizer={lr:1,foo:2}": ["no key 'foo' in optimizer=adam", "+optimizer.foo="],
     # what Hydra has and a comparison has not

@@ -23,6 +23,9 @@ LEFT_OUT = {
         "ap", "boundary_f1", "hausdorff_95", "surface_distance", "missed", "pq", "sq", "rq",
     },
     "depth": {"whdr"},
+    "embedding": {
+        "alignment", "eer", "effective_rank", "nmi", "tar_at_far_001", "tar_at_far_01", "uniformity", "verification_auc",
+    },
     "vae": {"frechet", "inception_score", "kernel_distance"},
 }  # fmt: skip
 NOT_OF_TESTS = {"temperature", "clean_accuracy", "memorised", "label_precision", "label_recall"}

@@ -1,12 +1,15 @@
-"""What training on pixels costs: beside a bare loop over the same batches, and what part of a step each loss is.
+"""What training costs: beside a bare loop over the same batches, and what part of a step each loss is.
 
-Prints two tables in Markdown. "training": seconds of an epoch of a run as the command trains it, without evaluation,
+Prints two tables in Markdown. "training": seconds of some epochs of a run as the command trains it, without evaluation,
 and of a bare loop of the same network, loss, optimizer and batches, in turn in one process; the medians are compared.
+Where a learner does more than to compare outputs with targets, the loop calls its loss of a batch.
+
 "losses": forward and backward of each loss beside those of the network, on one batch, in seconds of the processor,
 which other work on the machine changes less. Ratios are of one run.
 
-  python scripts/benchmark_pixels.py
-  python scripts/benchmark_pixels.py --data lesions --repeats 7
+  python scripts/benchmark_training.py
+  python scripts/benchmark_training.py --data lesions --repeats 7
+  python scripts/benchmark_training.py --data glyphs,help_topics,help_chars,number_words
 """
 
 import argparse
@@ -22,23 +25,35 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lossbench.catalogue.facts import losses_for
 from lossbench.config.cell import Cell, cell_of
+from lossbench.learners import Supervised
 from lossbench.locate import CONF
 from lossbench.running.assemble import build_learner
 from lossbench.running.build import build_data, build_trainer
 from lossbench.running.trainer import quiet
 
-BASELINES = {"lesions": "pixel_cross_entropy", "digit_scenes": "pixel_cross_entropy", "depth_scenes": "depth_mae"}
+BASELINES = {
+    "lesions": "pixel_cross_entropy", "digit_scenes": "pixel_cross_entropy", "depth_scenes": "depth_mae",
+    "glyphs": "embedding_softmax", "help_topics": "info_nce", "help_chars": "token_cross_entropy",
+    "number_words": "token_cross_entropy",
+}  # fmt: skip
+EPOCHS = {"glyphs": 8, "help_topics": 4}
+"""Where one is so short that the start of a trainer would count."""
 
 
 def composed(*overrides: str) -> Cell:
-    """Compose a run that trains one epoch and evaluates nothing."""
-    alone = ["tracking=none", "trainer.limit_val_batches=0", "trainer.max_epochs=1", "data.val_fraction=0"]
+    """Compose a run that evaluates nothing."""
+    alone = ["tracking=none", "trainer.limit_val_batches=0", "data.val_fraction=0"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return cell_of(compose("config", [*alone, *overrides], return_hydra_config=True))
 
 
-def seconds_of_epoch(cell: Cell, data: Any, bare: bool) -> float:
-    """Train an epoch, by the trainer or by a bare loop; return its seconds."""
+def of_data(name: str) -> Cell:
+    """Compose the run of a data set that is measured."""
+    return composed(f"data={name}", f"loss={BASELINES[name]}", f"trainer.max_epochs={EPOCHS.get(name, 1)}")
+
+
+def seconds_of_training(cell: Cell, data: Any, bare: bool) -> float:
+    """Train, by the trainer or by a bare loop; return the seconds."""
     learner = build_learner(cell, data)
     if not bare:
         with tempfile.TemporaryDirectory() as folder:
@@ -49,10 +64,17 @@ def seconds_of_epoch(cell: Cell, data: Any, bare: bool) -> float:
     optimizer, network, loss = learner.configure_optimizers()["optimizer"], learner.network, learner.loss
     start = time.perf_counter()
     network.train()
-    for batch in data.train_dataloader():
-        optimizer.zero_grad()
-        loss(network(batch.inputs), batch.target, **batch.extras).mean().backward()
-        optimizer.step()
+    loader = data.train_dataloader()
+    for epoch in range(cell.config.trainer.max_epochs):
+        loader.set_epoch(epoch)
+        for batch in loader:
+            optimizer.zero_grad()
+            if isinstance(learner, Supervised):
+                known = {name: batch.extras[name] for name in loss.step_context if name in batch.extras}
+                loss(network(batch.inputs), batch.target, **known).mean().backward()
+            else:
+                learner.per_sample_loss(batch).mean().backward()
+            optimizer.step()
     return time.perf_counter() - start
 
 
@@ -88,18 +110,20 @@ def main() -> None:
     quiet()
     torch.set_num_threads(1)
     names = arguments.data.split(",")
-    loaded = {name: build_data(composed(f"data={name}", f"loss={BASELINES[name]}").config.data) for name in names}
+    loaded = {name: build_data(of_data(name).config.data) for name in names}
     print("| data | bare loop, s | lossbench, s | bare / lossbench |\n|---|---|---|---|")
     for name, data in loaded.items():
-        cell = composed(f"data={name}", f"loss={BASELINES[name]}")
+        cell = of_data(name)
         seconds: dict[bool, list[float]] = {True: [], False: []}
         for repeat in range(arguments.repeats):
             for bare in (True, False)[:: 1 if repeat % 2 else -1]:
-                seconds[bare].append(seconds_of_epoch(cell, data, bare))
+                seconds[bare].append(seconds_of_training(cell, data, bare))
         alone, ours = median(seconds[True]), median(seconds[False])
         print(f"| {name} | {alone:.2f} | {ours:.2f} | {alone / ours:.2f} |", flush=True)
     print("\n| data | loss | ms | share of a step |\n|---|---|---|---|")
     for name, data in loaded.items():
+        if not of_data(name).is_supervised:
+            continue
         for loss, (cost, share) in shares_of_step(name, data, arguments.repeats).items():
             print(f"| {name} | {loss} | {cost:.1f} | {share:.2f} |", flush=True)
 
