@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from lossbench.locate import own_choices
+from lossbench.rag.evaluate import METRICS
 from lossbench.tasks import own_tasks
 
-TEXT = (Path(__file__).parents[1] / "docs" / "survey.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[1] / "docs" / "survey.md").read_text(encoding="utf-8").partition("## Losses")[2]
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for line in TEXT.splitlines()
@@ -37,3 +38,10 @@ def test_every_metric_is_one_of_its_task(task):
 def test_every_metric_is_of_a_task():
     tasks = set(re.findall(r"`(\w+)/\w+`", TEXT))
     assert tasks <= set(own_tasks()) and len(tasks) > 10
+
+
+def test_every_metric_of_answers_is_one():
+    section = TEXT.partition("### Retrieval and answers from documents (section 11)")[2]
+    answers = section.rpartition("### Retrieval and answers")[2].partition("answer semantic similarity")[2]
+    named = set(re.findall(r"`(\w+)`", answers))
+    assert named <= set(METRICS) and len(named) == 12

@@ -24,7 +24,8 @@ LEFT_OUT = {
     },
     "depth": {"whdr"},
     "embedding": {
-        "alignment", "eer", "effective_rank", "nmi", "tar_at_far_001", "tar_at_far_01", "uniformity", "verification_auc",
+        "alignment", "eer", "effective_rank", "nmi", "tar_at_far_001", "tar_at_far_01", "uniformity",
+        "verification_auc",
     },
     "vae": {"frechet", "inception_score", "kernel_distance"},
 }  # fmt: skip
