@@ -143,6 +143,16 @@ RULES: tuple[Rule, ...] = (
         source="survey section 3.1 (label smoothing); Mukhoti et al. 2020, arXiv:2002.09437; Guo et al. 2017",
     ),
     Rule(
+        problem="hard samples or wrong labels", tasks=CLASSES,
+        when=(("accuracy_probe", "<", 0.9), ("wrong_labels", ">=", 0.05), ("wrong_labels_at_most", "==", 1)),
+        evidence="a plain model is right in {accuracy_probe:.0%}, so the share of wrong labels may be less",
+        losses=("label_smoothing", "flsd53", "brier", "mbls"),
+        because="if labels are right and only hard, what fits less certainly is enough",
+        may_cost="little against wrong labels, if there are any after all",
+        metrics=("balanced_accuracy", "nll", "brier"),
+        source="survey section 3.1 (label smoothing); Lukasik et al. 2020, arXiv:2003.02819",
+    ),
+    Rule(
         problem="few samples", tasks=CLASSES, when=(("samples", "<", 1000),), weak=True, evidence="{samples} samples",
         losses=("label_smoothing", "multiclass_hinge", "squentropy", "confidence_penalty"),
         because="a network fits so few by heart; these stop pulling once a sample is right, or keep logits small",
@@ -231,8 +241,7 @@ RULES: tuple[Rule, ...] = (
         losses=("negative_binomial_nll", "tweedie", "huber", "mse"),
         because="their variance may exceed the mean, so that large counts don't outweigh the rest",
         may_cost="one more number is learned, or chosen (loss.power); no gain where the dispersion is 1",
-        metrics=("mae", "rmse", "poisson_deviance"),
-        misleading=(("poisson_deviance", "its own measure of error favours poisson_nll"),),
+        metrics=("poisson_deviance", "d2", "rmse"),
         source="Cameron and Trivedi 1986; survey section 2.1 cautions of Poisson",
     ),
     Rule(

@@ -13,14 +13,15 @@ from lossbench.tasks import own_tasks, task_named
 
 NAMES = {
     "task", "samples", "features", "test_samples", "smallest_difference", "samples_per_feature",
-    "classes", "imbalance", "rare_classes", "wrong_labels", "wrong_labels_asymmetry", "accuracy_probe",
-    "outliers", "outliers_side", "tails", "spread_grows", "skew", "zeros", "counts", "dispersion", "rare_targets",
+    "classes", "imbalance", "rare_classes", "wrong_labels", "wrong_labels_asymmetry", "wrong_labels_at_most",
+    "accuracy_probe", "outliers", "outliers_side", "tails", "spread_grows", "skew", "zeros", "counts", "dispersion", "rare_targets",
     "labels_per_sample", "negatives_per_positive",
 }  # fmt: skip
 """What may be found."""
 PLAIN = {
     "samples": 5000, "features": 20, "test_samples": 5000, "smallest_difference": 0.01, "samples_per_feature": 250.0,
     "classes": 4, "imbalance": 1.1, "rare_classes": 0, "wrong_labels": 0.01, "wrong_labels_asymmetry": 0.1,
+    "wrong_labels_at_most": 0,
     "accuracy_probe": 0.97, "outliers": 0.001, "outliers_side": 0.0, "tails": 30.0, "spread_grows": 0.02, "skew": 0.1,
     "zeros": 0.05, "counts": 0, "dispersion": 1.0, "rare_targets": 0.1, "labels_per_sample": 2.0,
     "negatives_per_positive": 1.5,
