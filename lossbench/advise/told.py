@@ -13,6 +13,7 @@ from lossbench import __version__
 from lossbench.advise.rule import Advice, Rule
 from lossbench.catalogue.facts import default_parameters, facts_of
 from lossbench.tasks import task_named
+from lossbench.tasks.task import Metric
 
 
 class Told(Protocol):
@@ -139,7 +140,7 @@ def _parts(report: Report) -> Iterator[tuple[str, list[str]]]:
     left_out = [f"{loss}: {why}" for loss, why in (report.left_out or {}).items()]
     yield from _if_any("Left out, as they don't fit what was given", left_out)
     judge = {name: task.metric(name) for name in advice.metrics[:5]}
-    judged = [f"{name}: {each.meaning}; {better[each.better]}." for name, each in judge.items()]
+    judged = [f"{name}: {_meaning(each)}{better[each.better]}." for name, each in judge.items()]
     yield from _if_any("Judge by", judged)
     yield from _if_any("Don't judge by", [f"{name}: {why}." for name, why in advice.misleading])
     yield from _if_any("Mind", list(advice.cautions))
@@ -151,6 +152,11 @@ def _parts(report: Report) -> Iterator[tuple[str, list[str]]]:
 def _if_any(title: str, lines: list[str]) -> Iterator[tuple[str, list[str]]]:
     if lines:
         yield title, lines
+
+
+def _meaning(metric: Metric) -> str:
+    """Return what a metric is; where that is said beside its like only, "the same at .75", nothing."""
+    return "" if metric.meaning.startswith("the same") else f"{metric.meaning}; "
 
 
 def _is_command(line: str) -> bool:

@@ -14,8 +14,8 @@ from lossbench.tasks import own_tasks, task_named
 NAMES = {
     "task", "samples", "features", "test_samples", "smallest_difference", "samples_per_feature",
     "classes", "imbalance", "rare_classes", "wrong_labels", "wrong_labels_asymmetry", "wrong_labels_at_most",
-    "accuracy_probe", "outliers", "outliers_side", "tails", "spread_grows", "skew", "zeros", "counts", "dispersion", "rare_targets",
-    "labels_per_sample", "negatives_per_positive",
+    "accuracy_probe", "outliers", "outliers_side", "tails", "spread_grows", "skew", "zeros", "counts", "dispersion",
+    "rare_targets", "labels_per_sample", "negatives_per_positive",
 }  # fmt: skip
 """What may be found."""
 PLAIN = {
