@@ -67,7 +67,8 @@ RULES: tuple[Rule, ...] = (
         axes=(
             TEST_LABELS,
             "If the share is known: loss=forward_correction loss.rate={wrong_labels:.2f}.",
-            "mixup=mixup helps, though not with elr, which remembers samples; weighting and posthoc trust the counts of labels that are wrong.",
+            "mixup=mixup helps, though not with elr, which remembers samples; weighting and posthoc trust the counts "
+            "of labels that are wrong.",
         ),
         source="Zhang and Sabuncu 2018, arXiv:1805.07836; Ma et al. 2020, arXiv:2006.13554; survey section 14 names "
         "only the problem",
