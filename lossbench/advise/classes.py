@@ -15,8 +15,12 @@ from lossbench.data.corruptions import Array
 
 SURE_PARTS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 """Parts of the samples of each class, the surest first, of which one is chosen."""
-LEAST_SURE = 10
-"""Samples of a class that are looked at at least, where it has so many."""
+LEAST_SURE = 5
+"""Samples of a class that are looked at at least in each half, where it has so many."""
+ERRORS = 1.0
+"""Standard errors below the agreement of a part at which its lower bound lies."""
+FEW_WRONG = 0.01
+"""Share of wrong labels up to which nothing is said of where they go: 0."""
 HARD = 0.08
 """Loss of agreement from the surest tenth to the surest half from which on the surest samples are not pure."""
 
@@ -61,10 +65,11 @@ def wrong_labels(probabilities: Array, observed: Array) -> WrongLabels:
     """Estimate which observed classes are wrong.
 
     1. Each sample belongs to the class with the largest p_k / mean(p_k), so that rare classes are not swallowed.
-    2. The samples of each class are sorted by p_k. Of `SURE_PARTS` the part is taken, the same for all classes, whose
-       share of samples with that observed class has the highest lower bound (2 standard errors): a smaller part is
-       purer, a larger one has less noise.
-    3. The shares of observed classes in it are the rows of the transition matrix T. The distribution pi of true classes
+    2. The samples of each class are sorted by p_k, and every second one makes a half. Of `SURE_PARTS` the part is
+       taken, the same for all classes, whose share of samples with that observed class has the highest lower bound in
+       one half: a smaller part is purer, a larger one has less noise. It is counted in the other half, so that the
+       choice does not flatter it; then the halves change places.
+    3. The shares of observed classes there are the rows of the transition matrix T. The distribution pi of true classes
        is the solution of pi T = observed distribution with pi >= 0; the joint is diag(pi) T.
 
     Parameters
@@ -89,38 +94,48 @@ def wrong_labels(probabilities: Array, observed: Array) -> WrongLabels:
 
     """
     num_classes = probabilities.shape[1]
-    counts_of_parts = _surest(probabilities, observed)
-    counts = max(counts_of_parts, key=_lower_bound)
+    halves = _surest(probabilities, observed)
+    counts = sum(there[_lower_bounds(here).argmax()] for here, there in (halves, halves[::-1]))
     seen = counts.sum(1, keepdims=True)
     transition = np.where(seen > 0, counts / np.maximum(seen, 1), np.eye(num_classes))
     distribution = np.bincount(observed, minlength=num_classes) / len(observed)
     joint = _true_distribution(transition, distribution)[:, None] * transition
-    tenth, half = (_agreement(counts_of_parts[SURE_PARTS.index(part)]) for part in (0.1, 0.5))
+    tenth, half = (_agreement(halves.sum(0)[SURE_PARTS.index(part)]) for part in (0.1, 0.5))
     return WrongLabels(joint, _asymmetry(joint, counts), int(counts.sum()), tenth - half > HARD * tenth)
 
 
-def _surest(probabilities: Array, observed: Array) -> list[Array]:
-    """Return for each of `SURE_PARTS` the counts of observed classes (columns) among the surest of a class (rows)."""
+def _surest(probabilities: Array, observed: Array) -> Array:
+    """Count observed classes among the surest samples of each class.
+
+    Returns
+    -------
+    array of int, shape (2, parts, K, K)
+        For each half of the samples and of each of `SURE_PARTS`; observed classes in columns.
+
+    """
     num_classes = probabilities.shape[1]
     belongs = (probabilities / np.maximum(probabilities.mean(0), 1e-12)).argmax(1)
-    counts = np.zeros((len(SURE_PARTS), num_classes, num_classes), dtype=int)
+    counts = np.zeros((2, len(SURE_PARTS), num_classes, num_classes), dtype=int)
     for label in range(num_classes):
         rows = np.flatnonzero(belongs == label)
         rows = rows[np.argsort(-probabilities[rows, label], kind="stable")]
-        for place, part in enumerate(SURE_PARTS):
-            many = min(len(rows), max(LEAST_SURE, int(np.ceil(part * len(rows)))))
-            counts[place, label] = np.bincount(observed[rows[:many]], minlength=num_classes)
-    return list(counts)
+        for half in (0, 1):
+            chosen = observed[rows[(half + label) % 2 :: 2]]
+            for place, part in enumerate(SURE_PARTS):
+                many = max(LEAST_SURE, int(np.ceil(part * len(chosen))))
+                counts[half, place, label] = np.bincount(chosen[:many], minlength=num_classes)
+    return counts
 
 
 def _agreement(counts: Array) -> float:
     return float(counts.trace() / max(1, counts.sum()))
 
 
-def _lower_bound(counts: Array) -> float:
-    size = counts.sum() + 4  # two more of each: of all right, many tell more than few (Agresti, Coull 1998)
-    share = (counts.trace() + 2) / size
-    return float(share - 2 * np.sqrt(share * (1 - share) / size))
+def _lower_bounds(counts: Array) -> Array:
+    """Return agreement less `ERRORS` standard errors for each part (parts, K, K)."""
+    size = counts.sum((1, 2)) + 4  # two more of each: of all right, many tell more than few (Agresti, Coull 1998)
+    share = (np.trace(counts, axis1=1, axis2=2) + 2) / size
+    return np.asarray(share - ERRORS * np.sqrt(share * (1 - share) / size))
 
 
 def _true_distribution(transition: Array, observed: Array) -> Array:
@@ -138,7 +153,7 @@ def _asymmetry(joint: Array, counts: Array) -> float:
     of which of both the wrong labels come from: 1 if only one of them has any.
     """
     wrong = joint * (1 - np.eye(len(joint)))
-    if wrong.sum() <= 0:
+    if wrong.sum() <= FEW_WRONG:
         return 0.0
     if len(joint) == 2:
         rows, samples = wrong.sum(1)[None], np.array([(counts * (1 - np.eye(2))).sum()])

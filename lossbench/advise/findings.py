@@ -64,8 +64,8 @@ def look(data: DataModule) -> Found:
     Every task: `task`, `samples`, `features`, `test_samples`, `samples_per_feature`, and `smallest_difference` where
     there is a probe. Classes: `classes`, `imbalance`, `rare_classes`, `accuracy_probe`, `wrong_labels`,
     `wrong_labels_asymmetry`, `wrong_labels_by_class`, `wrong_labels_at_most`. Numbers: `outliers`, `outliers_side`,
-    `tails`, `spread_grows`, `skew`, `zeros`, `counts`, `dispersion`, `rare_targets`. Several labels:
-    `labels_per_sample`, `negatives_per_positive`.
+    `tails`, `spread_grows`, `skew`, `zeros`, `counts`, `dispersion`, `rare_targets`, and of tables
+    `outliers_inputs`. Several labels: `labels_per_sample`, `negatives_per_positive`.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def _of_numbers(seen: Seen) -> Found:
         errors, metric = np.abs(residual), "absolute error"
     core = numbers.core_of(residual)
     within = np.abs(residual - core.center) <= numbers.FAR * core.scale
-    within |= core.outliers < 0.001
+    within |= core.outliers < 0.02  # so few may be tails
     grows = numbers.rank_correlation(np.abs(target - predicted)[within], predicted[within])
     return _by_name(
         Finding("counts", int(whole), f"The target is {'a' if whole else 'no'} count: "
@@ -213,12 +213,19 @@ def _of_numbers(seen: Seen) -> Found:
         _zeros(seen.target),
         *([_dispersion(numbers.dispersion(target, expected))] if whole else []),
         *_of_outliers(core, fit, _looked_at(rows, seen)),
-        *([] if of_counts else [_tails(features[within], residual[within])]),
+        *([] if of_counts else [_tails(features[within], residual[within], core)]),
         Finding("spread_grows", grows, f"The size of a residual and its prediction have a rank correlation of "
                 f"{grows:.2f}, without outliers."),
         *_of_distribution(target[within]),
+        *([_far_inputs(features)] if seen.inputs.ndim == 2 else []),
         _smallest_of_errors(seen, errors, metric, fit),
     )  # fmt: skip
+
+
+def _far_inputs(features: Array) -> Finding:
+    share = numbers.far_inputs(features)
+    return Finding("outliers_inputs", share, f"{share:.1%} of the samples have inputs that lie far off the others': "
+                   f"more than {numbers.FAR:g} robust deviations of the distance from the middle.")  # fmt: skip
 
 
 def _dispersion(ratio: float) -> Finding:
@@ -246,14 +253,14 @@ def _smallest_of_errors(seen: Seen, errors: Array, metric: str, fit: str) -> Fin
     enough = int(np.ceil((POWER * deviation / (0.01 * mean or 1.0)) ** 2))
     return Finding(
         "smallest_difference", smallest, f"{seen.test_samples:,} test samples can decide a difference of the mean "
-        f"{metric} of {smallest:.3g} with 80 % power, if the errors of two losses deviate by {deviation:.3g} as those of "
-        f"{fit} do, and correlate by 0.5; a difference of 1 % of the error needs {enough:,}."
+        f"{metric} of {smallest:.3g} with 80 % power, if the errors of two losses deviate by {deviation:.3g} as those "
+        f"of {fit} do, and correlate by 0.5; a difference of 1 % of the error needs {enough:,}."
     )  # fmt: skip
 
 
-def _tails(features: Array, residual: Array) -> Finding:
+def _tails(features: Array, residual: Array, core: numbers.Core) -> Finding:
     spread = numbers.spread_of(features, residual)
-    core = numbers.core_of(residual if spread is None else residual / spread)
+    core = core if spread is None else numbers.core_of(residual / spread)
     like = " after division by the spread that is predicted for each" * (spread is not None)
     return Finding("tails", core.df, f"Residuals without outliers are like Student's t of {core.df:.1f} degrees of "
                    f"freedom{like}; from about 30 on they are Gaussian.")  # fmt: skip

@@ -14,7 +14,7 @@ def labels_per_sample(target: Array) -> float:
     1.0
 
     """
-    return float((target > 0).sum(1).mean())
+    return float(np.mean((target > 0).sum(1)))
 
 
 def negatives_per_positive(target: Array) -> float:

@@ -193,6 +193,28 @@ def spread_of(features: Array, residual: Array) -> Array | None:
     return spread if rank_correlation(spread, size) > SPREAD_SEEN else None
 
 
+def far_inputs(features: Array) -> float:
+    """Return the share of samples whose inputs lie far off the others': leverage.
+
+    Formula: outliers above, as `core_of` has them, of the distance d_i = sqrt(mean_j z_ij^2), z in robust deviations of
+    each feature. Features of which most are equal are left out.
+
+    Examples
+    --------
+    >>> inputs = np.random.default_rng(0).normal(size=(1000, 4))
+    >>> inputs[:100] += 10
+    >>> round(far_inputs(inputs), 2)
+    0.1
+
+    """
+    robust = np.array([robust_center_and_scale(column) for column in features.T])
+    varied = robust[:, 1] > 0
+    if not varied.any():
+        return 0.0
+    distance = np.sqrt((((features[:, varied] - robust[varied, 0]) / robust[varied, 1]) ** 2).mean(1))
+    return core_of(distance).above
+
+
 def rank_correlation(one: Array, other: Array) -> float:
     """Return Spearman's rank correlation, 0 where one of them is constant."""
     from scipy.stats import spearmanr

@@ -17,7 +17,7 @@ CLASSES = {
     "classes", "imbalance", "rare_classes", "accuracy_probe", "wrong_labels", "wrong_labels_asymmetry",
     "wrong_labels_by_class", "wrong_labels_at_most",
 }  # fmt: skip
-NUMBERS = {"outliers", "outliers_side", "spread_grows", "skew", "zeros", "counts", "rare_targets"}
+NUMBERS = {"outliers", "outliers_side", "outliers_inputs", "spread_grows", "skew", "zeros", "counts", "rare_targets"}
 LABELS = {"labels_per_sample", "negatives_per_positive"}
 DIFFERENCE = {"smallest_difference"}
 
