@@ -59,7 +59,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         problem="wrong labels", tasks=CLASSES, when=(("wrong_labels", ">=", 0.05), ("classes", "<", 50)),
         evidence="about {wrong_labels:.0%} of the labels are wrong",
-        losses=("gce", "nce_agce", "elr", "sce", "bi_tempered", "nce_rce", "mae_prob"),
+        losses=("nce_agce", "elr", "truncated_gce", "nce_rce", "gce", "sce", "bi_tempered"),
         because="bounded, so that a wrong label pulls no harder than a right one; cross-entropy memorises it",
         may_cost="slower at first, and little gained where few labels are wrong; less well calibrated",
         metrics=("balanced_accuracy", "accuracy", "macro_f1"),
