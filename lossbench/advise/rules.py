@@ -116,12 +116,15 @@ RULES: tuple[Rule, ...] = (
         losses=("balanced_softmax", "weighted_bce", "auc_squared_hinge", "ldam", "binary_focal", "aucm"),
         because="both classes count the same, or their order does; focal, named by the survey, turns to hard samples",
         may_cost="precision on the rare class; probabilities are no longer those of the data",
-        metrics=("balanced_accuracy", "auprc", "f1", "mcc"),
+        metrics=("balanced_accuracy", "mcc", "g_mean", "auprc"),
         misleading=(
             ("accuracy", "always saying the frequent class gets a high one"),
             ("auroc", "optimistic under imbalance, as survey section 3.2.13 says; its section 10.3.3 errs"),
         ),
-        axes=("A threshold moved on the validation part, or posthoc=logit_adjustment, may do as much as any loss.",),
+        axes=(
+            "A threshold moved on the validation part, or posthoc=logit_adjustment, may do as much as any loss.",
+            "f1, precision, recall and auprc are those of class 1: let that be the rare one, or leave them.",
+        ),
         source="survey sections 3.1 and 13; Yuan et al. 2021, arXiv:2012.03173",
     ),
     Rule(
@@ -210,6 +213,16 @@ RULES: tuple[Rule, ...] = (
         "printed); Barron 2019, arXiv:1701.03077",
     ),
     Rule(
+        problem="outliers in the inputs", tasks=NUMBERS, when=(("outliers_inputs", ">=", 0.02),),
+        evidence="{outliers_inputs:.1%} of the samples have inputs far off the others'", weak=True,
+        losses=("trimmed", "tukey", "welsch"),
+        because="they may leave out a sample whole; a bounded pull is not enough where far inputs multiply it",
+        may_cost="real samples at the edge are left out, too",
+        metrics=("mae", "median_ae"),
+        axes=("No loss is robust against far inputs by itself: look at them, clip or transform the features first.",),
+        source="Rousseeuw 1984, doi:10.1080/01621459.1984.10477105",
+    ),
+    Rule(
         problem="heavy tails", tasks=NUMBERS, when=(("tails", "<", 6), ("outliers", "<", 0.02)),
         evidence="errors have heavy tails: Student's t with {tails:.1f} degrees of freedom",
         losses=("learned_student_t", "huber", "mae", "cauchy", "log_cosh", "adaptive_robust"),
@@ -230,8 +243,8 @@ RULES: tuple[Rule, ...] = (
         source="Tweedie 1984; survey section 2.2 (MAPE near zero)",
     ),
     Rule(
-        problem="counts taken for numbers", tasks=("regression",), when=(("counts", "==", 1),),
-        evidence="targets are whole numbers from 0",
+        problem="counts taken for numbers", tasks=("regression",), when=(("counts", "==", 1), ("dispersion", "<", 100)),
+        evidence="targets are whole numbers from 0, of a variance {dispersion:.2g} times their mean",
         axes=("Predictions of regression may be below 0; those of the task count can't.",),
         otherwise=(("counts by their likelihood", "data.task=count loss=poisson_nll,negative_binomial_nll,tweedie"),),
         source="survey section 2.1 (Poisson)",

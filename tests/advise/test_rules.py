@@ -15,7 +15,7 @@ NAMES = {
     "task", "samples", "features", "test_samples", "smallest_difference", "samples_per_feature",
     "classes", "imbalance", "rare_classes", "wrong_labels", "wrong_labels_asymmetry", "wrong_labels_at_most",
     "accuracy_probe", "outliers", "outliers_side", "tails", "spread_grows", "skew", "zeros", "counts", "dispersion",
-    "rare_targets", "labels_per_sample", "negatives_per_positive",
+    "rare_targets", "outliers_inputs", "labels_per_sample", "negatives_per_positive",
 }  # fmt: skip
 """What may be found."""
 PLAIN = {
@@ -23,8 +23,8 @@ PLAIN = {
     "classes": 4, "imbalance": 1.1, "rare_classes": 0, "wrong_labels": 0.01, "wrong_labels_asymmetry": 0.1,
     "wrong_labels_at_most": 0,
     "accuracy_probe": 0.97, "outliers": 0.001, "outliers_side": 0.0, "tails": 30.0, "spread_grows": 0.02, "skew": 0.1,
-    "zeros": 0.05, "counts": 0, "dispersion": 1.0, "rare_targets": 0.1, "labels_per_sample": 2.0,
-    "negatives_per_positive": 1.5,
+    "zeros": 0.05, "counts": 0, "dispersion": 1.0, "rare_targets": 0.1, "outliers_inputs": 0.0,
+    "labels_per_sample": 2.0, "negatives_per_positive": 1.5,
 }  # fmt: skip
 """Data with no problem."""
 losses_for = cache(facts.losses_for)
