@@ -9,6 +9,7 @@ import torch
 
 from lossbench.advise import findings
 from lossbench.advise.findings import Finding, look
+from lossbench.advise.probe import class_probabilities, few_features
 from lossbench.data import DataModule
 from lossbench.errors import ConfigError
 
@@ -117,6 +118,31 @@ def test_embeddings_are_not_judged_by_accuracy():
     assert found["samples"].value == len(
         made("digits", "embedding", disjoint=True, val_fraction=0.3, max_train=200).train_dataloader().samples.index
     )
+
+
+def test_few_samples_have_no_probe():
+    few = replace(
+        findings._seen(made("breast_cancer", "binary")), target=np.arange(12) % 6, num_classes=6, class_names=()
+    )
+    assert findings._of_classes(few).keys() == {"classes", "imbalance", "rare_classes"}
+    assert findings._of_numbers(few) == {}
+
+
+def test_inputs_of_rows_come_from_both_parts():
+    data = made("breast_cancer", "binary")
+    seen, loaders = findings._seen(data), (data.train_dataloader(), data.evaluation_loaders["val"])
+    whole = torch.cat([loader.samples.inputs for loader in loaders]).numpy()
+    rows = np.array([0, 5, len(whole) - 30, len(whole) - 1])
+    assert (seen.inputs(rows) == whole[rows]).all()
+
+
+def test_many_classes_are_told_apart_by_discriminants():
+    rng = np.random.default_rng(0)
+    target = np.arange(1600) % 40
+    inputs = rng.normal(size=(40, 12))[target] * 4 + rng.normal(size=(1600, 12))
+    probed = class_probabilities(few_features(inputs), target, 40)
+    assert probed.name == "linear discriminants"
+    assert (probed.predicted.argmax(1) == target).mean() > 0.9
 
 
 def test_data_that_are_not_set_up_are_refused():
