@@ -22,6 +22,8 @@ MOST_ROWS = 10_000
 """Rows that a probe looks at."""
 MOST_FEATURES = 50
 """Features beyond this are reduced to so many principal components."""
+TREES = 100
+"""Of a forest."""
 LANDMARKS = 500
 """Of the kernel's approximation."""
 
@@ -132,7 +134,7 @@ def _classifiers(features: Array, num_classes: int) -> list[tuple[str, Any]]:
     forests = [
         (
             f"extremely randomised trees with leaves of {least}",
-            ExtraTreesClassifier(100, min_samples_leaf=least, max_features=part, random_state=SEED),
+            ExtraTreesClassifier(TREES, min_samples_leaf=least, max_features=part, random_state=SEED),
         )
         for least in (3, 10)  # the larger are for much noise
     ]
