@@ -5,12 +5,15 @@ Nothing here looks at clean targets, nor at those of the test part, of which onl
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from lossbench.advise import classes, labels, numbers
-from lossbench.advise.probe import MOST_ROWS, class_probabilities, few_features
+from lossbench.advise.probe import FOLDS, MOST_ROWS, class_probabilities, few_features
 from lossbench.data import DataModule
 from lossbench.data.corruptions import Array, stratified_subset
 from lossbench.errors import ConfigError
@@ -21,6 +24,10 @@ POWER = 2.8016
 """Standard errors of a difference that a two-sided test at 5 % finds with 80 % power: 1.9600 + 0.8416."""
 RARE = 20
 """Samples below which a class is rare."""
+FEWEST = 30
+"""Samples below which no probe is tried: its errors would say nothing."""
+MOST_CLASSES = 1000
+"""Classes up to which a probe is tried."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +55,24 @@ class Seen:
     """What is seen of the data: inputs and observed targets of training and validation, the number of test samples."""
 
     task: Task
-    inputs: Array
+    parts: tuple[Tensor, ...]
     target: Array
     test_samples: int
     num_classes: int | None
     class_names: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one input."""
+        return tuple(self.parts[0].shape[1:])
+
+    def inputs(self, rows: Array) -> Array:
+        """Return the inputs of some rows, in ascending order; all of them may be too many to be copied."""
+        starts = np.cumsum([0, *map(len, self.parts)])
+        chosen = [rows[(rows >= start) & (rows < end)] - start for start, end in pairwise(starts)]
+        return np.concatenate(
+            [part[torch.from_numpy(some)].numpy() for part, some in zip(self.parts, chosen, strict=True)]
+        )
 
 
 Found = dict[str, Finding]
@@ -95,17 +115,19 @@ def _seen(data: Any) -> Seen:
     parts = [data.train_dataloader().samples, *([loaders["val"].samples] if "val" in loaders else [])]
     if data.disjoint:
         parts = parts[:1]  # its numbers of classes are those that are trained on
-    inputs, target = (np.concatenate([getattr(part, name).numpy() for part in parts]) for name in ("inputs", "target"))
+    target = np.concatenate([part.target.numpy() for part in parts])
     if data.num_classes is None and target.dtype.kind == "f":
         target = target.astype(np.float64) * data.target_scale + data.target_center
     test = len(loaders["test"].samples.index)
-    return Seen(data.task, inputs, target, test, data.num_classes, tuple(data.class_names))
+    return Seen(
+        data.task, tuple(part.inputs for part in parts), target, test, data.num_classes, tuple(data.class_names)
+    )
 
 
 def _of_size(seen: Seen) -> Found:
-    count, features = len(seen.inputs), int(np.prod(seen.inputs.shape[1:]))
+    count, features = len(seen.target), int(np.prod(seen.shape))
     ratio = count / max(1, features)
-    shape = "x".join(map(str, seen.inputs.shape[1:]))
+    shape = "x".join(map(str, seen.shape))
     return _by_name(
         Finding("task", seen.task.name, f"What is predicted is {seen.task.title} ({seen.task.name})."),
         Finding("samples", count, f"There are {count:,} samples to train and validate on."),
@@ -120,18 +142,25 @@ def _of_classes(seen: Seen) -> Found:
     counts = np.bincount(seen.target, minlength=num_classes)
     largest, smallest = int(counts.argmax()), int(counts.argmin())
     ratio, rare = counts.max() / max(1, counts.min()), int((counts < RARE).sum())
-    rows = stratified_subset(seen.target, MOST_ROWS, numpy_stream(0, "advice", "rows"))
-    target = seen.target[rows]
-    probed = class_probabilities(few_features(seen.inputs[rows]), target, num_classes)
-    accuracy = float((probed.predicted.argmax(1) == target).mean())
     name = _namer(seen.class_names)
-    return _by_name(
+    found = _by_name(
         Finding("classes", num_classes, f"There are {num_classes} classes."),
         Finding(
             "imbalance", float(ratio), f"The largest class, {name(largest)}, has {counts.max():,} samples, the "
             f"smallest, {name(smallest)}, {counts.min():,}: {ratio:.3g} to 1."
         ),
         Finding("rare_classes", rare, f"{rare} of {num_classes} classes have fewer than {RARE} samples."),
+    )  # fmt: skip
+    can_be_told = len(seen.target) >= FEWEST and (counts >= FOLDS).sum() > 1 and num_classes <= MOST_CLASSES
+    return found | (_of_probe(seen, num_classes, counts) if can_be_told else {})
+
+
+def _of_probe(seen: Seen, num_classes: int, counts: Array) -> Found:
+    rows = stratified_subset(seen.target, MOST_ROWS, numpy_stream(0, "advice", "rows"))
+    target = seen.target[rows]
+    probed = class_probabilities(few_features(seen.inputs(rows)), target, num_classes)
+    accuracy = float((probed.predicted.argmax(1) == target).mean())
+    return _by_name(
         Finding(
             "accuracy_probe", accuracy, f"A cheap probe ({probed.name}) predicts {accuracy:.1%} of the observed "
             f"classes of samples that it has not seen; the largest class would be {counts.max() / counts.sum():.1%}"
@@ -188,10 +217,10 @@ def _smallest_by_class(seen: Seen, errors: float, shares: Array) -> Finding:
 
 
 def _of_numbers(seen: Seen) -> Found:
-    if seen.target.ndim != 1:
+    if seen.target.ndim != 1 or len(seen.target) < FEWEST:
         return {}
     rows = stratified_subset(np.zeros(len(seen.target), int), MOST_ROWS, numpy_stream(0, "advice", "rows"))
-    target, features = seen.target[rows].astype(np.float64), few_features(seen.inputs[rows])
+    target, features = seen.target[rows].astype(np.float64), few_features(seen.inputs(rows))
     whole = _are_counts(seen.target)
     expected = numbers.expected_counts(features, target) if whole else np.ones(len(target))
     of_counts = seen.task.target == "count" and whole
@@ -217,7 +246,7 @@ def _of_numbers(seen: Seen) -> Found:
         Finding("spread_grows", grows, f"The size of a residual and its prediction have a rank correlation of "
                 f"{grows:.2f}, without outliers."),
         *_of_distribution(target[within]),
-        *([_far_inputs(features)] if seen.inputs.ndim == 2 else []),
+        *([_far_inputs(features)] if len(seen.shape) == 1 else []),
         _smallest_of_errors(seen, errors, metric, fit),
     )  # fmt: skip
 

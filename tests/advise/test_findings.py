@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from lossbench.advise import findings
+from lossbench.advise import findings, probe
 from lossbench.advise.findings import Finding, look
+from lossbench.advise.probe import class_probabilities, few_features
 from lossbench.data import DataModule
 from lossbench.errors import ConfigError
 
@@ -20,6 +21,14 @@ CLASSES = {
 NUMBERS = {"outliers", "outliers_side", "outliers_inputs", "spread_grows", "skew", "zeros", "counts", "rare_targets"}
 LABELS = {"labels_per_sample", "negatives_per_positive"}
 DIFFERENCE = {"smallest_difference"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_trees():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(probe, "TREES", 10)
+        patched.setattr(probe, "LANDMARKS", 50)
+        yield
 
 
 def made(source, task, **settings):
@@ -87,13 +96,13 @@ def test_outliers_and_side_of_a_corrupted_source():
 
 
 def test_a_count_is_seen_through_standardisation():
-    found = look(made("diabetes", "regression"))
-    assert found["counts"].value == 1
-    assert look(made("outliers", "regression", max_train=200))["counts"].value == 0
+    data = made("diabetes", "regression", max_train=100)
+    assert data.target_scale > 1
+    assert look(data)["counts"].value == 1
 
 
 def test_clean_and_test_targets_are_not_looked_at():
-    settings = {"noise": {"kind": "symmetric", "rate": 0.3, "family": "exact"}}
+    settings = {"noise": {"kind": "symmetric", "rate": 0.3, "family": "exact"}, "max_train": 150}
     data, blind = made("breast_cancer", "binary", **settings), made("breast_cancer", "binary", **settings)
     for loader in (blind.train_dataloader(), *blind.evaluation_loaders.values()):
         loader.samples = loader.samples._replace(target_clean=torch.full_like(loader.samples.target, 9))
@@ -112,11 +121,35 @@ def test_smallest_difference_of_a_balanced_test_part():
 
 
 def test_embeddings_are_not_judged_by_accuracy():
-    found = look(made("digits", "embedding", disjoint=True, val_fraction=0.3, max_train=200))
+    data = made("digits", "embedding", disjoint=True, val_fraction=0.3, max_train=200)
+    found = look(data)
     assert "smallest_difference" not in found
-    assert found["samples"].value == len(
-        made("digits", "embedding", disjoint=True, val_fraction=0.3, max_train=200).train_dataloader().samples.index
+    assert found["samples"].value == len(data.train_dataloader().samples.index)
+
+
+def test_few_samples_have_no_probe():
+    few = replace(
+        findings._seen(made("breast_cancer", "binary")), target=np.arange(12) % 6, num_classes=6, class_names=()
     )
+    assert findings._of_classes(few).keys() == {"classes", "imbalance", "rare_classes"}
+    assert findings._of_numbers(few) == {}
+
+
+def test_inputs_of_rows_come_from_both_parts():
+    data = made("breast_cancer", "binary")
+    seen, loaders = findings._seen(data), (data.train_dataloader(), data.evaluation_loaders["val"])
+    whole = torch.cat([loader.samples.inputs for loader in loaders]).numpy()
+    rows = np.array([0, 5, len(whole) - 30, len(whole) - 1])
+    assert (seen.inputs(rows) == whole[rows]).all()
+
+
+def test_many_classes_are_told_apart_by_discriminants():
+    rng = np.random.default_rng(0)
+    target = np.arange(1600) % 40
+    inputs = rng.normal(size=(40, 12))[target] * 4 + rng.normal(size=(1600, 12))
+    probed = class_probabilities(few_features(inputs), target, 40)
+    assert probed.name == "linear discriminants"
+    assert (probed.predicted.argmax(1) == target).mean() > 0.9
 
 
 def test_data_that_are_not_set_up_are_refused():
