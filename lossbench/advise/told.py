@@ -1,0 +1,187 @@
+"""What is told of an advice: a screen, `advice.md` and `advice.json`."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lossbench import __version__
+from lossbench.advise.rule import Advice, Rule
+from lossbench.catalogue.facts import default_parameters, facts_of
+from lossbench.tasks import task_named
+from lossbench.tasks.task import Metric
+
+
+class Told(Protocol):
+    """A finding with its evidence in a sentence, such as `lossbench.advise.findings.Finding`."""
+
+    @property
+    def value(self) -> Any:
+        """The value."""
+
+    @property
+    def told(self) -> str:
+        """The evidence."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """An advice with what it is about.
+
+    Parameters
+    ----------
+    data : str
+        The name of the data.
+    findings : mapping of str to Told
+        What was found.
+    advice : Advice
+        What the rules say of it.
+    given : sequence of str
+        The overrides of the command, which those of a race come after.
+    left_out : mapping of str to str
+        Losses that don't fit what was given, and why.
+
+    """
+
+    data: str
+    findings: Mapping[str, Told]
+    advice: Advice
+    given: Sequence[str] = ()
+    left_out: Mapping[str, str] | None = None
+
+    @property
+    def command(self) -> str:
+        """The race of the short list; "" where there is nothing to race."""
+        return self.race_of(self.advice.overrides) if len(self.advice.losses) > 1 else ""
+
+    def race_of(self, overrides: Sequence[str]) -> str:
+        """Return the command of a race with these overrides.
+
+        Examples
+        --------
+        >>> Report("mine", {}, None, ["data=table", "data.path=my file.csv"]).race_of(["loss=mse,mae"])
+        "python -m lossbench.race loss=mse,mae data=table 'data.path=my file.csv'"
+
+        """
+        own = {line.partition("=")[0] for line in overrides}
+        given = [line for line in self.given if line.partition("=")[0] not in own]
+        return f"python -m lossbench.race {' '.join(map(shlex.quote, [*overrides, *given]))}"
+
+    @property
+    def problems(self) -> list[tuple[Rule, str]]:
+        """The rules whose problem was found, with the evidence."""
+        return [(rule, rule.told(rule.evidence, self.findings)) for rule in self.advice.rules if rule.when]
+
+
+def screen(report: Report, console: Console) -> None:
+    """Print the advice."""
+    for title, lines in _parts(report):
+        console.print(Text(title, style="bold"))
+        if title == LOSSES:
+            console.print(_table(report.advice))
+            continue
+        hanging = Table.grid(padding=(0, 1))
+        for line in lines:
+            if _is_command(line):
+                console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+            else:
+                hanging.add_row("-", Text(line))
+        console.print(hanging)
+
+
+def as_markdown(report: Report) -> str:
+    """Return the advice as `advice.md`."""
+    parts = [f"# Which losses to try on {report.data}"]
+    for title, lines in _parts(report):
+        shown = [f"    {line}" if _is_command(line) else f"- {line}" for line in lines]
+        if title == LOSSES:
+            head = ["| loss | what it is | why | what it may cost | source |", "|---|---|---|---|---|"]
+            shown = head + [f"| `{row[0]}` | {' | '.join(row[1:])} |" for row in _rows(report.advice)]
+        parts.append("\n".join([f"## {title}", "", *shown]))
+    return "\n\n".join(parts) + "\n"
+
+
+def as_data(report: Report) -> dict[str, Any]:
+    """Return the advice as `advice.json` has it."""
+    advice = report.advice
+    return {
+        "lossbench": __version__,
+        "data": report.data,
+        "task": advice.task,
+        "findings": {name: {"value": each.value, "told": each.told} for name, each in report.findings.items()},
+        "problems": [{"problem": rule.problem, "evidence": told, "source": rule.source}
+                     for rule, told in report.problems],
+        "losses": [vars(each) for each in advice.suggestions],
+        "left_out": dict(report.left_out or {}),
+        "metrics": list(advice.metrics),
+        "misleading": dict(advice.misleading),
+        "cautions": list(advice.cautions),
+        "command": report.command,
+        "otherwise": [{"for": what, "command": report.race_of(shlex.split(line))} for what, line in advice.otherwise],
+    }  # fmt: skip
+
+
+LOSSES = "Losses worth trying, most promising first"
+
+
+def _parts(report: Report) -> Iterator[tuple[str, list[str]]]:
+    """Yield the parts of the advice that are not empty, each with its lines."""
+    advice, task = report.advice, task_named(report.advice.task)
+    better = {"higher": "higher is better", "lower": "lower is better", "neither": "neither way is better"}
+    yield "The problem", [f"{report.data}: {task.title} (task {task.name})"]
+    yield from _if_any("Found in the data", [each.told for name, each in report.findings.items() if name != "task"])
+    speaks = [f"{rule.problem}: {told}." for rule, told in report.problems]
+    yield "What that speaks for", speaks or ["nothing out of the ordinary: the losses are those of the task."]
+    yield LOSSES, []
+    left_out = [f"{loss}: {why}" for loss, why in (report.left_out or {}).items()]
+    yield from _if_any("Left out, as they don't fit what was given", left_out)
+    judge = {name: task.metric(name) for name in advice.metrics[:5]}
+    judged = [f"{name}: {_meaning(each)}{better[each.better]}." for name, each in judge.items()]
+    yield from _if_any("Judge by", judged)
+    yield from _if_any("Don't judge by", [f"{name}: {why}." for name, why in advice.misleading])
+    yield from _if_any("Mind", list(advice.cautions))
+    yield from _if_any("The race of this list", [report.command] if report.command else [])
+    for what, line in advice.otherwise:
+        yield f"Another race, for {what}", [report.race_of(shlex.split(line))]
+
+
+def _if_any(title: str, lines: list[str]) -> Iterator[tuple[str, list[str]]]:
+    if lines:
+        yield title, lines
+
+
+def _meaning(metric: Metric) -> str:
+    """Return what a metric is; where that is said beside its like only, "the same at .75", nothing."""
+    return "" if metric.meaning.startswith("the same") else f"{metric.meaning}; "
+
+
+def _is_command(line: str) -> bool:
+    return line.startswith("python -m ")
+
+
+def _rows(advice: Advice) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield a row for each loss; what was said of one above is not said again."""
+    firsts: dict[str, str] = {}
+    for each in advice.suggestions:
+        first = firsts.setdefault(each.problem, each.loss)
+        why, cost, source = (each.because, each.may_cost, each.source) if first == each.loss else (f"as {first}",) * 3
+        why = f"{each.problem}: {why}" if first == each.loss else why
+        yield each.loss, _what_it_is(each.loss), why, cost, source
+
+
+def _what_it_is(loss: str) -> str:
+    facts = facts_of(default_parameters(loss)["_target_"])
+    return "" if facts is None else facts.summary.rstrip(".")
+
+
+def _table(advice: Advice) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("loss", "what it is", "why", "what it may cost"):
+        table.add_column(name, no_wrap=name == "loss")
+    for row in _rows(advice):
+        table.add_row(*map(Text, row[:4]))
+    return table
