@@ -1,0 +1,285 @@
+"""Columns of a user's table: what each is read as, which are refused, and the numbers that a network gets of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lossbench.data.corruptions import Array
+from lossbench.data.files import DataError
+
+MISSING = "(missing)"
+"""The level of a category where a cell is empty."""
+ENOUGH = 10
+"""Rows from which on a column is said to be an identifier, or to give the target away: fewer may be so by chance."""
+MOST_LEVELS = 100
+"""Levels of a category that get an input of their own; the rarest of more are grouped."""
+
+
+class Column(NamedTuple):
+    """A column as it was read.
+
+    Parameters
+    ----------
+    kind : str
+        "number", "boolean", "date", "category", or "empty" where no cell has a value.
+    values : array, shape (N,)
+        float64, NaN where missing: a boolean is 0 or 1, a date its days since 1970. Of a category the place in
+        `levels`, int64, -1 where missing.
+    levels : tuple of str
+        Of a category, in their order.
+
+    """
+
+    kind: str
+    values: Array
+    levels: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> Array:
+        """Where no value is, bool, shape (N,)."""
+        return self.values < 0 if self.kind == "category" else np.isnan(self.values)
+
+    def take(self, rows: Array) -> "Column":
+        """Return the values of some rows."""
+        return self._replace(values=self.values[rows])
+
+    def texts(self) -> Array:
+        """Return a category as texts, `MISSING` where a cell is empty."""
+        return np.array([*self.levels, MISSING], dtype=object)[self.values]
+
+
+def column_of(name: str, found: Any) -> Column:
+    """Read a column of Arrow.
+
+    Raises
+    ------
+    DataError
+        If it holds what is no number, text, date or truth value, or a number that is not finite.
+
+    """
+    import pyarrow as pa
+
+    kind = found.type
+    if pa.types.is_dictionary(kind) and not pa.types.is_string(kind.value_type):
+        found, kind = found.cast(kind.value_type), kind.value_type
+    if pa.types.is_null(kind) or found.null_count == len(found):
+        return Column("empty", np.full(len(found), np.nan))
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
+        return _category(found)
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        moments = found.to_numpy().astype("datetime64[s]")
+        days = moments.astype(np.int64) / 86400
+        return Column("date", np.where(np.isnat(moments), np.nan, days))
+    if not (pa.types.is_boolean(kind) or _is_number(kind)):
+        raise DataError(
+            f"column {name!r} holds {kind}. A column holds numbers, texts, dates or true and false. Leave it out: "
+            f"data.drop=[{name}]."
+        )
+    boolean = pa.types.is_boolean(kind)
+    values = found.cast(pa.int8() if boolean else pa.float64(), safe=False).to_numpy().astype(np.float64)
+    if len(wrong := np.flatnonzero(np.isinf(values))):
+        raise DataError(f"column {name!r} is {values[wrong[0]]} in row {wrong[0] + 1}. Numbers are to be finite.")
+    if np.isnan(values).all():
+        return Column("empty", values)
+    return Column("boolean" if boolean else "number", values)
+
+
+def _is_number(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _category(found: Any) -> Column:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(found.type):
+        found = found.dictionary_encode()
+    encoded = found.combine_chunks()
+    encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    names = ["" if level is None else level for level in encoded.dictionary.to_pylist()]
+    levels, places = np.unique(np.array(names, dtype=object), return_inverse=True)
+    used = np.isin(np.arange(len(levels)), places[codes[codes >= 0]])  # a dictionary may have levels that no row has
+    number = np.append(np.cumsum(used) - 1, -1)
+    codes = number[np.where(codes < 0, len(levels), np.append(places, -1)[codes])]
+    return Column("category", codes, tuple(str(level) for level in levels[used]))
+
+
+def require_features(columns: Mapping[str, Column], target: Array, name: str, *, classes: bool) -> None:
+    """Refuse a feature that only numbers the rows, or that says the target.
+
+    Parameters
+    ----------
+    columns : mapping of str to Column
+        The features that nobody has asked for by name.
+    target : array, shape (N,) or (N, L)
+        What is predicted.
+    name : str
+        Its name.
+    classes : bool
+        Whether it is a class: a feature that stands for each class with one value of its own is refused, too.
+
+    Raises
+    ------
+    DataError
+        Naming the column, and how to leave it out.
+
+    """
+    for each, column in columns.items():
+        way = f"Leave it out: data.drop=[{each}]. To keep it all the same, name the features: data.features=[...]."
+        if _is_identifier(column):
+            what = "texts that are all different" if column.kind == "category" else "the numbers of the rows"
+            raise DataError(
+                f"column {each!r} has {what}: an identifier, from which nothing can be learned for other rows. {way} "
+                f"Whole numbers can be kept with the predictions: data.id={each}."
+            )
+        if any(_says(column, part, classes) for part in (target.T if target.ndim > 1 else [target])):
+            raise DataError(f"column {each!r} gives the target {name!r} away: one follows from the other. {way}")
+
+
+def _is_identifier(column: Column) -> bool:
+    rows = len(column.values)
+    if rows < ENOUGH or column.missing.any():
+        return False
+    if column.kind == "category":
+        return len(column.levels) == rows
+    first = column.values[0]
+    return column.kind == "number" and first in (0, 1) and np.array_equal(column.values, first + np.arange(rows))
+
+
+def _says(column: Column, target: Array, classes: bool) -> bool:
+    """Tell whether a number follows from a column by a line, or a class from a value that stands for it alone."""
+    known = ~column.missing
+    values, asked = column.values[known], target[known]
+    if len(values) < ENOUGH or asked.min() == asked.max():
+        return False
+    if classes:
+        wanted = len(np.unique(asked))
+        if len(np.unique(values[:1000])) > wanted:
+            return False
+        pairs = np.unique(np.stack([values.astype(np.float64), asked.astype(np.float64)]), axis=1)
+        return pairs.shape[1] == wanted == len(np.unique(pairs[0]))
+    if column.kind == "category" or values.std() == 0:
+        return False
+    return bool(1 - abs(np.corrcoef(values, asked)[0, 1]) < 1e-9)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Features as numbers.
+
+    Parameters
+    ----------
+    train, test : array of float32, shape (N, F)
+        Of both parts.
+    facts : list of dict
+        What each column was read as: JSON-able.
+    told : list of str
+        What a user should know of it.
+
+    """
+
+    train: Array
+    test: Array
+    facts: list[dict[str, Any]] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+
+def encode(train: Mapping[str, Column], test: Mapping[str, Column]) -> Encoded:
+    """Make inputs of columns, by a ColumnTransformer that is fitted on the training part alone.
+
+    A number, boolean or date is the median where it is missing, and standardised; a further input says where it was
+    missing. A category has an input for each level, of which the rare ones share one; a level that only the test part
+    has is 0 in all of them.
+
+    Raises
+    ------
+    DataError
+        If nothing is left to learn from.
+
+    """
+    import pandas as pd
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import MissingIndicator, SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    rows = len(next(iter(train.values())).values) if train else 0
+    rare = max(2, min(10, rows // 100))
+    kept, told = _with_news(train, rare)
+    if not kept:
+        raise DataError("no column is left from which the target could be predicted.")
+    numbers = [name for name in kept if train[name].kind != "category"]
+    categories = [name for name in kept if train[name].kind == "category"]
+    fill = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    levels = OneHotEncoder(
+        handle_unknown="ignore", min_frequency=rare, max_categories=MOST_LEVELS, sparse_output=False, dtype=np.float32
+    )
+    gaps = MissingIndicator(features="missing-only", error_on_new=False)
+    parts = [("number", fill, numbers), ("missing", gaps, numbers)] if numbers else []
+    parts += [("level", levels, categories)] if categories else []
+    transformer = ColumnTransformer(parts)
+
+    def frame(columns: Mapping[str, Column]) -> Any:
+        given = {name: columns[name] for name in kept}
+        made = {name: each.texts() if each.kind == "category" else each.values for name, each in given.items()}
+        return pd.DataFrame(made)
+
+    inputs = transformer.fit_transform(frame(train)).astype(np.float32)
+    tests = transformer.transform(frame(test)).astype(np.float32)
+    for name in categories:
+        unknown = set(np.unique(test[name].texts())) - set(np.unique(train[name].texts()))
+        if unknown:
+            count = int(np.isin(test[name].texts(), list(unknown)).sum())
+            told.append(f"{name}: {count} test rows have a level that no training row has: {_some(sorted(unknown))}")
+    return Encoded(inputs, tests, [*_facts(transformer, train, numbers, categories)], told)
+
+
+def _with_news(columns: Mapping[str, Column], rare: int) -> tuple[list[str], list[str]]:
+    """Return the columns that tell rows apart, and what is to be said of the others, and of gaps and dates."""
+    kept, told = [], []
+    for name, column in columns.items():
+        known = column.values[~column.missing]
+        gaps = len(column.values) - len(known)
+        counts = np.bincount(known, minlength=len(column.levels)) if column.kind == "category" else None
+        if not len(known) or (known.min() == known.max() and not gaps):
+            told.append(f"{name}: left out, {'no row has a value' if not len(known) else 'all rows are alike'}")
+        elif counts is not None and counts.max() < rare:
+            told.append(f"{name}: left out, none of its {len(counts)} texts stands in {rare} rows")
+        else:
+            kept.append(name)
+            if gaps:
+                filled = "a level of its own" if counts is not None else "the median, and an input that says so"
+                told.append(f"{name}: {gaps} of {len(column.values)} training rows have no value: {filled}")
+            if column.kind == "date":
+                told.append(f"{name}: dates, read as days since 1970-01-01")
+            if counts is not None and (few := int((counts[counts > 0] < rare).sum())) > 1:
+                told.append(f"{name}: {few} of {len(counts)} levels stand in fewer than {rare} rows: one input for all")
+    return kept, told
+
+
+def _facts(transformer: Any, train: Mapping[str, Column], numbers: Sequence[str], categories: Sequence[str]) -> Any:
+    """Yield what was fitted of each column: enough to make the same inputs again."""
+    if numbers:
+        imputer, scaler = (step for _, step in transformer.named_transformers_["number"].steps)
+        for place, name in enumerate(numbers):
+            fitted = {"median": imputer.statistics_, "mean": scaler.mean_, "scale": scaler.scale_}
+            gaps = int(train[name].missing.sum())
+            said = {"column": name, "read_as": train[name].kind, "missing": gaps}
+            yield said | {key: float(each[place]) for key, each in fitted.items()}
+    if categories:
+        encoder = transformer.named_transformers_["level"]
+        grouped = encoder.infrequent_categories_
+        for name, levels, few in zip(categories, encoder.categories_, grouped, strict=True):
+            together = [] if few is None else [str(level) for level in few]
+            own = [str(level) for level in levels if level not in set(together)]
+            gaps = int(train[name].missing.sum())
+            yield {"column": name, "read_as": "category", "missing": gaps, "levels": own, "grouped": together}
+
+
+def _some(words: Sequence[str], most: int = 5) -> str:
+    return ", ".join(words[:most]) + (f" and {len(words) - most} others" if len(words) > most else "")
