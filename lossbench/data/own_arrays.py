@@ -65,7 +65,7 @@ def prepare(wanted: Wanted) -> Prepared:
             require_two_of_each(target, "y", known)
             group = groups_of(extra["group"])[0] if "group" in extra else None
             tested = test_rows(target, float(wanted.test), group)
-            rows = (np.setdiff1d(np.arange(len(known)), tested), tested)
+            rows = (np.delete(np.arange(len(known)), tested), tested)
             parts = [inputs[each] for each in rows]
             targets = [target._replace(values=target.values[each]) for each in rows]
             extras = [{key: column.take(each) for key, column in extra.items()} for each in rows]

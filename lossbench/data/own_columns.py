@@ -1,6 +1,6 @@
 """Columns of a user's table: what each is read as, which are refused, and the numbers that a network gets of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -215,28 +215,44 @@ def encode(train: Mapping[str, Column], test: Mapping[str, Column]) -> Encoded:
         raise DataError("no column is left from which the target could be predicted.")
     numbers = [name for name in kept if train[name].kind != "category"]
     categories = [name for name in kept if train[name].kind == "category"]
+    gappy = [name for name in numbers if train[name].missing.any() or test[name].missing.any()]
+    whole = [name for name in numbers if name not in gappy]
     fill = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     levels = OneHotEncoder(
         handle_unknown="ignore", min_frequency=rare, max_categories=MOST_LEVELS, sparse_output=False, dtype=np.float32
     )
     gaps = MissingIndicator(features="missing-only", error_on_new=False)
-    parts = [("number", fill, numbers), ("missing", gaps, numbers)] if numbers else []
-    parts += [("level", levels, categories)] if categories else []
-    transformer = ColumnTransformer(parts)
+    parts = {
+        "whole": (StandardScaler(), whole),
+        "filled": (fill, gappy),
+        "missing": (gaps, gappy),
+        "level": (levels, categories),
+    }
+    transformer = ColumnTransformer([(name, *part) for name, part in parts.items() if part[1]])
+    words = {name: sorted({*train[name].levels, *test[name].levels}) for name in categories}
 
     def frame(columns: Mapping[str, Column]) -> Any:
         given = {name: columns[name] for name in kept}
-        made = {name: each.texts() if each.kind == "category" else each.values for name, each in given.items()}
-        return pd.DataFrame(made)
+        return pd.DataFrame(
+            {name: _numbered(each, words[name]) if name in words else each.values for name, each in given.items()}
+        )
 
-    inputs = transformer.fit_transform(frame(train)).astype(np.float32)
-    tests = transformer.transform(frame(test)).astype(np.float32)
+    frames = frame(train), frame(test)
+    inputs, tests = transformer.fit_transform(frames[0]), transformer.transform(frames[1])
     for name in categories:
-        unknown = set(np.unique(test[name].texts())) - set(np.unique(train[name].texts()))
-        if unknown:
-            count = int(np.isin(test[name].texts(), list(unknown)).sum())
-            told.append(f"{name}: {count} test rows have a level that no training row has: {_some(sorted(unknown))}")
-    return Encoded(inputs, tests, [*_facts(transformer, train, numbers, categories)], told)
+        known, found = (np.unique(each[name]) for each in frames)
+        if len(unknown := np.setdiff1d(found, known)):
+            count = int(np.isin(frames[1][name], unknown).sum())
+            which = _some([[*words[name], MISSING][number] for number in unknown])
+            told.append(f"{name}: {count} test rows have a level that no training row has: {which}")
+    facts = [*_facts(transformer, train, {"whole": whole, "filled": gappy}, words)]
+    return Encoded(inputs.astype(np.float32), tests.astype(np.float32), facts, told)
+
+
+def _numbered(column: Column, words: Sequence[str]) -> Array:
+    """Return the place of each text in a list of all of both parts, behind it where a cell is empty."""
+    places: Array = np.array([*np.searchsorted(words, column.levels), len(words)] if words else [0], dtype=np.int64)
+    return places[column.values]
 
 
 def _with_news(columns: Mapping[str, Column], rare: int) -> tuple[list[str], list[str]]:
@@ -262,23 +278,31 @@ def _with_news(columns: Mapping[str, Column], rare: int) -> tuple[list[str], lis
     return kept, told
 
 
-def _facts(transformer: Any, train: Mapping[str, Column], numbers: Sequence[str], categories: Sequence[str]) -> Any:
+def _facts(
+    transformer: Any,
+    train: Mapping[str, Column],
+    numbers: Mapping[str, Sequence[str]],
+    words: Mapping[str, Sequence[str]],
+) -> Iterator[dict[str, Any]]:
     """Yield what was fitted of each column: enough to make the same inputs again."""
-    if numbers:
-        imputer, scaler = (step for _, step in transformer.named_transformers_["number"].steps)
-        for place, name in enumerate(numbers):
-            fitted = {"median": imputer.statistics_, "mean": scaler.mean_, "scale": scaler.scale_}
-            gaps = int(train[name].missing.sum())
-            said = {"column": name, "read_as": train[name].kind, "missing": gaps}
-            yield said | {key: float(each[place]) for key, each in fitted.items()}
-    if categories:
-        encoder = transformer.named_transformers_["level"]
-        grouped = encoder.infrequent_categories_
-        for name, levels, few in zip(categories, encoder.categories_, grouped, strict=True):
-            together = [] if few is None else [str(level) for level in few]
-            own = [str(level) for level in levels if level not in set(together)]
-            gaps = int(train[name].missing.sum())
-            yield {"column": name, "read_as": "category", "missing": gaps, "levels": own, "grouped": together}
+    fitted = transformer.named_transformers_
+
+    def said(name: str) -> dict[str, Any]:
+        return {"column": name, "read_as": train[name].kind, "missing": int(train[name].missing.sum())}
+
+    for part in (part for part, names in numbers.items() if names):
+        scaler = fitted[part][-1] if part == "filled" else fitted[part]
+        values = {"mean": scaler.mean_, "scale": scaler.scale_}
+        values |= {"median": fitted[part][0].statistics_} if part == "filled" else {}
+        for place, name in enumerate(numbers[part]):
+            yield said(name) | {key: float(each[place]) for key, each in values.items()}
+    if words:
+        found = zip(words, fitted["level"].categories_, fitted["level"].infrequent_categories_, strict=True)
+        for name, levels, few in found:
+            texts = [*words[name], MISSING]
+            rare = set() if few is None else set(few)
+            own = [texts[int(level)] for level in levels if level not in rare]
+            yield said(name) | {"levels": own, "grouped": [texts[int(level)] for level in sorted(rare)]}
 
 
 def _some(words: Sequence[str], most: int = 5) -> str:

@@ -76,7 +76,7 @@ def seen_as(columns: Mapping[str, Column]) -> tuple[str, str]:
         shown = ", ".join(column.levels[:6]) + (", ..." if len(column.levels) > 6 else "")
         return _classes(len(different)), f"{_number(len(different))} texts: {shown}"
     if len(different) <= 2:
-        return "binary", f"{_number(len(different))} values: {', '.join(f'{each:g}' for each in different)}"
+        return "binary", f"{_number(len(different))} values: {', '.join(_word(each, column) for each in different)}"
     if not (known == np.floor(known)).all():
         return "regression", "numbers that are not whole"
     if len(different) <= FEW and len(known) >= 10 * len(different):

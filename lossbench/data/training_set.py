@@ -120,7 +120,7 @@ def validation_split(
     if group is not None:
         classes = np.zeros(len(labels), dtype=np.int64) if several else labels
         held = choose_groups(classes, group.numpy(), fraction, rng) if fraction > 0 else np.empty(0, dtype=np.int64)
-        return torch.from_numpy(np.setdiff1d(np.arange(len(labels)), held)), torch.from_numpy(held)
+        return torch.from_numpy(np.delete(np.arange(len(labels)), held)), torch.from_numpy(held)
     counts = np.bincount(labels)
     sizes = [max(0, min(part_of(int(count), fraction), int(count) - 1)) for count in counts]
     val = choose_per_class(labels, sizes, rng)
