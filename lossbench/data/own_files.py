@@ -6,6 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
 from lossbench.data.files import DataError
 from lossbench.data.own_pairs import read_pairs
 
@@ -37,9 +39,11 @@ def task_of_file(node: Mapping[str, Any]) -> str | None:
         If there is no such file or target, or it is nothing that can be learned.
 
     """
-    found = {name: node[name] for name in ("path", "target") if name in node and not _is_missing(node, name)}
-    if "path" not in found or ("target" in node and "target" not in found):
-        return None
+    given: Any = OmegaConf.to_container(node) if isinstance(node, DictConfig) else node
+    found = {name: given[name] for name in ("path", "target") if name in given}
+    words = [word for each in found.values() for word in (each if isinstance(each, list) else [each])]
+    if not all(isinstance(word, str) and word != "???" for word in words):
+        return None  # which the check of values says
     wanted = _wanted(found, "auto")
     return str(import_module(f"lossbench.data.{OWN_FILES[str(node['source'])]}").task_seen(wanted)[0])
 
@@ -65,12 +69,6 @@ def _wanted(node: Mapping[str, Any], task: str) -> Any:
     from lossbench.data.own_parts import wanted_of
 
     return wanted_of(node, task)
-
-
-def _is_missing(node: Any, name: str) -> bool:
-    from omegaconf import OmegaConf
-
-    return OmegaConf.is_missing(node, name)
 
 
 def require_files(source: str, path: str) -> None:

@@ -52,7 +52,7 @@ def seen_as(columns: Mapping[str, Column]) -> tuple[str, str]:
 
     Examples
     --------
-    >>> seen_as({"price": Column("number", np.array([1.5, 2.0]))})
+    >>> seen_as({"price": Column("number", np.array([1.5, 2.0, 7.0]))})
     ('regression', 'numbers that are not whole')
     >>> seen_as({"paid": Column("category", np.array([0, 1]), ("no", "yes"))})
     ('binary', 'two texts: no, yes')
