@@ -13,6 +13,8 @@ MISSING = "(missing)"
 """The level of a category where a cell is empty."""
 ENOUGH = 10
 """Rows from which on a column is said to be an identifier, or to give the target away: fewer may be so by chance."""
+MOST_CODES = 20
+"""Different numbers among texts that may be names of levels."""
 MOST_LEVELS = 100
 """Levels of a category that get an input of their own; the rarest of more are grouped."""
 
@@ -67,7 +69,9 @@ def column_of(name: str, found: Any) -> Column:
     if pa.types.is_null(kind) or found.null_count == len(found):
         return Column("empty", np.full(len(found), np.nan))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
-        return _category(found)
+        column = _category(found)
+        _require_no_broken_numbers(name, column)
+        return column
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         moments = found.to_numpy().astype("datetime64[s]")
         days = moments.astype(np.int64) / 86400
@@ -84,6 +88,26 @@ def column_of(name: str, found: Any) -> Column:
     if np.isnan(values).all():
         return Column("empty", values)
     return Column("boolean" if boolean else "number", values)
+
+
+def _require_no_broken_numbers(name: str, column: Column) -> None:
+    """Refuse texts of which nearly all are numbers: one broken cell would make a category of a number."""
+    numbers = np.array([_reads_as_number(level) for level in column.levels])
+    known = column.values[~column.missing]
+    if numbers.sum() > MOST_CODES and numbers[known].mean() >= 0.9 and not numbers.all():
+        row = int(np.flatnonzero(~column.missing & ~np.append(numbers, True)[column.values])[0])
+        raise DataError(
+            f"column {name!r} holds numbers, but {column.levels[column.values[row]]!r} in row {row + 1}. Leave a cell "
+            f"empty where nothing is known, or leave the column out: data.drop=[{name}]."
+        )
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_number(kind: Any) -> bool:

@@ -26,6 +26,8 @@ from lossbench.errors import nearest
 
 ENDINGS = (".csv", ".parquet", ".tsv", ".txt")
 SEPARATORS = (",", ";", "\t")
+NOTHING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "None", "?")
+"""What a cell without a value holds."""
 
 
 def task_seen(wanted: Wanted) -> tuple[str, str]:
@@ -232,10 +234,11 @@ def _text(place: Path, only: Iterable[str]) -> Any:
     import pyarrow.csv as arrow
 
     names, separator, decimal = _sniffed(place)
-    _require_names(names, only)
+    _require_names([name.strip() for name in names], only)
     parse = arrow.ParseOptions(delimiter=separator, newlines_in_values=_has_quotes(place))
-    options: dict[str, Any] = {"strings_can_be_null": True, "decimal_point": decimal}
-    convert = arrow.ConvertOptions(**options, include_columns=list(only) or None)
+    options: dict[str, Any] = {"strings_can_be_null": True, "null_values": NOTHING, "decimal_point": decimal}
+    raw = dict(zip((name.strip() for name in names), names, strict=True))  # as in "size, rooms"
+    convert = arrow.ConvertOptions(**options, include_columns=[raw[name] for name in only] or None)
 
     def read(threads: bool) -> Any:
         settings = arrow.ReadOptions(use_threads=threads)
@@ -247,7 +250,7 @@ def _text(place: Path, only: Iterable[str]) -> Any:
         table = read(False)
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
         raise DataError("it is not UTF-8. Save it as CSV in UTF-8.")
-    return table
+    return table.rename_columns([name.strip() for name in table.column_names])
 
 
 def _sniffed(place: Path) -> tuple[list[str], str, str]:

@@ -13,6 +13,8 @@ from lossbench.data.own_files import read_own
 from lossbench.data.own_parts import wanted_of
 from lossbench.data.own_tables import prepare, task_seen
 from lossbench.errors import ConfigError
+from lossbench.running.plan import why_alone
+from lossbench.running.run import run
 from tests.support.own_files import module
 
 ROWS = 60
@@ -77,6 +79,14 @@ def test_all_formats_give_the_same(houses, file):
     for other in map(read, others):
         np.testing.assert_array_equal(other.inputs[0], first.inputs[0])
         np.testing.assert_array_equal(other.targets[1].values, first.targets[1].values)
+
+
+def test_names_and_gaps_are_read_as_they_are_written(tmp_path):
+    lines = [f"{number}, {number % 3},{'?' if number % 7 == 0 else number**2 * 1.5}, b" for number in range(40, 0, -1)]
+    (tmp_path / "t.csv").write_text("\n\nsize, rooms ,price,kind\n" + "\n".join(lines) + "\n")
+    made = read(str(tmp_path / "t.csv"))
+    assert [each["column"] for each in made.facts["columns"]] == ["size", "rooms"]
+    assert "5 rows have no target: left out" in made.told and "kind: left out, all rows are alike" in made.told
 
 
 def test_the_transformer_sees_the_training_part_alone(houses, file):
@@ -216,6 +226,7 @@ def test_a_table_is_learned_as_well_as_the_same_data_of_ours(tmp_path):
 
 
 BAD = {
+    "broken number": ({"size": [*map(str, range(59)), "n.a."]}, {}, r"'size' holds numbers, but 'n.a.' in row 60"),
     "constant": ({"price": 1.0}, {}, r"target 'price' is 1 in every row"),
     "constant text": ({"kind": "flat"}, {"target": "kind"}, r"target 'kind' is flat in every row"),
     "all missing": ({"price": np.nan}, {}, r"target 'price' has no value in any row"),
@@ -367,3 +378,16 @@ def test_the_key_holds_what_lies_there_and_not_where(cell, houses, file):
     assert made.key == same.key and made.problem == same.problem
     assert len({made.key, other.key, drawn.key}) == len({made.problem, other.problem, drawn.problem}) == 3
     assert drawn.key == cell(*lines, f"data.path={path}", "data.task=regression").key
+
+
+def test_a_run_keeps_groups_and_ids_and_learns_by_weights(cell, houses, file):
+    houses["house"], houses["w"] = np.arange(ROWS) * 3, np.arange(ROWS) % 3
+    lines = ("data=table", f"data.path={file(houses)}", "data.target=kind", "data.group=street", "trainer.max_epochs=2")
+    weighted = cell(*lines, "data.id=house", "data.weight=w", "loss=focal")
+    entry, plain = run(weighted), run(cell(*lines, "data.drop=[w,house]", "loss=focal"))
+    with np.load(weighted.path / "predictions.npz") as kept:
+        rows = kept["id"] // 3
+        np.testing.assert_array_equal(np.array(["flat", "house", "villa"])[kept["target"]], houses["kind"][rows])
+        assert len(set(kept["group"])) == houses["street"][rows].nunique()
+    assert why_alone(weighted).startswith("what is known of each sample (data.weight, data.group, data.id)")
+    assert entry["history"][-1]["train/loss"] != plain["history"][-1]["train/loss"]
