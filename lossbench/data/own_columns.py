@@ -262,16 +262,16 @@ def encode(train: Mapping[str, Column], test: Mapping[str, Column]) -> Encoded:
             {name: _numbered(each, words[name]) if name in words else each.values for name, each in given.items()}
         )
 
-    frames = frame(train), frame(test)
-    inputs, tests = transformer.fit_transform(frames[0]), transformer.transform(frames[1])
+    inputs = transformer.fit_transform(frame(train)).astype(np.float32)
+    tests = transformer.transform(frame(test)).astype(np.float32)
     for name in categories:
-        known, found = (np.unique(each[name]) for each in frames)
-        if len(unknown := np.setdiff1d(found, known)):
-            count = int(np.isin(frames[1][name], unknown).sum())
+        known, found = (_numbered(part[name], words[name]) for part in (train, test))
+        if len(unknown := np.setdiff1d(np.unique(found), np.unique(known))):
+            count = int(np.isin(found, unknown).sum())
             which = _some([[*words[name], MISSING][number] for number in unknown])
             told.append(f"{name}: {count} test rows have a level that no training row has: {which}")
     facts = [*_facts(transformer, train, {"whole": whole, "filled": gappy}, words)]
-    return Encoded(inputs.astype(np.float32), tests.astype(np.float32), facts, told)
+    return Encoded(inputs, tests, facts, told)
 
 
 def _numbered(column: Column, words: Sequence[str]) -> Array:

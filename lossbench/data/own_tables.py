@@ -60,10 +60,12 @@ def prepare(wanted: Wanted) -> Prepared:
         columns = _columns(table, [*names, *wanted.target, *apart])
         rows = len(table)
         del table
+        _give_back()
         targets = {name: columns[name] for name in wanted.target}
         task, why = seen_as(targets)
         known = np.flatnonzero(~missing_in(targets))
-        columns = {name: column.take(known) for name, column in columns.items()}
+        if len(known) < rows:
+            columns = {name: column.take(known) for name, column in columns.items()}
         targets = {name: columns[name] for name in wanted.target}
         target = read_target(targets, wanted.task, known)
     said = [f"{rows:,} rows, {len(names)} features; {', '.join(wanted.target)} is {tells(target, task, why)}"]
@@ -83,7 +85,12 @@ def prepare(wanted: Wanted) -> Prepared:
         time = None if wanted.time is None else _moments(columns[wanted.time], wanted.time)
         tested = test_rows(target, wanted.test, group, time)
         trained = np.delete(np.arange(len(known)), tested)
-        parts = [{name: each.take(rows) for name, each in columns.items()} for rows in (trained, tested)]
+        parts: list[dict[str, Column]] = [{}, {}]
+        features.clear()
+        for name in list(columns):  # one by one, so that a large table is not held twice
+            column = columns.pop(name)
+            for part, chosen in zip(parts, (trained, tested), strict=True):
+                part[name] = column.take(chosen)
         groups = [] if group is None else [group[trained], group[tested]]
         values = [target._replace(values=target.values[rows]) for rows in (trained, tested)]
         return _made(wanted, names, parts, values, groups, said)
@@ -264,6 +271,13 @@ def _sniffed(place: Path) -> tuple[list[str], str, str]:
     names = next(csv.reader([first], delimiter=separator), [])
     commas = separator != "," and re.search(rf"(^|{separator})-?\d+,\d+({separator}|$)", start, re.MULTILINE)
     return names, separator, "," if commas else "."
+
+
+def _give_back() -> None:
+    """Let Arrow give the memory back that it keeps of what it has read."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
 
 
 def _has_quotes(place: Path) -> bool:
