@@ -214,12 +214,12 @@ class Encoded:
     told: list[str] = field(default_factory=list)
 
 
-def encode(train: Mapping[str, Column], test: Mapping[str, Column]) -> Encoded:
+def encode(train: dict[str, Column], test: dict[str, Column]) -> Encoded:
     """Make inputs of columns, by a ColumnTransformer that is fitted on the training part alone.
 
     A number, boolean or date is the median where it is missing, and standardised; a further input says where it was
     missing. A category has an input for each level, of which the rare ones share one; a level that only the test part
-    has is 0 in all of them.
+    has is 0 in all of them. Both arguments are emptied, so that a large table is not held twice.
 
     Raises
     ------
@@ -227,51 +227,61 @@ def encode(train: Mapping[str, Column], test: Mapping[str, Column]) -> Encoded:
         If nothing is left to learn from.
 
     """
-    import pandas as pd
-    from sklearn.compose import ColumnTransformer
-    from sklearn.impute import MissingIndicator, SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
     rows = len(next(iter(train.values())).values) if train else 0
     rare = max(2, min(10, rows // 100))
     kept, told = _with_news(train, rare)
     if not kept:
         raise DataError("no column is left from which the target could be predicted.")
-    numbers = [name for name in kept if train[name].kind != "category"]
-    categories = [name for name in kept if train[name].kind == "category"]
-    gappy = [name for name in numbers if train[name].missing.any() or test[name].missing.any()]
-    whole = [name for name in numbers if name not in gappy]
-    fill = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    said = {
+        name: {"column": name, "read_as": train[name].kind, "missing": int(train[name].missing.sum())} for name in kept
+    }
+    words = {name: sorted({*train[name].levels, *test[name].levels}) for name in kept if train[name].kind == "category"}
+    gappy = [name for name in kept if name not in words and (train[name].missing.any() or test[name].missing.any())]
+    whole = [name for name in kept if name not in (*words, *gappy)]
+    transformer = _transformer(rare, whole, gappy, list(words))
+    told += [line for name in words if (line := _of_test_alone(name, train[name], test[name], words[name]))]
+    inputs = transformer.fit_transform(_frame(train, kept, words)).astype(np.float32)
+    tests = transformer.transform(_frame(test, kept, words)).astype(np.float32)
+    facts = [*_facts(transformer, {"whole": whole, "filled": gappy}, words)]
+    return Encoded(inputs, tests, [said[fact.pop("column")] | fact for fact in facts], told)
+
+
+def _transformer(rare: int, whole: Sequence[str], gappy: Sequence[str], categories: Sequence[str]) -> Any:
+    """Return what encodes columns of numbers, of numbers some of which are missing, and of categories."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import MissingIndicator, SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    fill = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(copy=False))
     levels = OneHotEncoder(
         handle_unknown="ignore", min_frequency=rare, max_categories=MOST_LEVELS, sparse_output=False, dtype=np.float32
     )
-    gaps = MissingIndicator(features="missing-only", error_on_new=False)
     parts = {
-        "whole": (StandardScaler(), whole),
+        "whole": (StandardScaler(copy=False), whole),
         "filled": (fill, gappy),
-        "missing": (gaps, gappy),
+        "missing": (MissingIndicator(features="missing-only", error_on_new=False), gappy),
         "level": (levels, categories),
     }
-    transformer = ColumnTransformer([(name, *part) for name, part in parts.items() if part[1]])
-    words = {name: sorted({*train[name].levels, *test[name].levels}) for name in categories}
+    return ColumnTransformer([(name, *part) for name, part in parts.items() if part[1]])
 
-    def frame(columns: Mapping[str, Column]) -> Any:
-        given = {name: columns[name] for name in kept}
-        return pd.DataFrame(
-            {name: _numbered(each, words[name]) if name in words else each.values for name, each in given.items()}
-        )
 
-    inputs = transformer.fit_transform(frame(train)).astype(np.float32)
-    tests = transformer.transform(frame(test)).astype(np.float32)
-    for name in categories:
-        known, found = (_numbered(part[name], words[name]) for part in (train, test))
-        if len(unknown := np.setdiff1d(np.unique(found), np.unique(known))):
-            count = int(np.isin(found, unknown).sum())
-            which = _some([[*words[name], MISSING][number] for number in unknown])
-            told.append(f"{name}: {count} test rows have a level that no training row has: {which}")
-    facts = [*_facts(transformer, train, {"whole": whole, "filled": gappy}, words)]
-    return Encoded(inputs, tests, facts, told)
+def _frame(columns: dict[str, Column], names: Sequence[str], words: Mapping[str, Sequence[str]]) -> Any:
+    """Return columns as a table of numbers, and empty the mapping that held them."""
+    import pandas as pd
+
+    made = {name: _numbered(columns[name], words[name]) if name in words else columns[name].values for name in names}
+    columns.clear()
+    return pd.DataFrame(made)
+
+
+def _of_test_alone(name: str, train: Column, test: Column, words: Sequence[str]) -> str:
+    """Say which levels only the test part has; "" if there are none."""
+    known, found = (_numbered(part, words) for part in (train, test))
+    unknown = np.setdiff1d(np.unique(found), np.unique(known))
+    which = _some([[*words, MISSING][number] for number in unknown])
+    count = int(np.isin(found, unknown).sum())
+    return f"{name}: {count} test rows have a level that no training row has: {which}" if count else ""
 
 
 def _numbered(column: Column, words: Sequence[str]) -> Array:
@@ -304,30 +314,23 @@ def _with_news(columns: Mapping[str, Column], rare: int) -> tuple[list[str], lis
 
 
 def _facts(
-    transformer: Any,
-    train: Mapping[str, Column],
-    numbers: Mapping[str, Sequence[str]],
-    words: Mapping[str, Sequence[str]],
+    transformer: Any, numbers: Mapping[str, Sequence[str]], words: Mapping[str, Sequence[str]]
 ) -> Iterator[dict[str, Any]]:
     """Yield what was fitted of each column: enough to make the same inputs again."""
     fitted = transformer.named_transformers_
-
-    def said(name: str) -> dict[str, Any]:
-        return {"column": name, "read_as": train[name].kind, "missing": int(train[name].missing.sum())}
-
     for part in (part for part, names in numbers.items() if names):
         scaler = fitted[part][-1] if part == "filled" else fitted[part]
         values = {"mean": scaler.mean_, "scale": scaler.scale_}
         values |= {"median": fitted[part][0].statistics_} if part == "filled" else {}
         for place, name in enumerate(numbers[part]):
-            yield said(name) | {key: float(each[place]) for key, each in values.items()}
+            yield {"column": name} | {key: float(each[place]) for key, each in values.items()}
     if words:
         found = zip(words, fitted["level"].categories_, fitted["level"].infrequent_categories_, strict=True)
         for name, levels, few in found:
             texts = [*words[name], MISSING]
             rare = set() if few is None else set(few)
             own = [texts[int(level)] for level in levels if level not in rare]
-            yield said(name) | {"levels": own, "grouped": [texts[int(level)] for level in sorted(rare)]}
+            yield {"column": name, "levels": own, "grouped": [texts[int(level)] for level in sorted(rare)]}
 
 
 def _some(words: Sequence[str], most: int = 5) -> str:

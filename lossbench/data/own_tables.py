@@ -97,7 +97,7 @@ def prepare(wanted: Wanted) -> Prepared:
 
 
 def _with_test_file(
-    wanted: Wanted, columns: Mapping[str, Column], features: Mapping[str, Column], target: Target, said: list[str]
+    wanted: Wanted, columns: dict[str, Column], features: dict[str, Column], target: Target, said: list[str]
 ) -> Prepared:
     where = f"data.test={wanted.test}"
     if wanted.time is not None:
@@ -128,18 +128,20 @@ def _with_test_file(
                 f"data.group={wanted.group}: {len(both)} groups are in data.path, too. Keep each in one file."
             )
     with said_of(f"data.path={wanted.path}"):
-        return _made(wanted, list(features), [columns, tests], values, groups, said)
+        names = list(features)
+        features.clear()
+        return _made(wanted, names, [columns, tests], values, groups, said)
 
 
 def _made(
     wanted: Wanted,
     names: list[str],
-    parts: Sequence[Mapping[str, Column]],
+    parts: Sequence[dict[str, Column]],
     targets: list[Target],
     groups: list[Array],
     said: list[str],
 ) -> Prepared:
-    encoded = encode(*({name: part[name] for name in names} for part in parts))
+    encoded = encode(*({name: part.pop(name) for name in names} for part in parts))
     extras: list[dict[str, Array]] = [{}, {}]
     if wanted.weight is not None:
         extras[0]["weight"] = weights_of(parts[0][wanted.weight], wanted.weight)
