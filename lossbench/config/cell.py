@@ -17,6 +17,7 @@ from lossbench.compat.hydra import put_in_place_of
 from lossbench.config.axes import AXES, additions, after, axes_of
 from lossbench.config.own_code import content_of, files_named, sources_of, taken_by
 from lossbench.config.source import said_by
+from lossbench.data.own_files import OWN_FILES, task_of_file
 from lossbench.data.shapes import declared_sources
 from lossbench.errors import ConfigError
 from lossbench.locate import CONF, locate, own_choices, target_of
@@ -61,6 +62,14 @@ class Cell:
     choices: dict[str, str]
     overrides: tuple[str, ...] = ()
     of_variant: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Find the task of a user's file where `data.task` is auto: all that is made of the config depends on it."""
+        data = self.config.get("data")
+        if isinstance(data, DictConfig) and data.get("source") in OWN_FILES and data.get("task") == "auto":
+            seen = task_of_file(data)
+            if seen is not None:
+                data.task = seen
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what was computed: another process must get to know a task of the user by itself."""
@@ -210,16 +219,18 @@ class Cell:
     @property
     def _not_in_key(self) -> tuple[str, ...]:
         usual = {name for name, value in LATER.items() if self.resolved["data"].get(name.partition(".")[2]) == value}
-        return (*NOT_IN_KEY, *usual)
+        other = {"data.test"} if isinstance(self.resolved["data"].get("test"), str) else set()  # what lies there counts
+        return (*NOT_IN_KEY, *usual, *other)
 
     @cached_property
     def _files(self) -> dict[str, str]:
         """What the data are made of beside their settings, such as the hash of what lies at `data.path`."""
-        path = self.resolved["data"].get("path")
+        path, test = (self.resolved["data"].get(name) for name in ("path", "test"))
         others = {f"files of {name}": each for name, each in self._own_files.items() if name.startswith("data.")}
         source = declared_sources().get(str(self.resolved["data"].get("source")))
         python = {"python": python_version()} if source is not None and source.of_python else {}
-        return {**({"files": content_of(str(path))} if path else {}), **python, **others}
+        tested = {"files of the test part": content_of(test)} if isinstance(test, str) else {}
+        return {**({"files": content_of(str(path))} if path else {}), **tested, **python, **others}
 
     @cached_property
     def _own_files(self) -> dict[str, str]:

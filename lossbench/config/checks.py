@@ -43,7 +43,7 @@ def check(cells: Iterable[Cell]) -> None:
 
     """
     from lossbench.data.files import data_root, ensure_files
-    from lossbench.data.own_files import require_files
+    from lossbench.data.own_files import read_own, require_files
 
     cells = list(cells)
     for cell in cells:
@@ -55,6 +55,9 @@ def check(cells: Iterable[Cell]) -> None:
     engine_of(cells)
     for source, path in {(cell.config.data.get("source"), cell.config.data.get("path")) for cell in cells}:
         require_files(source, path)
+    told = [line for cell in cells for line in read_own(cell.resolved["data"], cell.task.name)]
+    for line in dict.fromkeys(told):
+        print(line, file=sys.stderr)
     for output_dir in {str(cell.config.output_dir) for cell in cells}:
         check_writable(Path(output_dir))
     for source, root in {(cell.config.data.get("source"), cell.config.data.get("root")) for cell in cells}:

@@ -17,6 +17,7 @@ from lossbench.data.shapes import data_for
 from lossbench.data.training_set import counts_by_class
 from lossbench.errors import ConfigError, first_line
 from lossbench.locate import locate
+from lossbench.ranges import takes
 from lossbench.tasks import task_named
 from lossbench.tasks.task import Task
 
@@ -167,6 +168,7 @@ class _Batches:
             yield Batch(inputs, scaled, scaled, index, extras)
 
 
+@takes(task="text", standardize="one of: none, robust")
 def wrap(node: DictConfig) -> ForeignDataModule:
     """Build the LightningDataModule that `data._target_` names from those keys of the node that it takes."""
     target = locate(node["_target_"])

@@ -16,7 +16,7 @@ from lossbench.data.files import data_root
 from lossbench.data.label_density import BINS, bin_counts, inner_edges
 from lossbench.data.loader import Batch, BatchLoader
 from lossbench.data.sampling import uniform
-from lossbench.data.shapes import axis_of, require_parts, tasks_of
+from lossbench.data.shapes import axis_of, declared_sources, require_parts, tasks_of
 from lossbench.data.sources.source import FIXED, Source, load_source
 from lossbench.data.training_set import TrainingSet, counts_by_class, strata, training_set, validation_split
 from lossbench.errors import ConfigError
@@ -186,7 +186,10 @@ class DataModule(pl.LightningDataModule):
         """
         if self.evaluation_loaders:
             return
-        source = load_source(self.source, data_root(self.root), self.seed, **self.options).seen_as(self.task.name)
+        declared = declared_sources().get(self.source)
+        read_as = {"task": self.task.name} if declared is not None and declared.by_task else {}
+        source = load_source(self.source, data_root(self.root), self.seed, **self.options, **read_as)
+        source = source.seen_as(self.task.name)
         self._check(source)
         source = apart(source) if self.disjoint else source
         training = training_set(
@@ -237,6 +240,7 @@ class DataModule(pl.LightningDataModule):
         }
         if texts := {name: text for name, text in self.shared.items() if isinstance(text, str)}:
             facts["shared"] = texts  # such as the version of what is read
+        facts |= {name: dict(said) for name, said in self.shared.items() if isinstance(said, Mapping)}  # of own tables
         if self.target_density is not None and self.target_density.skewed:
             facts["imbalance"] |= {
                 "bin_edges": self.target_density.edges.tolist(),
@@ -280,7 +284,8 @@ class DataModule(pl.LightningDataModule):
         """Return the rows of training and validation; of disjoint classes all with the numbers that parts give them."""
         stream, samples = numpy_stream(self.run_seed, "split"), training.samples
         if not self.disjoint:
-            parts = validation_split(samples.target, self.val_fraction, stream, source.has_several_labels)
+            several, group = source.has_several_labels, samples.extras.get("group")
+            parts = validation_split(samples.target, self.val_fraction, stream, several, group)
             return source, training, *parts
         known, names = int(source.train_target.max()) + 1, source.class_names
         held = split_classes(samples.target, known, self.val_fraction, stream)

@@ -1,7 +1,12 @@
-"""Pictures and arrays of the user's own, looked for without being read: what is not there is told at once."""
+"""Files of the user's own: what is not there, or can't be learned from, is told before anything is written."""
 
 import zipfile
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from lossbench.data.files import DataError
 from lossbench.data.own_pairs import read_pairs
@@ -14,6 +19,56 @@ WANTED = {
     "masks": "a folder with images/ and masks/",
 }
 """What the sources that read something at `data.path` read there."""
+
+
+OWN_FILES = {"arrays": "own_arrays", "table": "own_tables"}
+"""The sources that find their task by a look at a file, and the modules of this package that read them."""
+
+
+def task_of_file(node: Mapping[str, Any]) -> str | None:
+    """Return the task of a user's file by its target; None where it is not yet said which.
+
+    Parameters
+    ----------
+    node : mapping
+        The node `data` of a config.
+
+    Raises
+    ------
+    DataError
+        If there is no such file or target, or it is nothing that can be learned.
+
+    """
+    given: Any = OmegaConf.to_container(node) if isinstance(node, DictConfig) else node
+    found = {name: given[name] for name in ("path", "target") if name in given}
+    words = [word for each in found.values() for word in (each if isinstance(each, list) else [each])]
+    if not all(isinstance(word, str) and word != "???" for word in words):
+        return None  # which the check of values says
+    wanted = _wanted(found, "auto")
+    return str(import_module(f"lossbench.data.{OWN_FILES[str(node['source'])]}").task_seen(wanted)[0])
+
+
+def read_own(node: Mapping[str, Any], task: str) -> Sequence[str]:
+    """Read a user's file as a run will, and return what is to be said of it; [] where data read none.
+
+    Raises
+    ------
+    DataError
+        If it can't be read, or nothing can be learned from it.
+
+    """
+    source = str(node.get("source"))
+    if source not in OWN_FILES:
+        return []
+    made = import_module(f"lossbench.data.{OWN_FILES[source]}").prepare(_wanted(node, task))
+    first, *further = made.told
+    return [f"data={source}: {first}", *(f"  {line}" for line in further)]
+
+
+def _wanted(node: Mapping[str, Any], task: str) -> Any:
+    from lossbench.data.own_parts import wanted_of
+
+    return wanted_of(node, task)
 
 
 def require_files(source: str, path: str) -> None:

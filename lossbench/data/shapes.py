@@ -22,6 +22,7 @@ class SourceFacts:
     shape: tuple[int, ...]
     serves: tuple[str, ...]
     of_python: bool = False
+    by_task: bool = False
 
 
 @cache
@@ -60,7 +61,10 @@ def tasks_of(source: str) -> list[str]:
 
 
 def data_for(task: Task) -> list[str]:
-    """Return the names of the uncorrupted data that lossbench brings that serve a task; some choose one themselves."""
+    """Return the names of the data that lossbench brings that serve a task, last those that need files of the user.
+
+    Corrupted ones are left out, and those that choose another task themselves.
+    """
     fitting = []
     for name in own_choices("data"):
         text = (CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8")
@@ -69,8 +73,8 @@ def data_for(task: Task) -> list[str]:
         )
         served = declared_sources()[source[1]].serves if source else ()
         if set(task.data) & set(served) and (chosen is None or chosen[1] == task.name):
-            fitting.append(name)
-    return fitting
+            fitting.append(("path: ???" in text, name))
+    return [name for _, name in sorted(fitting)]
 
 
 def require_fit(model: str, input_shape: Sequence[int]) -> None:

@@ -17,6 +17,7 @@ from lossbench.data.corruptions import (
     part_of,
     stratified_subset,
 )
+from lossbench.data.grouped import choose_groups
 from lossbench.data.label_density import skewed_subset
 from lossbench.data.label_noise import noisy_labels
 from lossbench.data.loader import Batch, normalised
@@ -85,7 +86,9 @@ def training_set(
     return TrainingSet(Batch(inputs, observed, known[index], index, extras), contaminated)
 
 
-def validation_split(target: Tensor, fraction: float, rng: Rng, several: bool = False) -> tuple[Tensor, Tensor]:
+def validation_split(
+    target: Tensor, fraction: float, rng: Rng, several: bool = False, group: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Split rows into a training and a validation part, stratified by the observed class (not for regression).
 
     Parameters
@@ -98,6 +101,9 @@ def validation_split(target: Tensor, fraction: float, rng: Rng, several: bool = 
         Draws which ones.
     several : bool
         Whether a sample may have several labels.
+    group : Tensor of int, shape (N,), optional
+        What samples come from: no group is in both parts, and validation has at most its fraction of the samples, but
+        one group at least; see `grouped.choose_groups`.
 
     Returns
     -------
@@ -111,6 +117,10 @@ def validation_split(target: Tensor, fraction: float, rng: Rng, several: bool = 
 
     """
     labels = strata(target, several)
+    if group is not None:
+        classes = np.zeros(len(labels), dtype=np.int64) if several else labels
+        held = choose_groups(classes, group.numpy(), fraction, rng) if fraction > 0 else np.empty(0, dtype=np.int64)
+        return torch.from_numpy(np.delete(np.arange(len(labels)), held)), torch.from_numpy(held)
     counts = np.bincount(labels)
     sizes = [max(0, min(part_of(int(count), fraction), int(count) - 1)) for count in counts]
     val = choose_per_class(labels, sizes, rng)

@@ -18,6 +18,9 @@ from lossbench.losses.bound_loss import BoundLoss
 from lossbench.seeding import derive_seed
 from lossbench.tasks.problem import Kept, Problem
 
+OF_SAMPLES = ("group", "id")
+"""What predictions keep of each sample, whatever the task, where the data have it."""
+
 
 class Learner(FastHooks):
     """Train a network with one loss, and evaluate it on the validation and test parts after each epoch.
@@ -106,10 +109,11 @@ class Learner(FastHooks):
     def predictions(self, kept: Kept) -> Any:
         """Turn what was kept of a whole part into what is predicted; this is what the files of a run hold.
 
-        Where the data have a `group` of samples, it stays with them: the verdict draws such samples together.
+        Where the data have a `group` of samples, it stays with them: the verdict draws such samples together. So does
+        the `id` of each sample of a user's table.
         """
         predicted = self.problem.task.evaluate.predict(self.loss, kept, self.problem)
-        return {**predicted, "group": kept["group"]} if "group" in kept else predicted
+        return {**predicted, **{name: kept[name] for name in OF_SAMPLES if name in kept}}
 
     def metrics(self, part: str, predictions: Any) -> dict[str, float]:
         """Measure the predictions on a part ("val", "test" or "train")."""

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossbench.learners.learner import Learner, in_full_precision
+from lossbench.learners.learner import OF_SAMPLES, Learner, in_full_precision
 from lossbench.learners.teacher import Teacher
 from lossbench.losses.bound_loss import asking, context_names
 from lossbench.losses.class_weights import at_least_one
@@ -124,8 +124,8 @@ class Supervised(Learner):
         return super().evaluate(epoch, adjusted)
 
     def kept(self, batch: Any) -> Kept:
-        """Keep outputs, targets and indices, what else the task asks for, and groups of samples."""
-        names = (*self.problem.task.keeps, "group")
+        """Keep outputs, targets and indices, what else the task asks for, and groups and numbers of samples."""
+        names = (*self.problem.task.keeps, *OF_SAMPLES)
         extras = {name: batch.extras[name] for name in names if name in batch.extras}
         return {"outputs": self.network(batch.inputs), **self.known_of(batch), **extras}
 

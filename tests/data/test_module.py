@@ -138,7 +138,7 @@ def test_counts_are_trained_as_they_are():
 
 
 def test_unknown_source():
-    with pytest.raises(ConfigError, match=r"data\.source=digts: .*Nearest: digits\. Allowed: box_regression"):
+    with pytest.raises(ConfigError, match=r"data\.source=digts: .*Nearest: digits\. Allowed: arrays, box_regression"):
         ready("digts")
 
 

@@ -91,7 +91,9 @@ class Source:
 Load = TypeVar("Load", bound=Callable[..., Source])
 
 
-def source(*, shape: tuple[int, ...], serves: tuple[str, ...], of_python: bool = False) -> Callable[[Load], Load]:
+def source(
+    *, shape: tuple[int, ...], serves: tuple[str, ...], of_python: bool = False, by_task: bool = False
+) -> Callable[[Load], Load]:
     """Declare a function `(root, seed, *, ...)` that loads a data set as a source.
 
     Its keyword-only parameters are keys of `data` in the config, whose values it declares by `@takes(...)`.
@@ -105,6 +107,8 @@ def source(*, shape: tuple[int, ...], serves: tuple[str, ...], of_python: bool =
         What it can be used as: first of which task its targets are, then what its inputs are (`Task.data`).
     of_python : bool
         Whether it is other data under another version of Python.
+    by_task : bool
+        Whether it reads its target as the task wants it, and takes this as `task`.
 
     """
 
