@@ -173,18 +173,24 @@ def _of_probe(seen: Seen, num_classes: int, counts: Array) -> Found:
 def _of_wrong_labels(seen: Seen, wrong: classes.WrongLabels, accuracy: float, counts: Array) -> list[Finding]:
     name, by_class = _namer(seen.class_names), wrong.by_class
     worst = sorted(np.flatnonzero(counts).tolist(), key=lambda label: -by_class[label])[:3]
-    most = "at most about " if wrong.upper else "about "
-    hard = ", at most, since the probe finds the samples hard and can't tell a hard sample from a wrong label"
+    share = max(wrong.share, 1.5 / max(1, wrong.used))  # of none among n, up to 3 in n are likely (rule of three)
+    error = 2 * float(np.sqrt(share * (1 - share) / max(1, wrong.used)))
+    bound = "an upper bound: it can't be told from how hard samples are, as agreement with the probe still grows"
+    plain = "an estimate, no bound: agreement with the probe hardly grows"
     way = "go mostly to one class each" if wrong.asymmetry >= 0.5 else "are spread over the classes"
     if len(by_class) == 2:
         way = "come mostly from one class" if wrong.asymmetry >= 0.5 else "come from both classes"
     right = min(0.99, accuracy / max(1 - wrong.share, accuracy, 1e-9))
     return [
         Finding(
-            "wrong_labels", wrong.share, f"About {wrong.share:.1%} of the labels are wrong{hard * wrong.upper}: "
-            f"counted among the {wrong.used:,} samples whose class the probe is surest of."
+            "wrong_labels", wrong.share, f"{'At most about' if wrong.upper else 'About'} {wrong.share:.1%} of the "
+            f"labels are wrong, give or take {error:.1%}: counted among the {wrong.used:,} samples whose class the "
+            "probe is surest of."
         ),
-        Finding("wrong_labels_at_most", int(wrong.upper), f"The share of wrong labels is {most}{wrong.share:.1%}."),
+        Finding(
+            "wrong_labels_at_most", int(wrong.upper), f"The share of wrong labels is {bound if wrong.upper else plain} "
+            "among the samples that it is surest of."
+        ),
         Finding(
             "wrong_labels_asymmetry", wrong.asymmetry, f"Those that are wrong {way}: {wrong.asymmetry:.2f}, where 0 is "
             "all alike and 1 only one."
