@@ -319,7 +319,7 @@ def _zeros(target: Array) -> Finding:
 
 
 def _are_counts(target: Array) -> bool:
-    near = np.abs(target - target.round()) <= _rounding(target)
+    near = np.abs(target - target.round()) <= min(_rounding(target), 0.25)  # of millions nothing can be said
     return bool(near.all() and target.min() > -0.5)
 
 
