@@ -26,6 +26,8 @@ RARE = 20
 """Samples below which a class is rare."""
 FEWEST = 30
 """Samples below which no probe is tried: its errors would say nothing."""
+SKILL = 0.1
+"""What a probe gets right, of what the largest class gets wrong, below which nothing is said of wrong labels."""
 MOST_CLASSES = 1000
 """Classes up to which a probe is tried."""
 
@@ -152,7 +154,8 @@ def _of_classes(seen: Seen) -> Found:
         Finding("rare_classes", rare, f"{rare} of {num_classes} classes have fewer than {RARE} samples."),
     )  # fmt: skip
     can_be_told = len(seen.target) >= FEWEST and (counts >= FOLDS).sum() > 1 and num_classes <= MOST_CLASSES
-    return found | (_of_probe(seen, num_classes, counts) if can_be_told else {})
+    of_tokens = seen.parts[0].dtype == torch.int64  # their numbers are no quantities
+    return found | (_of_probe(seen, num_classes, counts) if can_be_told and not of_tokens else {})
 
 
 def _of_probe(seen: Seen, num_classes: int, counts: Array) -> Found:
@@ -160,13 +163,17 @@ def _of_probe(seen: Seen, num_classes: int, counts: Array) -> Found:
     target = seen.target[rows]
     probed = class_probabilities(few_features(seen.inputs(rows)), target, num_classes)
     accuracy = float((probed.predicted.argmax(1) == target).mean())
+    largest = float(counts.max() / counts.sum())
+    sees = accuracy - largest > SKILL * (1 - largest)  # else any label looks wrong
+    wrong = _of_wrong_labels(seen, classes.wrong_labels(probed.predicted, target), accuracy, counts) if sees else []
     return _by_name(
         Finding(
             "accuracy_probe", accuracy, f"A cheap probe ({probed.name}) predicts {accuracy:.1%} of the observed "
-            f"classes of samples that it has not seen; the largest class would be {counts.max() / counts.sum():.1%}"
+            f"classes of samples that it has not seen; the largest class would be {largest:.1%}"
             f"{_looked_at(rows, seen)}."
+            + ("" if sees else " That is too little to tell wrong labels from right ones.")
         ),
-        *_of_wrong_labels(seen, classes.wrong_labels(probed.predicted, target), accuracy, counts),
+        *wrong,
     )  # fmt: skip
 
 

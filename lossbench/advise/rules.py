@@ -434,11 +434,14 @@ RULES: tuple[Rule, ...] = (
     Rule(
         problem="translations", tasks=("translation",),
         source="survey sections 10.1 and 10.2; Shen et al. 2016, arXiv:1512.02433",
-        losses=("token_label_smoothing", "minimum_risk", "reinforce", "structured_hinge", "token_focal"),
-        because="whole outputs are judged, not tokens after a right beginning",
-        may_cost="samples at each step, and their variance", metrics=("exact_match", "bleu", "chrf"),
+        losses=("token_label_smoothing", "structured_hinge", "token_focal", "unlikelihood"),
+        because="less certain, less repetitive, or a margin in place of a likelihood",
+        may_cost="perplexity, which is that of cross-entropy itself", metrics=("exact_match", "bleu", "chrf"),
         misleading=(("token_accuracy", "the beginning is always the true one"),),
-        axes=("warm_start=token_cross_entropy for minimum_risk and reinforce.",),
+        axes=(
+            "minimum_risk and reinforce judge whole translations; they learn next to nothing from random weights: "
+            "warm_start=token_cross_entropy.",
+        ),
     ),
     Rule(
         problem="autoencoders", tasks=("vae",), source="survey section 9.1",

@@ -25,7 +25,7 @@ from lossbench.locate import CONF
 from lossbench.rag import report
 from lossbench.rag.cases import Case, read_cases
 from lossbench.rag.embedders import embedder_of
-from lossbench.rag.evaluate import FAILED, Cell, Measure, evaluate, measures_for
+from lossbench.rag.evaluate import FAILED, UNPARSABLE, Cell, Measure, evaluate, measures_for
 from lossbench.rag.judge import Remembering, judge_of
 from lossbench.rag.prompts import VERSION
 from lossbench.rag.settings import Settings
@@ -123,7 +123,12 @@ def evaluate_and_tell(systems: Systems, settings: Settings, folder: Path) -> int
     if failed:
         last = f" The last time: {judge.counts.failure}." if judge else ""
         print(f"failed: the judge gave no reply for {failed} values.{last} {GOES_ON}", file=sys.stderr)
-    return int(failed > 0)
+    cells = [cell for each in results.values() for row in each for cell in row.items()]
+    known = {name for name, cell in cells if not isinstance(cell, str)}
+    empty = sorted({name for name, cell in cells if cell == UNPARSABLE} - known)
+    if empty:
+        print(f"no reply of the judge could be read for: {', '.join(empty)}.", file=sys.stderr)
+    return int(failed > 0 or bool(empty))
 
 
 def _name(settings: Settings, systems: Systems) -> str:

@@ -270,7 +270,9 @@ def _check_learner(cell: Cell, task: Task, said: str) -> None:
     """Check that the loss is learned in the way it was made for, and that no part is chosen that does not train."""
     learner = cell.choices["learner"]
     if learner != task.learner and learner in own_choices("learner"):
-        raise ConfigError(f"{said} is learned by learner={task.learner}, not by learner={learner}. Leave it out.")
+        typed = any(line.startswith("learner=") for line in cell.overrides)
+        way = "Leave it out." if typed else f"Use learner={task.learner}."
+        raise ConfigError(f"{said} is learned by learner={task.learner}, not by learner={learner}. {way}")
     if said_by(str(cell.config.learner["_target_"]), "automatic_optimization", True) is False:
         _check_two_optimizers(cell)
     for group, default in {"model": None, **AXES}.items():

@@ -10,6 +10,8 @@ from lossbench.data.files import DataError
 
 ENDINGS = (".csv", ".jsonl", ".tsv")
 PARTS = ("train", "test")
+HIGHEST = 30
+"""Of grades: the gain 2^30 - 1 is still a number in single precision."""
 EXAMPLE = "columns query, passage and, if wanted, grade (0: does not answer; default 1) and part (train or test)"
 
 
@@ -67,8 +69,11 @@ def _pair(where: str, row: dict[str, Any]) -> Pair:
         raise DataError(f"{where}: there is no {lacking}. Each row has {EXAMPLE}.")
     given, part = row.get("grade"), str(row.get("part") or "").strip()
     grade = "1" if given in (None, "") else str(given).strip()
-    if not grade.isdecimal():
-        raise DataError(f"{where}: grade={given}, but a grade is a whole number from 0.")
+    if not grade.isdecimal() or int(grade) > HIGHEST:
+        raise DataError(
+            f"{where}: grade={given}, but a grade is a whole number from 0 to {HIGHEST}: nDCG gives it the gain "
+            "2^grade - 1. Use few levels, such as 0, 1, 2."
+        )
     if part and part not in PARTS:
         raise DataError(f"{where}: part={part}, but a part is one of: {', '.join(PARTS)}.")
     return Pair(query, passage, int(grade), part)

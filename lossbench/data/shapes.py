@@ -158,5 +158,5 @@ def require_groups(samples: int, batch_size: int) -> None:
     if samples > batch_size:
         raise ConfigError(
             f"sampler.samples={samples} of a class don't fit into a batch of data.batch_size={batch_size}. "
-            f"Allowed: 2 to {batch_size}, or a larger batch."
+            + (f"Allowed: 2 to {batch_size}, or a larger batch." if batch_size > 1 else "Use a larger batch.")
         )

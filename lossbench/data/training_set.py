@@ -126,8 +126,9 @@ def validation_split(
     val = choose_per_class(labels, sizes, rng)
     if fraction > 0 and len(val) == 0:
         raise ConfigError(
-            f"data.val_fraction={fraction:g} leaves no validation sample: the largest class has {counts.max()} "
-            f"training samples. Raise data.val_fraction (or data.max_train), or set data.val_fraction=0 to do without."
+            f"data.val_fraction={fraction:g} leaves no validation sample: "
+            f"{'the largest class has' if len(counts) > 1 else 'there are'} {counts.max()} training samples. "
+            "Raise data.val_fraction (or data.max_train), or set data.val_fraction=0 to do without."
         )
     train = np.setdiff1d(np.arange(len(labels)), val)
     return torch.from_numpy(train), torch.from_numpy(val)

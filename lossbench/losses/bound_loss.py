@@ -73,6 +73,9 @@ class BoundLoss:
         if self.checks_labels and target.device.type == "cpu" and not torch.compiler.is_compiling():
             with suppress(RuntimeError):  # under torch.func.vmap no value can be asked for
                 require_labels(self.declaration, outputs, target, self.name)
+        if lacking := [name for name in self.step_context if name not in context]:
+            named = ", ".join(f"{name}=" for name in lacking)
+            raise ValueError(f"{self.name} asks for {named} beside outputs and target. Give it by name.")
         asked = {name: context[name] for name in self.step_context}
         if self.is_sum:
             return self.function.terms(outputs, target, **asked)

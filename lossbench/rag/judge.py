@@ -105,6 +105,12 @@ class Remembering:
         except JudgeFailed as error:
             self._failed(error)
             raise
+        except ConfigError:
+            raise
+        except Exception as error:  # of the user's own judge
+            failed = JudgeFailed(f"the judge raised {type(error).__name__}: {error}")
+            self._failed(failed)
+            raise failed from error
         with self._lock:
             self._in_a_row = 0
             if key not in self._known:  # else another thread has asked the same: the first reply counts

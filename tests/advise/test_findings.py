@@ -152,6 +152,20 @@ def test_many_classes_are_told_apart_by_discriminants():
     assert (probed.predicted.argmax(1) == target).mean() > 0.9
 
 
+def test_of_a_probe_that_sees_nothing_no_label_is_called_wrong(monkeypatch):
+    data = made("digits", "multiclass")
+    samples = data.train_dataloader().samples
+    noise = torch.rand(samples.inputs.shape, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(data.train_dataloader(), "samples", samples._replace(inputs=noise))
+    found = look(data)
+    assert not {name for name in found if name.startswith("wrong_labels")}
+    assert "too little to tell wrong labels" in found["accuracy_probe"].told
+
+
+def test_numbers_of_tokens_are_not_probed():
+    assert "accuracy_probe" not in look(made("help_classes", "multiclass"))
+
+
 def test_data_that_are_not_set_up_are_refused():
     with pytest.raises(ConfigError, match="after setup"):
         look(DataModule("digits", "multiclass"))

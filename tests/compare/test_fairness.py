@@ -80,3 +80,10 @@ def test_what_the_seeds_draw_anew_is_told():
     (comparison,) = comparisons(runs)
     assert drawn_by_seed(comparison).startswith("Each seed draws anew: initial weights and batch order;")
     assert drawn_by_seed(compared()) == ""
+
+
+def test_a_loss_of_0_throughout_is_told():
+    nothing = [{"epoch": 0, "train/loss": 0.0, "test/balanced_accuracy": 0.8}]
+    assert cautions(compared(history=nothing)) == [
+        "The training loss was 0 in every epoch, so that nothing was learned: ldam."
+    ]

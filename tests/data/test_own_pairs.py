@@ -71,6 +71,7 @@ def test_the_column_of_parts_is_kept(tmp_path):
         ("a.jsonl", "no json\n", "can't be read"),
         ("a.csv", "query,passage,grade\na,b,good\n", "grade=good, but a grade is a whole number"),
         ("a.csv", "query,passage,grade\na,b,-1\n", "grade=-1"),
+        ("a.csv", "query,passage,grade\na,b,2000\n", "grade=2000, but a grade is a whole number from 0 to 30"),
         ("a.csv", "query,passage,part\na,b,dev\n", "part=dev, but a part is one of: train, test"),
         ("a.csv", "query,passage,part\na,b,train\na,c,test\n", "'a' have different parts"),
         ("a.csv", "query,passage,part\na,b,train\nc,d,\n", "each row needs one"),

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from pytorch_metric_learning import losses, reducers
 
+from lossbench.catalogue.binding import load_loss
 from lossbench.losses.pairs_of_samples import other_view
 from lossbench.losses.self_supervised import alignment_uniformity, barlow_twins, byol, sim_siam, vicreg
 from tests.support.losses import assert_same_loss, value_and_gradient
@@ -176,3 +177,9 @@ def test_alignment_of_equal_views_and_uniformity_of_one_point_are_0():
     assert alignment_uniformity(equal, CLASSES, index=VIEWS, weight=0.0).abs().max() < 1e-15
     assert alignment_uniformity(torch.ones(12, 3).double(), CLASSES, index=VIEWS).abs().max() < 1e-15
     assert alignment_uniformity(EMBEDDINGS, CLASSES, index=torch.zeros(12), weight=5.0).min() >= 0  # one image
+
+
+def test_a_loss_of_two_views_says_what_it_lacks():
+    criterion = load_loss("nt_xent")
+    with pytest.raises(ValueError, match="nt_xent asks for index= beside outputs and target"):
+        criterion(torch.randn(4, 3), torch.zeros(4))

@@ -294,3 +294,11 @@ def test_a_mistake_is_told_before_anything_is_written(run, tmp_path, words, told
     with pytest.raises(ConfigError, match=told):
         run(*words)
     assert not (tmp_path / "outputs").exists()
+
+
+def test_a_metric_that_no_reply_gave_a_value_is_a_failure(run, tmp_path):
+    write(tmp_path / "a.jsonl", rows_of(2))
+    with serving(*[{"reply": "garbage"}] * 4) as served:
+        words = ("data.path=a.jsonl", f"judge={served.url}", "model=m", "parallel=1", "metrics=answer_relevance_ares")
+        code, out = run(*words)
+    assert code == 1 and "2 values unparsable" in out

@@ -239,3 +239,15 @@ def test_a_judge_that_can_not_be(settings, told):
     with pytest.raises(ConfigError, match=told):
         judge_of(Settings(**settings))
     assert judge_of(Settings()) is None
+
+
+def test_a_judge_of_the_user_that_raises_gives_no_reply():
+    def broken(_prompt):
+        raise KeyError("model")
+
+    judge = Remembering(broken, "m")
+    for number in range(IN_A_ROW - 1):
+        with pytest.raises(JudgeFailed, match="the judge raised KeyError: 'model'"):
+            judge(f"p{number}")
+    with pytest.raises(ConfigError, match=f"{IN_A_ROW} times in a row"):
+        judge("last")

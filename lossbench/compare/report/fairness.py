@@ -46,8 +46,8 @@ def cautions(comparison: Comparison) -> list[str]:
     -------
     list of str
         A sentence for each package in several versions, for metrics of several versions, for several engines, for each
-        thing that runs of one seed do not share, for runs that began warm, for generators that have collapsed, and for
-        best validation epochs that few samples chose.
+        thing that runs of one seed do not share, for runs that began warm, for generators that have collapsed, for runs
+        that learned nothing, and for best validation epochs that few samples chose.
 
     """
     return [
@@ -57,6 +57,7 @@ def cautions(comparison: Comparison) -> list[str]:
         *_unshared(comparison),
         *warm_starts(comparison),
         *_collapsed(comparison),
+        *_untrained(comparison),
         *_chosen_by_few(comparison),
     ]
 
@@ -172,6 +173,15 @@ def _collapsed(comparison: Comparison) -> list[str]:
         seeds = [str(seed) for seed, metrics in last.items() if metrics.get("test/collapsed")]
         told += [f"{label} (seed{'s' if len(seeds) > 1 else ''} {listed(seeds)})"] if seeds else []
     return [f"Collapsed at the last epoch, so that few different samples are drawn: {listed(told)}."] if told else []
+
+
+def _untrained(comparison: Comparison) -> list[str]:
+    """Say which losses were 0 at every step of a run, so that nothing moved the weights; their numbers count."""
+    told = []
+    for label in comparison.entries:
+        losses = [[row.get("train/loss") for row in run.get("history") or []] for run in comparison.finished(label)]
+        told += [label] if any(run and not any(run) for run in losses) else []
+    return [f"The training loss was 0 in every epoch, so that nothing was learned: {listed(told)}."] if told else []
 
 
 def _chosen_by_few(comparison: Comparison) -> list[str]:
