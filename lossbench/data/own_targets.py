@@ -71,7 +71,7 @@ def seen_as(columns: Mapping[str, Column]) -> tuple[str, str]:
         raise DataError(f"the target {name!r} has no value in any row.")
     if column.kind == "date":
         raise DataError(f"the target {name!r} holds dates. Make a number or a class of them.")
-    different = np.unique(known)
+    different = _two_values(name, column, known)
     if column.kind == "category":
         shown = ", ".join(column.levels[:6]) + (", ..." if len(column.levels) > 6 else "")
         return _classes(len(different)), f"{_number(len(different))} texts: {shown}"
@@ -100,9 +100,7 @@ def read_target(columns: Mapping[str, Column], task: str, rows: Array | None = N
     if len(columns) > 1:
         raise DataError(f"data.task={task} takes one target, not {', '.join(columns)}.")
     (name, column), *_ = columns.items()
-    if len(different := np.unique(column.values)) < 2:
-        shown = column.levels[0] if column.levels else f"{different[0]:g}"
-        raise DataError(f"the target {name!r} is {shown} in every row: there is nothing to predict.")
+    different = _two_values(name, column, column.values)
     if kind in ("regression", "count"):
         return Target(_numbers(name, column, kind, rows), kind)
     most = max(2, len(column.values) // 2)
@@ -147,6 +145,15 @@ def like(target: Target, train: Mapping[str, Column], columns: Mapping[str, Colu
         )
     numbers = {each: number for number, each in enumerate(target.names)}
     return target._replace(values=np.array([numbers[word] for word in words], dtype=np.int64))
+
+
+def _two_values(name: str, column: Column, values: Array) -> Array:
+    """Return the different values of a target; raise a `DataError` if there is one."""
+    different = np.unique(values)
+    if len(different) < 2:
+        shown = column.levels[0] if column.levels else f"{different[0]:g}"
+        raise DataError(f"the target {name!r} is {shown} in every row: there is nothing to predict.")
+    return different
 
 
 def _labels(columns: Mapping[str, Column]) -> Target:
