@@ -8,13 +8,10 @@ import pytest
 import torch
 from sklearn.datasets import load_diabetes
 
-from lossbench.data.files import DataError
 from lossbench.data.grouped import choose_groups
-from lossbench.data.own_columns import Column
 from lossbench.data.own_files import read_own
 from lossbench.data.own_parts import wanted_of
 from lossbench.data.own_tables import prepare, task_seen
-from lossbench.data.own_targets import seen_as
 from lossbench.errors import ConfigError
 from lossbench.running.plan import why_alone
 from lossbench.running.run import run
@@ -394,8 +391,3 @@ def test_a_run_keeps_groups_and_ids_and_learns_by_weights(cell, houses, file):
         assert len(set(kept["group"])) == houses["street"][rows].nunique()
     assert why_alone(weighted).startswith("what is known of each sample (data.weight, data.group, data.id)")
     assert entry["history"][-1]["train/loss"] != plain["history"][-1]["train/loss"]
-
-
-def test_a_constant_target_is_told_before_its_task_is_guessed():
-    with pytest.raises(DataError, match="the target 'y' is 3 in every row"):
-        seen_as({"y": Column("number", np.array([3.0, 3.0, 3.0]))})
