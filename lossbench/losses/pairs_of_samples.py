@@ -67,7 +67,7 @@ def log_one_plus(logarithms: Tensor) -> Tensor:
 
 
 def mean_of(values: Tensor, chosen: Tensor) -> Tensor:
-    """Return the mean of the chosen values of each row, 0 for a row without one.
+    """Return the mean (N,) of the chosen ones of values (N, ...), 0 for a row without one.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def mean_of(values: Tensor, chosen: Tensor) -> Tensor:
     tensor([1.5000, 0.0000])
 
     """
-    return torch.where(chosen, values, 0.0).sum(-1) / chosen.sum(-1).clamp_min(1)
+    return torch.where(chosen, values, 0.0).flatten(1).sum(1) / chosen.flatten(1).sum(1).clamp_min(1)
 
 
 def other_view(index: Tensor) -> tuple[Tensor, Tensor]:

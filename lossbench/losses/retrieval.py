@@ -27,6 +27,7 @@ from torch.nn import functional as F
 
 from lossbench.losses.declaration import loss
 from lossbench.losses.links import identity
+from lossbench.losses.pairs_of_samples import mean_of
 
 __all__ = [
     "approx_ndcg", "info_nce", "lambda_rank", "list_net", "rank_net", "score_contrastive", "score_distillation",
@@ -65,7 +66,7 @@ def info_nce(scores: Tensor, grades: Tensor, *, temperature: float = 0.05) -> Te
     """
     relevant, scaled = grades > 0, scores / temperature
     others = scaled.masked_fill(relevant, _nowhere(scaled)).logsumexp(1, keepdim=True)
-    return _mean(F.softplus(others - scaled), relevant)
+    return mean_of(F.softplus(others - scaled), relevant)
 
 
 @loss(
@@ -95,7 +96,7 @@ def score_margin_ranking(scores: Tensor, grades: Tensor, *, margin: float = 0.2)
 
     """
     differences, pairs = _pairs(scores, grades)
-    return _mean((margin - differences).relu(), pairs)
+    return mean_of((margin - differences).relu(), pairs)
 
 
 @loss(
@@ -128,7 +129,7 @@ def score_contrastive(scores: Tensor, grades: Tensor, *, margin: float = 1.0) ->
     """
     squared, relevant = (2 - 2 * scores).relu(), grades > 0
     away = (margin - squared.clamp(min=_SMALLEST).sqrt()).relu() ** 2
-    value = _mean(squared, relevant) + _mean(away, ~relevant)
+    value = mean_of(squared, relevant) + mean_of(away, ~relevant)
     return torch.where(relevant.any(1), value, 0)
 
 
@@ -166,9 +167,9 @@ def score_triplet(scores: Tensor, grades: Tensor, *, margin: float = 0.2, negati
     relevant = grades > 0
     if negatives == "mean":
         differences, pairs = _pairs(scores, relevant.to(scores.dtype))
-        return _mean((margin - 2 * differences).relu(), pairs)
+        return mean_of((margin - 2 * differences).relu(), pairs)
     hardest = scores.masked_fill(relevant, _nowhere(scores)).amax(1, keepdim=True)
-    return _mean((margin + 2 * (hardest - scores)).relu(), relevant)
+    return mean_of((margin + 2 * (hardest - scores)).relu(), relevant)
 
 
 @loss(
@@ -197,7 +198,7 @@ def rank_net(scores: Tensor, grades: Tensor, *, temperature: float = 0.05) -> Te
 
     """
     differences, pairs = _pairs(scores, grades)
-    return _mean(F.softplus(-differences / temperature), pairs)
+    return mean_of(F.softplus(-differences / temperature), pairs)
 
 
 @loss(
@@ -383,12 +384,6 @@ def _best_dcg(gains: Tensor) -> Tensor:
     ranks = torch.arange(1, gains.shape[1] + 1, device=gains.device, dtype=gains.dtype)
     best = (gains.sort(1, descending=True).values / (1 + ranks).log2()).sum(1)
     return torch.where(best > 0, best, 1)
-
-
-def _mean(values: Tensor, chosen: Tensor) -> Tensor:
-    """Return the mean (N,) over what is chosen of values (N, ...); 0 where nothing is."""
-    kept, chosen = torch.where(chosen, values, 0).flatten(1), chosen.flatten(1)
-    return kept.sum(1) / chosen.sum(1).clamp(min=1)
 
 
 def _nowhere(scores: Tensor) -> float:

@@ -55,7 +55,7 @@ def test_an_empty_reference_has_no_rate_where_jiwer_counts_words():
 def test_edit_distances_of_published_words():
     pairs = [("kitten", "sitting", 3), ("intention", "execution", 5), ("saturday", "sunday", 3), ("", "ab", 2)]
     first, second, distances = zip(*pairs, strict=True)
-    assert errors.edit_distances(*errors.numbered(first, second)).tolist() == list(distances)
+    assert errors.edits(*errors.numbered(first, second)).tolist() == list(distances)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -35,7 +35,9 @@ def compact(labels: Array) -> Array:
 
 
 def edits(read: Array, target: Array) -> Array:
-    """Return the fewest substitutions, deletions and insertions (N,) from one line (N, S) to another, all at once.
+    """Return the fewest substitutions, deletions and insertions (N,) from lines (N, S) to others (N, T), -1 after each.
+
+    Row by row for all pairs at once; the insertions of a row are a running minimum.
 
     Examples
     --------
@@ -43,11 +45,12 @@ def edits(read: Array, target: Array) -> Array:
     [1, 1]
 
     """
-    rows, height, width = np.arange(len(read)), read.shape[1], target.shape[1]
-    table = np.zeros((height + 1, width + 1, len(read)), dtype=np.int64)
-    table[:, 0], table[0, :] = np.arange(height + 1)[:, None], np.arange(width + 1)[:, None]
-    for i in range(height):
-        for j in range(width):
-            replaced = table[i, j] + (read[:, i] != target[:, j])
-            table[i + 1, j + 1] = np.minimum(replaced, np.minimum(table[i, j + 1], table[i + 1, j]) + 1)
-    return np.asarray(table[(read >= 0).sum(1), (target >= 0).sum(1), rows])
+    places = np.arange(target.shape[1] + 1, dtype=np.int32)
+    lengths = (read >= 0).sum(1)
+    row = np.broadcast_to(places, (len(read), len(places)))
+    for i in range(read.shape[1]):
+        replaced = row[:, :-1] + (read[:, i : i + 1] != target)
+        below = np.concatenate([row[:, :1] + 1, np.minimum(replaced, row[:, 1:] + 1)], axis=1)
+        below = np.minimum.accumulate(below - places, axis=1) + places
+        row = np.where((i < lengths)[:, None], below, row)
+    return row[np.arange(len(read)), (target >= 0).sum(1)].astype(np.int64)

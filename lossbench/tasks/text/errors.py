@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lossbench.tasks.sequence.by_sample import edits
+
 Array = NDArray[Any]
 Texts = Sequence[str]
 
@@ -193,28 +195,6 @@ def numbered(first: Sequence[Sequence[str]], second: Sequence[Sequence[str]]) ->
     return _padded(first, numbers, -1), _padded(second, numbers, -2)
 
 
-def edit_distances(first: Array, second: Array) -> Array:
-    """Return the fewest substitutions, deletions and insertions (N,) between numbered sequences (N, L) and (N, M).
-
-    Row by row for all pairs at once; the insertions of a row are a running minimum.
-
-    Examples
-    --------
-    >>> edit_distances(*numbered(["kitten", ""], ["sitting", "ab"]))
-    array([3, 2])
-
-    """
-    places = np.arange(second.shape[1] + 1, dtype=np.int32)
-    lengths = (first >= 0).sum(1)
-    row = np.broadcast_to(places, (len(first), len(places)))
-    for i in range(first.shape[1]):
-        replaced = row[:, :-1] + (first[:, i : i + 1] != second)
-        below = np.concatenate([row[:, :1] + 1, np.minimum(replaced, row[:, 1:] + 1)], axis=1)
-        below = np.minimum.accumulate(below - places, axis=1) + places
-        row = np.where((i < lengths)[:, None], below, row)
-    return row[np.arange(len(first)), (second >= 0).sum(1)].astype(np.int64)
-
-
 def common(first: Array, second: Array) -> Array:
     """Return how many numbers from 0 two rows have in common (N,), each as often as both have it.
 
@@ -238,7 +218,7 @@ def _tally(numbers: Array, size: int) -> tuple[Array, Array]:
 
 def _errors(first: Sequence[Sequence[str]], second: Sequence[Sequence[str]]) -> Counts:
     read, true = numbered(first, second)
-    return Counts(edit_distances(read, true), (true >= 0).sum(1))
+    return Counts(edits(read, true), (true >= 0).sum(1))
 
 
 def _padded(sequences: Sequence[Sequence[str]], numbers: dict[str, int], padding: int) -> Array:
