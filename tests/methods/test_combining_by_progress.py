@@ -1,5 +1,6 @@
 """Combinations by what terms have done so far, against numpy, torchjd, torch's optimizers and values found by hand."""
 
+import itertools
 import math
 
 import numpy as np
@@ -116,7 +117,7 @@ def test_adam_is_that_of_torch():
 
 def test_famo_is_that_of_torchjd():
     ours, theirs = famo(terms=TERMS).double(), scalarization.FAMO(3).double()
-    for before, after in zip(torch.as_tensor(COURSE), torch.as_tensor(COURSE[1:]), strict=False):
+    for before, after in itertools.pairwise(torch.as_tensor(COURSE)):
         torch.testing.assert_close(ours(before), theirs(before))
         ours.after_step(after)
         theirs.update(after)
@@ -128,7 +129,7 @@ def test_famo_is_that_of_torchjd():
 def test_famo_is_that_of_numpy():
     combine = famo(terms=TERMS, lr=0.1, weight_decay=0.05).double()
     logits, gradients = np.zeros(3), []
-    for before, after in zip(COURSE, COURSE[1:], strict=False):
+    for before, after in itertools.pairwise(COURSE):
         shares = np.exp(logits) / np.exp(logits).sum()
         total = combine(torch.as_tensor(before)).item()
         assert total == pytest.approx((shares * np.log(before)).sum() / (shares / before).sum(), rel=1e-5)
@@ -179,8 +180,7 @@ def test_gradnorm_is_autograd_through_the_norms():
         ours.balance(values, norms / ours.weights)
         torch.testing.assert_close(ours.learned, weights.detach())
         with torch.no_grad():
-            for parameter, slope in zip(trunk.parameters(), slopes, strict=True):
-                parameter -= 0.01 * slope
+            torch._foreach_add_(list(trunk.parameters()), list(slopes), alpha=-0.01)
 
 
 def test_gradnorm_draws_the_norms_together_whatever_the_scale():

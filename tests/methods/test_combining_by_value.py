@@ -1,4 +1,4 @@
-"""Combinations by the values of a step, against scipy, torch's likelihoods, torchjd and closed forms: value and gradient."""
+"""Combinations by the values of a step, against scipy, torch, torchjd and closed forms: value and gradient."""
 
 import numpy as np
 import pytest

@@ -2,12 +2,10 @@
 
 import torch
 
-TERMS = ("left", "right")
 
-
-def combined(make, *terms_of, **settings):
-    """Make a method for as many terms as there are."""
-    return make(terms=[f"term_{place}" for place in range(len(terms_of))], **settings)
+def of(method, count=2, **settings):
+    """Make a method for terms called a, b, c, ... in double precision."""
+    return method(terms="abcdefgh"[:count], **settings).double()
 
 
 def descend(combine, terms, start, steps=600, lr=0.1, decay=1.0, epoch=20):
@@ -29,7 +27,7 @@ def descend(combine, terms, start, steps=600, lr=0.1, decay=1.0, epoch=20):
         with torch.no_grad():
             point -= lr * direction
             for parameter, pull in zip(learned, pulls, strict=True):
-                parameter -= lr * pull
+                parameter.sub_(lr * pull)
         if hasattr(combine, "after_step"):
             combine.after_step(terms(point))
         if hasattr(combine, "balance"):
