@@ -125,6 +125,7 @@ class nash_mtl(ByGradient):  # noqa: N801
             self.rule.prvs_alpha = self.shares.double().cpu().numpy()  # its memory isn't in its state_dict
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "You are solving a parameterized problem that is not DPP")
+                warnings.simplefilter("ignore", RuntimeWarning)  # of divisions by 0, where there is no bargain
                 self.shares.copy_(self.rule(root(cosines)))
         self.step += 1
         weights = self.shares.to(gramian) * inverse
