@@ -16,7 +16,7 @@ from lossbench.locate import CONF
 from lossbench.methods import combining
 from lossbench.ranges import admits, describe
 
-METHODS = sorted(set(combining.__all__) - {"ByGradient", "Combine"})
+METHODS = sorted(set(combining.__all__) - {"ByGradient", "Combine", "alone"})
 BY_GRADIENT = [name for name in METHODS if getattr(combining, name).by == "gradient"]
 IMPORTS = (ast.Import, ast.ImportFrom)
 TERMS = ["mask", "kind", "depth"]
