@@ -48,11 +48,11 @@ def margin_family(
 
     Formula: -log(softmax(s (D z - m_y e_y) + tau log pi)_y), D_c = (n_c / n_max)^gamma, m_c = m (n_min / n_c)^power
 
-    pi_c = n_c / sum_j n_j, n_max and n_min are the largest and smallest count. Exactly inside are `cross_entropy`, `logit_adjustment` (tau), `balanced_softmax` (tau = 1), `cdt` (gamma), `vs`
-    (gamma, tau) and of outputs that are cosines, which a linear layer's are not, `norm_softmax` (s), `cosface` (m, s,
-    power = 0) and `ldam` (m, s, power = 1/4): `model.head=cosine` makes it those. Outside are margins of the angle
-    (`arcface`), margins by pair of classes (`seesaw`), and weights of samples, which are `weighting=...`. Predictions
-    are softmax(s z), without margin, scale by class or shift.
+    pi_c = n_c / sum_j n_j; n_max and n_min are the largest and the smallest count. Exactly inside are `cross_entropy`,
+    `logit_adjustment` (tau), `balanced_softmax` (tau = 1), `cdt` (gamma), `vs` (gamma, tau) and, of outputs that are
+    cosines, `norm_softmax` (s), `cosface` (m, s, power = 0) and `ldam` (m, s, power = 1/4): a linear layer has no
+    cosines, `model.head=cosine` has. Outside are margins of the angle (`arcface`) and by pair of classes (`seesaw`) and
+    weights of samples, which are `weighting=...`. Predictions are softmax(s z): no margin, scale by class or shift.
 
     Is it proper? With gamma = m = 0 its minimiser is s z = log P(y|x) - tau log pi + const: the true probabilities at
     tau = 0, those under balanced classes at tau = 1. Equal margins over two classes put the probabilities p where
@@ -108,7 +108,7 @@ def margin_family(
 
 
 def _beside_classes(value: float | Tensor) -> float | Tensor:
-    """Return a parameter so that it broadcasts with outputs (..., K): one for each sample is one for all its classes."""
+    """Return a parameter so that one for each sample, (...), broadcasts with outputs (..., K)."""
     return value.unsqueeze(-1) if isinstance(value, Tensor) else value
 
 
