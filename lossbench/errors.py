@@ -62,3 +62,10 @@ class Diverged(Exception):
     def __init__(self, epoch: int, step: int, value: float) -> None:
         super().__init__(f"the loss became {value} in epoch {epoch}, step {step}")
         self.epoch, self.step = epoch, step
+
+
+class TakenOver(Exception):
+    """The process of a run has shown no sign for so long that another one has taken the run over."""
+
+    def __init__(self, folder: object) -> None:
+        super().__init__(f"{folder}: this process was silent for so long that another one has taken the run over")
