@@ -45,6 +45,10 @@ class Killed(BaseException):
         self.exit_code, self.then = 128 + signal_number, then
 
 
+class Detached(BaseException):
+    """A command has sent off its runs and leaves; the message says how they are collected."""
+
+
 class DiskFull(Exception):
     """A file could not be written since its disk is full; the message says what to do, the exit code is 1."""
 

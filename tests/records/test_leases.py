@@ -16,7 +16,6 @@ from lossbench.running.callbacks import Cost
 from lossbench.running.run import run
 from lossbench.running.stacks import run_stack
 
-
 NOW = time.time
 
 
