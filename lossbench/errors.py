@@ -45,6 +45,10 @@ class Killed(BaseException):
         self.exit_code, self.then = 128 + signal_number, then
 
 
+class Detached(BaseException):
+    """A command has sent off its runs and leaves; the message says how they are collected."""
+
+
 class DiskFull(Exception):
     """A file could not be written since its disk is full; the message says what to do, the exit code is 1."""
 
@@ -62,3 +66,10 @@ class Diverged(Exception):
     def __init__(self, epoch: int, step: int, value: float) -> None:
         super().__init__(f"the loss became {value} in epoch {epoch}, step {step}")
         self.epoch, self.step = epoch, step
+
+
+class TakenOver(Exception):
+    """The process of a run has shown no sign for so long that another one has taken the run over."""
+
+    def __init__(self, folder: object) -> None:
+        super().__init__(f"{folder}: this process was silent for so long that another one has taken the run over")

@@ -41,6 +41,8 @@ def _unknown_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
     if group == "hydra/sweeper":
         return f"{group}={choice}: a comparison runs every combination of its values. {SEARCHED}"
+    if group == "hydra/launcher" and "submitit" in choice:
+        return f"{group}={choice}: for SLURM use cluster=slurm, which sends runs and stacks as a job array."
     options = error.options or _choices(group)
     return f"{group}={choice}: there is no such choice. {nearest(choice, options)}" if options else _first_lines(error)
 

@@ -63,6 +63,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "mixup": (),
     "posthoc": (),
     "compare": ("lossbench.compare.numbers.analysis.Options",),
+    "cluster": (),
     "tracking": ("lossbench.tracking.store.connect",),
     "race": ("lossbench.race.decide.Rules",),
     "advise": ("lossbench.cli.advise.advise_on",),
@@ -76,7 +77,7 @@ CHOSEN = ("data", "learner", "loss", "model", "optimizer", *AXES)
 """The groups whose choice names a run, or is asked for: a list of choices, or a node without one, has no name."""
 COMPARING = ("compare", "tracking")
 """The nodes of `python -m lossbench.compare`."""
-BUILT = ("data", "learner", "learner.network", "loss", "model", "optimizer", "scheduler", "trainer", *AXES)
+BUILT = ("cluster", "data", "learner", "learner.network", "loss", "model", "optimizer", "scheduler", "trainer", *AXES)
 """The nodes that are built from their `_target_`."""
 READ_DIRECTLY = (
     "data.contamination.kind",

@@ -1,9 +1,18 @@
-"""Which process is at a run: claims that end with their process, and a heartbeat that other machines can see."""
+"""Which process is at a run: claims that end with their process, on this machine and on others.
 
+A claim is two things. The lock `.claim` ends with its process, but other machines may not see it: on many network disks
+file locks hold for one machine only. The lease `.lease` is a file that is made by exactly one process, names it, and is
+touched every minute; one that has been silent for ten minutes is taken over. Whoever has slept longer than that, and
+comes back, finds another name in it and leaves the run alone.
+"""
+
+import json
+import os
 import shutil
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -13,18 +22,19 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
+from lossbench.errors import TakenOver
 from lossbench.records.files import sweep_up
 from lossbench.records.record import FILE
 
 PROBED_SECONDS = 0.1
 """How long a claim is tried: whoever asks whether a run is claimed holds its lock for a moment."""
-CLAIM, HEARTBEAT = ".claim", ".heartbeat"
+CLAIM, LEASE = ".claim", ".lease"
 BEAT_SECONDS = 60.0
-"""How often a process touches the heartbeat of the runs that it has claimed."""
+"""How often a process touches the leases of the runs that it has claimed."""
 SILENT_SECONDS = 600.0
-"""After so long without a heartbeat the process of another machine counts as dead."""
-_held: set[Path] = set()
-"""What this process has claimed."""
+"""After so long without a sign the process of another machine counts as dead."""
+_held: dict[Path, str] = {}
+"""What this process has claimed, and the name of itself that it has written there."""
 
 
 @contextmanager
@@ -38,41 +48,121 @@ def claimed(folder: Path) -> Iterator[bool]:
         yield False
         return
     try:
+        mine = _take_lease(folder)
+        if mine is None:
+            yield False
+            return
         sweep_up(folder)
-        _held.add(folder)
+        _held[folder] = mine
         _start_heart()
         yield True
     finally:
-        _held.discard(folder)
-        with suppress(OSError):
-            (folder / HEARTBEAT).unlink(missing_ok=True)
+        if (name := _held.pop(folder, None)) is not None and _holder(folder).get("name") == name:
+            with suppress(OSError):
+                (folder / LEASE).unlink(missing_ok=True)
         lock.release()
+
+
+def _take_lease(folder: Path) -> str | None:
+    """Write this process into the lease of a run; None if another machine has it.
+
+    To make a file that is not there, and to rename one, succeeds for one process only, on network disks too.
+    """
+    name = uuid.uuid4().hex
+    path, grave = folder / LEASE, folder / f"{LEASE}-{name}"
+    for _ in range(3):
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                json.dump({**this_process(), "name": name}, file)
+            return name
+        except FileExistsError:
+            held = _holder(folder)
+            if is_alive(held or {"host": ""}, folder):
+                return None
+        try:
+            path.rename(grave)
+        except FileNotFoundError:  # another process was faster
+            continue
+        changed = _read(grave) != held  # between the look and the renaming it may have become another's
+        if changed:
+            with suppress(OSError):
+                os.link(grave, path)  # fails if there is a newer one
+        grave.unlink(missing_ok=True)
+        if changed:
+            return None
+    return None
+
+
+def _read(lease: Path) -> dict[str, Any]:
+    """Return what a lease says; {} where there is none, or where it is being written."""
+    try:
+        found = json.loads(lease.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _holder(folder: Path) -> dict[str, Any]:
+    return _read(folder / LEASE)
+
+
+def require_held(folder: Path) -> None:
+    """Raise `TakenOver` if this process has claimed a run, and another one has it now."""
+    name = _held.get(folder)
+    if name is not None and _holder(folder).get("name") != name:
+        raise TakenOver(folder)
 
 
 @cache
 def _start_heart() -> None:
-    """Start the thread that touches the heartbeats, one for all runs of this process."""
+    """Start the thread that touches the leases, one for all runs of this process."""
     threading.Thread(target=_beat, name="heartbeat", daemon=True).start()
 
 
 def _beat() -> None:
     while True:
         time.sleep(BEAT_SECONDS)
-        for folder in tuple(_held):
+        for folder, name in tuple(_held.items()):
             with suppress(OSError):
-                (folder / HEARTBEAT).touch()
+                if _holder(folder).get("name") == name:
+                    (folder / LEASE).touch()
 
 
 def silent_seconds(folder: Path) -> float | None:
     """Return how long the process at a run has shown nothing of itself; None where nothing of the run is to be seen.
 
-    What it shows is the record that it writes at its beginning, and then the heartbeat.
+    What it shows is the record that it writes at its beginning, and its lease. Both have the time of the disk that they
+    lie on, and are held against that: machines may differ in their clocks.
     """
     seen = []
-    for name in (FILE, HEARTBEAT):
+    for name in (FILE, LEASE):
         with suppress(OSError):
             seen.append((folder / name).stat().st_mtime)
-    return time.time() - max(seen) if seen else None
+    return _time_of_disk(folder) - max(seen) if seen else None
+
+
+def _is_silent(folder: Path) -> bool:
+    silent = silent_seconds(folder)
+    return silent is None or silent >= SILENT_SECONDS
+
+
+def _time_of_disk(folder: Path) -> float:
+    """Return the time as the disk of a folder has it, by this machine's clock and what they differ."""
+    return time.time() + _difference(folder.parent, int(time.monotonic() / BEAT_SECONDS))
+
+
+@cache
+def _difference(folder: Path, _minute: int) -> float:
+    """Return by how many seconds the clock of a folder's disk is ahead of this machine's, asked once a minute."""
+    probe = folder / f".clock-{uuid.uuid4().hex}"
+    try:
+        probe.touch()
+        return probe.stat().st_mtime - time.time()
+    except OSError:
+        return 0.0
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def forget_unless_begun(folder: Path) -> None:
@@ -86,6 +176,9 @@ def forget_unless_begun(folder: Path) -> None:
 
 def is_claimed(folder: Path) -> bool:
     """Tell whether a process, this one included, has claimed a run."""
+    holder = _holder(folder)
+    if holder and is_of_another_machine(holder):
+        return not _is_silent(folder)
     lock = FileLock(folder / CLAIM)
     if not Path(lock.lock_file).exists():
         return False
@@ -96,11 +189,17 @@ def is_claimed(folder: Path) -> bool:
         return True
 
 
+def break_claim(folder: Path) -> None:
+    """Take away the claim of a process that is known to be dead."""
+    for name in (CLAIM, LEASE):  # a file system may keep a lock for a machine that is gone
+        (folder / name).unlink(missing_ok=True)
+
+
 def is_alive(process: Mapping[str, Any] | None, folder: Path | None = None) -> bool:
     """Tell whether the process that a record names still runs.
 
-    One of this machine is told by its number and the time when it started, one of another machine by the heartbeat in
-    the folder of its run. Without a folder that can be seen from here it is taken to run.
+    One of this machine is told by its number and the time when it started, one of another machine by the lease in the
+    folder of its run. Without a folder that can be seen from here it is taken to run.
     """
     if not process:
         return False

@@ -32,9 +32,14 @@ def end_runs_of(host: str, output_dir: Path) -> int:
         )
     for folder, entry in runs:
         told = f"the machine of its process is dead (python -m lossbench.repair dead={host})"
-        record.write(folder, entry | {"status": "killed", "error": told, "ended": time.time()})
-        (folder / claims.CLAIM).unlink(missing_ok=True)  # a file system may keep a lock for a machine that is gone
+        end_run(folder, entry, told)
     return len(runs)
+
+
+def end_run(folder: Path, entry: Record, told: str) -> None:
+    """Record as killed a run whose process is known to be dead, and break its claim."""
+    record.write(folder, entry | {"status": "killed", "error": told, "ended": time.time()})
+    claims.break_claim(folder)
 
 
 def machines_at_work(output_dir: Path) -> set[str]:

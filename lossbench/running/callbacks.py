@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import psutil
 import pytorch_lightning as pl
 import torch
 
 from lossbench.learners import Learner
+from lossbench.records import claims
 from lossbench.running import progress
 from lossbench.tracking.run import RunTracker
 
@@ -55,6 +57,18 @@ class Cost(pl.Callback):
             "samples_per_second": round(self.samples / seconds, 1) if seconds else 0.0,
             "peak_memory_mb": round(self.peak_memory / 2**20, 1),
         }
+
+
+class StillOurs(pl.Callback):
+    """Stop at the end of an epoch if another process has taken a run over, before a checkpoint is written."""
+
+    def __init__(self, *folders: Path) -> None:
+        self._folders = folders
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Raise `TakenOver` if so."""
+        for folder in self._folders:
+            claims.require_held(folder)
 
 
 class EpochReporter(pl.Callback):

@@ -13,7 +13,8 @@ from typing import Any
 from lossbench.config.cell import Cell
 from lossbench.config.check_warm_start import sources_of
 from lossbench.config.engines import engine_of
-from lossbench.errors import ConfigError, Killed
+from lossbench.errors import ConfigError, Detached, Killed
+from lossbench.locate import locate
 from lossbench.records import claims, provenance, record
 from lossbench.records.schema import Record
 from lossbench.running import progress
@@ -21,7 +22,8 @@ from lossbench.running.job import mistakes, run_jobs
 from lossbench.running.plan import plan
 from lossbench.running.reuse import reusable
 from lossbench.running.stopping import stop_signals
-from lossbench.running.workers import FORMAT, call, run_items, start_forkserver, stop_forkserver
+from lossbench.running.work_item import FORMAT, job_folder
+from lossbench.running.workers import call, start_forkserver, stop_forkserver
 from lossbench.tracking.repair import mend_cells
 
 POLL_SECONDS = 1.0
@@ -79,14 +81,19 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
         except Killed:
             ended = "killed"
             raise
+        except Detached as left:
+            ended = "detached"
+            print(left)
+            return 0
         finally:
             entries = _read(cells)
             try:
-                if ended != "failed":
+                if ended in ("finished", "killed"):
                     folders = conclude(cells, entries, warm=engine != "single")
             finally:
                 complete = ended == "killed" or all(map(record.is_done, entries))
-                close_parents(parents, ended if complete else "failed", folders, str(cells[0].config.tracking.uri))
+                if ended != "detached":
+                    close_parents(parents, ended if complete else "failed", folders, str(cells[0].config.tracking.uri))
     mend_cells(cells, entries, folders)
     if engine != "single":
         stop_forkserver()
@@ -97,8 +104,6 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
 
 def _run_by_hydra(cells: list[Cell], _engine: str) -> None:
     """Let Hydra's launcher run the cells; before that, in this process, what others start from."""
-    from lossbench.running.workers import job_folder
-
     sources = _unfinished_sources(cells)
     if sources:
         from lossbench.running.run import run
@@ -155,10 +160,14 @@ def _run_in_workers(cells: list[Cell], engine: str) -> None:
 
 
 def _run_part(todo: list[Cell], engine: str) -> None:
-    chosen = plan(todo, engine)
+    if not todo:
+        return
+    cluster = todo[0].resolved["cluster"]
+    chosen = plan(todo, engine, cluster.get("max_parallel"))
     for note in chosen.notes:
         print(note, file=sys.stderr)
-    run_items(chosen.items, chosen.workers)
+    settings = {name: value for name, value in cluster.items() if not name.startswith("_")}
+    locate(cluster["_target_"])(chosen.items, chosen.workers, **settings)
 
 
 def _unfinished_sources(cells: list[Cell]) -> list[Cell]:

@@ -85,8 +85,9 @@ class Plan:
     notes: list[str]
 
 
-def plan(cells: Sequence[Cell], engine: str) -> Plan:
-    """Divide cells into stacks and single runs, and choose the number of workers."""
+def plan(cells: Sequence[Cell], engine: str, places: int | None = None) -> Plan:
+    """Divide cells into stacks and single runs, and choose the number of workers: `places` of a cluster, or cores."""
+    places = places or cores()
     together: dict[str, list[Cell]] = defaultdict(list)
     reasons: Counter[str] = Counter()
     alone: list[Cell] = []
@@ -101,12 +102,12 @@ def plan(cells: Sequence[Cell], engine: str) -> Plan:
         if engine == "auto" and len(group) < _stacking(group[0]).least:
             alone += together.pop(key)
             reasons[f"fewer than {_stacking(group[0]).least} of {_model(group[0])} are faster so"] += len(group)
-    items = [WorkItem(part, stacked=True) for group in together.values() for part in _divided(group)]
+    items = [WorkItem(part, stacked=True) for group in together.values() for part in _divided(group, places)]
     stacks = [f"{len(item.cells)} runs" for item in items]
     notes = [f"{sum(len(item.cells) for item in items)} runs train in stacks of {', '.join(stacks)}"] if items else []
-    notes += [f"{_runs(count)} alone, {cores()} at a time: {reason}" for reason, count in reasons.items()]
+    notes += [f"{_runs(count)} alone, {places} at a time: {reason}" for reason, count in reasons.items()]
     items += [WorkItem([cell], stacked=False) for cell in alone]
-    return Plan(items, min(cores(), len(items)), notes)
+    return Plan(items, min(places, len(items)), notes)
 
 
 def why_alone(cell: Cell, forced: bool = False) -> str | None:
@@ -148,13 +149,13 @@ def _group_key(cell: Cell) -> str:
     return digest(shared, leaving_out=NOT_SHARED)
 
 
-def _divided(cells: list[Cell]) -> list[list[Cell]]:
-    """Divide the cells of a company into stacks of about the same size that fit, one for each core if they are many."""
+def _divided(cells: list[Cell], places: int) -> list[list[Cell]]:
+    """Divide the cells of a company into stacks of about one size that fit, one for each place if they are many."""
     known = _stacking(cells[0])
     batch = max(cells[0].config.data.batch_size, cells[0].config.data.eval_batch_size / 2)
     free = psutil.virtual_memory().available / 2**20 / 2 / cores()
     most = max(1, min(known.most, int(free / (known.megabytes * batch / 128))))
-    parts = max(-(-len(cells) // most), min(cores(), len(cells) // 8), 1)
+    parts = max(-(-len(cells) // most), min(places, len(cells) // 8), 1)
     ends = [round(len(cells) * part / parts) for part in range(parts + 1)]
     return [cells[start:stop] for start, stop in pairwise(ends)]
 

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lossbench.config.cell import Cell
 from lossbench.config.check_teacher import taught_by
-from lossbench.errors import ConfigError, DiskFull, Killed
+from lossbench.errors import ConfigError, DiskFull, Killed, TakenOver
 from lossbench.learners import Learner
 from lossbench.models import Network
 from lossbench.records import claims, files, provenance, record
@@ -25,7 +25,7 @@ from lossbench.running.build import (
     hash_of,
     head_of,
 )
-from lossbench.running.callbacks import Cost, EpochReporter
+from lossbench.running.callbacks import Cost, EpochReporter, StillOurs
 from lossbench.running.feature_network import features_of
 from lossbench.running.loss_scale import calibrate
 from lossbench.running.resume import to_go_on_from
@@ -49,7 +49,12 @@ class Run:
     entry: Record
 
     def finish(self, ending: Record, cost: dict[str, float]) -> Record:
-        """Write the outcome and the record, and end the MLflow run."""
+        """Write the outcome and the record, and end the MLflow run; nothing, if another process has taken it over."""
+        try:
+            claims.require_held(self.cell.path)
+        except TakenOver as error:
+            log.warning("%s: %s. Nothing more is written here.", self.cell.name, error)
+            return self.entry | ending
         self.entry |= ending
         self.entry |= {"ended": time.time(), "cost": cost}
         self.entry["hashes"] |= self.data.hashes  # own data know their order when they have been trained on
@@ -107,7 +112,7 @@ def _train(cell: Cell, engine: str, threads: int) -> Record:
     data, cost = build_data(cell.config.data), Cost()
     learner = build_learner(cell, data, **features_of(cell, data))
     tell = EpochReporter()
-    callbacks = [cost, tell, *_checkpoints(cell, learner.problem)]
+    callbacks = [cost, tell, StillOurs(cell.path), *_checkpoints(cell, learner.problem)]
     trainer = build_trainer(cell.config.trainer, callbacks, cell.path)
     started = begin(cell, data, learner, {"name": engine})
     tell.follow({started.tracker: learner})

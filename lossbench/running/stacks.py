@@ -29,7 +29,7 @@ from lossbench.records.schema import Record
 from lossbench.running import progress
 from lossbench.running.assemble import build_learner
 from lossbench.running.build import build, build_data, build_trainer
-from lossbench.running.callbacks import Cost, EpochReporter
+from lossbench.running.callbacks import Cost, EpochReporter, StillOurs
 from lossbench.running.resume import to_go_on_from
 from lossbench.running.reuse import reusable
 from lossbench.running.run import Run, begin, run
@@ -136,7 +136,8 @@ def _train(runs: Sequence[Run], checkpoints: Sequence[Checkpoint | None]) -> lis
     while runs:
         stack, data = _stack(runs, [each for each in kept if each is not None])
         together.enter(stack, runs)
-        trainer = build_trainer(_trainer_settings(runs[0].cell), [cost, tell, together], runs[0].cell.path)
+        ours = StillOurs(*(member.cell.path for member in runs))
+        trainer = build_trainer(_trainer_settings(runs[0].cell), [cost, tell, ours, together], runs[0].cell.path)
         if kept[0] is not None:
             restore_progress(trainer, kept[0]["loops"])
         shown = f"{len(runs)} runs of {runs[0].cell.data}"

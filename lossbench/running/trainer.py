@@ -50,6 +50,7 @@ def quiet() -> None:
         ".*overridden .transfer_batch_to_device.*",
         ".*isinstance.treespec.*",
         "No (positive|negative) samples.*",
+        "The `srun` command is available.*",
     )
     for pattern in patterns:
         warnings.filterwarnings("ignore", pattern)

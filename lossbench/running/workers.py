@@ -14,8 +14,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -23,14 +23,13 @@ from types import FrameType
 from typing import Any
 
 import psutil
-from omegaconf import OmegaConf
 
-from lossbench.config.cell import Cell, bring_own_task
 from lossbench.config.engines import cores
-from lossbench.errors import ConfigError, DiskFull, Killed
-from lossbench.records import claims, files, record
+from lossbench.errors import ConfigError, Killed
+from lossbench.records import record
 from lossbench.running import progress
 from lossbench.running.plan import WorkItem
+from lossbench.running.work_item import run_item
 
 PRELOAD = [
     "lossbench.running.stacks",
@@ -215,42 +214,9 @@ def _work(connection: Connection, environment: Mapping[str, str], threads: int) 
                 item = connection.recv()
             except EOFError:
                 return
-            _tell(connection, *_run(item, connection, threads))
+            _tell(connection, *run_item(item, threads, _ToCommand(connection)))
     except Killed:
         return
-
-
-def _run(item: WorkItem, connection: Connection, threads: int) -> tuple[str, Any]:
-    from lossbench.running.run import run
-    from lossbench.running.stacks import run_stack
-
-    refused: list[Cell] = []
-    with ExitStack() as folders:
-        folders.callback(_forget, refused)
-        folders.enter_context(_logging_to(connection))
-        try:
-            for cell in item.cells:
-                bring_own_task(cell.config)  # this process has not checked the cell
-                folders.enter_context(job_folder(cell))
-            if item.stacked:
-                run_stack(item.cells, threads)
-            else:
-                run(item.cells[0], "packed", threads)
-        except ConfigError as error:
-            refused += item.cells
-            return "mistake", str(error)
-        except DiskFull as error:
-            log.error("%s: %s", item.cells[0].name, error)
-            return "failed", str(error)
-        except Exception as error:
-            log.exception("%s failed", item.cells[0].name)
-            return "failed", str(error)
-    return "done", None
-
-
-def _forget(cells: Sequence[Cell]) -> None:
-    for cell in cells:
-        claims.forget_unless_begun(cell.path)
 
 
 def _die_by_signals() -> None:
@@ -272,39 +238,13 @@ def _follow_parent() -> None:
         os._exit(128 + signal.SIGTERM)
 
 
-FORMAT = logging.Formatter("[%(asctime)s][%(levelname)s] %(message)s", "%H:%M:%S")
-"""As in `hydra.job_logging` of conf/config.yaml."""
+class _ToCommand(logging.Handler):
+    """Sends what is logged to the command, which prints it."""
 
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(logging.INFO)
+        self._connection = connection
 
-@contextmanager
-def _logging_to(connection: Connection) -> Iterator[None]:
-    """Send what is logged to the command, which prints it."""
-
-    class Send(logging.Handler):
-        def emit(self, entry: logging.LogRecord) -> None:
-            _tell(connection, "log", self.format(entry))
-
-    handler, root = Send(logging.INFO), logging.getLogger()
-    handler.setFormatter(FORMAT)
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-
-
-@contextmanager
-def job_folder(cell: Cell) -> Iterator[None]:
-    """Leave in the folder of a run what Hydra leaves there: its config and overrides, and what is logged of it."""
-    for name, node in (("config", cell.config), ("overrides", list(cell.overrides))):
-        files.write_text(cell.path / ".hydra" / f"{name}.yaml", OmegaConf.to_yaml(OmegaConf.create(node)))
-    handler = logging.FileHandler(cell.path / "lossbench.log", delay=True)
-    handler.setFormatter(FORMAT)
-    handler.addFilter(lambda entry: entry.getMessage().startswith(cell.name))
-    logging.getLogger().addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeHandler(handler)
-        handler.close()
+    def emit(self, entry: logging.LogRecord) -> None:
+        """Send one entry."""
+        _tell(self._connection, "log", self.format(entry))

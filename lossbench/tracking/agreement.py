@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PARENTS = "LOSSBENCH_PARENT_RUNS"
 """The environment variable through which the cells of a sweep, in whatever process, find their parent runs."""
+TOLD_LATER = "LOSSBENCH_TOLD_LATER"
+"""The environment variable that says, on a node of a cluster, that the command will tell MLflow."""
 TRACKED = "tracked.json"
 FINAL = {"last": "final", "best_val": "best_val"}
 """How the metrics of both selections are named in MLflow: single values, apart from the curves."""

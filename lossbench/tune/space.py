@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 
 from lossbench.catalogue.facts import facts_of, hyperparameters
 from lossbench.config.cell import Cell, without
+from lossbench.config.engines import LOCAL
 from lossbench.errors import ConfigError, nearest
 from lossbench.ranges import contains, takes
 from lossbench.records.provenance import digest
@@ -90,6 +91,8 @@ def check_tuning(cells: list[Cell]) -> None:
             raise ConfigError(
                 "data.val_fraction=0 leaves no validation part, but tuning chooses by it. Allowed: (0, 1)."
             )
+        if cell.choices.get("cluster", LOCAL) != LOCAL:
+            raise ConfigError(f"cluster={cell.choices['cluster']}: tuning runs in one process. Leave it out.")
         if cell.choices.get("hydra/launcher", "basic") != "basic":
             raise ConfigError(
                 f"hydra/launcher={cell.choices['hydra/launcher']}: tuning runs in one process. Use basic."

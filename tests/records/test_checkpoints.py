@@ -1,10 +1,10 @@
 """What a run finds in its folder and what it leaves there: checkpoints that are data, whole, its own; nothing half."""
 
 import errno
+import logging
 import os
 import pickle
 import shutil
-from multiprocessing import Pipe
 from pathlib import Path
 from unittest.mock import Mock, call
 
@@ -25,7 +25,7 @@ from lossbench.records.checkpoints import write_checkpoint
 from lossbench.running.plan import WorkItem
 from lossbench.running.run import run
 from lossbench.running.stacks import run_stack
-from lossbench.running.workers import _run
+from lossbench.running.work_item import run_item
 from lossbench.tracking.sweep import Parent, _note_file, close_parents, notes_for, notes_of
 
 QUICK = ["data=digits_imb", "data.max_train=200", "data.max_test=100", "model.hidden=[8]", "trainer.precision=64-true"]
@@ -209,8 +209,7 @@ def test_what_is_refused_leaves_nothing(override, stacked, cell, tmp_path, monke
     OmegaConf.set_struct(made.config, False)
     OmegaConf.update(made.config, name, OmegaConf.create({"it": OmegaConf.from_dotlist([f"v={value}"]).v}).it)
     made = type(made)(made.config, made.choices)  # the one before keeps what it has resolved
-    here, _there = Pipe()
-    kind, told = _run(WorkItem([made], stacked), here, 1)
+    kind, told = run_item(WorkItem([made], stacked), 1, logging.NullHandler())
     assert kind == "mistake", told
     assert REFUSED[override] in told
     assert not begun and not list(tmp_path.iterdir())

@@ -44,7 +44,7 @@ def test_a_process_of_another_machine_is_alive_as_long_as_its_heart_beats(folder
     assert claims.is_alive(ELSEWHERE, folder) and _is_elsewhere(as_cell(folder))
     showed_itself(folder, claims.SILENT_SECONDS + 1)
     assert not claims.is_alive(ELSEWHERE, folder) and not _is_elsewhere(as_cell(folder))
-    showed_itself(folder, 5, claims.HEARTBEAT)
+    showed_itself(folder, 5, claims.LEASE)
     assert claims.is_alive(ELSEWHERE, folder) and _is_elsewhere(as_cell(folder))
 
 
@@ -66,14 +66,15 @@ def test_who_waits_is_told_what_to_do_if_the_machine_is_dead(folder):
 def test_the_heart_of_a_claimed_run_beats_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "BEAT_SECONDS", 0.01)
     claims._start_heart.cache_clear()
-    heartbeat = tmp_path / claims.HEARTBEAT
+    lease = tmp_path / claims.LEASE
     with claims.claimed(tmp_path):
+        os.utime(lease, (0, 0))
         for _ in range(1000):
-            if heartbeat.exists():
+            if lease.stat().st_mtime > 0:
                 break
             time.sleep(0.01)
-        assert heartbeat.exists()
-    assert tmp_path not in claims._held
+        assert time.time() - lease.stat().st_mtime < 60
+    assert tmp_path not in claims._held and not lease.exists()
 
 
 def config(tmp_path, host, uri=None):

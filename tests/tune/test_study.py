@@ -272,6 +272,7 @@ MISTAKES = {
     "data.val_fraction=0": "no validation part",
     "~optimizer.lr": "optimizer.lr is needed",
     "hydra/launcher=joblib": "one process",
+    "cluster=slurm": "one process",
     "--config-name config": "no node tune",
 }
 
