@@ -155,6 +155,8 @@ class Task:
     advice : mapping
         By axis what stands in for it where it does not fit, as the end of a sentence; by "link" what a loss must say if
         the task has none.
+    parts : mapping
+        Of several tasks of one network: the task of each part.
 
     """
 
@@ -182,6 +184,7 @@ class Task:
     same_as: Mapping[str, str] = field(default_factory=dict)
     pages: tuple[Page, ...] = ()
     advice: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Fill in what is the task itself unless something else is said."""
