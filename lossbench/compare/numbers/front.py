@@ -113,7 +113,8 @@ def nondominated(points: ArrayLike, higher: Sequence[bool]) -> NDArray[np.bool_]
     table = _upwards(points, higher)
     as_good = (table[:, None] >= table).all(axis=2)
     better = (table[:, None] > table).any(axis=2)
-    return ~(as_good & better).any(axis=0)
+    dominated: NDArray[np.bool_] = (as_good & better).any(axis=0)
+    return ~dominated
 
 
 def hypervolume(points: ArrayLike, reference: ArrayLike, higher: Sequence[bool]) -> float:
@@ -292,7 +293,7 @@ def _loss_but_weights(entry: Record) -> dict[str, object]:
 
 def _but_weights(entry: Record) -> str:
     """Return what makes the method of a run, its weights apart, as a text."""
-    config = entry["config"]
-    more = [config.get(axis) for axis in dict.fromkeys([*AXES, "combine"])]
+    axes = dict.fromkeys([*AXES, "combine"])
+    more = [(entry.get(axis), entry["config"].get(axis)) for axis in axes]
     own = [entry["loss"], _loss_but_weights(entry), more, entry.get("head"), entry.get("warm_start")]
     return json.dumps(own, sort_keys=True, default=str)

@@ -110,7 +110,8 @@ def tables_of_tasks(analysis: Analysis) -> list[Table]:
     digits = decimals([change.mean for change in found.changes.values() if change.mean])
     columns = [analysis.columns[part.metric].intervals for part in found.parts]
     places = [decimals(intervals.values()) for intervals in columns]
-    rows, bold = [], set()
+    rows: list[list[str]] = []
+    bold: set[tuple[int, int]] = set()
     for label in (found.alone, *found.changes):
         change = found.changes.get(label)
         cells = ["–", "–", "–"]
@@ -168,7 +169,8 @@ def _front_table(analysis: Analysis, front: Front) -> Table:
     volumes = [method.hypervolume for method in front.methods.values() if method.hypervolume]
     digits = _volume_digits(volumes)
     top = max((volume.mean for volume in volumes), default=None)
-    rows, bold = [], set()
+    rows: list[list[str]] = []
+    bold: set[tuple[int, int]] = set()
     for name, method in front.methods.items():
         best = [label for label in method.labels if label in front.best]
         volume = method.hypervolume

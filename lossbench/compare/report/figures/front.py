@@ -46,11 +46,9 @@ def _drawn(analysis: Analysis, front: Front) -> Figure:
     for axes, (first, second) in zip(grid, pairs, strict=True):
         _draw_panel(axes, analysis, front, first, second)
     names = [*front.methods, *front.alone]
-    if len(names) <= 2 * OVERLAID or len(pairs) > 1:
-        lines_legend(figure, grid[0], names)
-    else:
-        figure.set_size_inches(WIDTH, 4.2 + 0.16 * len(names))
-        lines_legend(figure, grid[0], names)
+    if len(names) > 2 * OVERLAID:
+        figure.set_size_inches(WIDTH, figure.get_figheight() + 0.08 * len(names))
+    lines_legend(figure, grid[0], names)
     return figure
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.report.figures.drawing import (
@@ -82,6 +83,8 @@ def gradient_norms(analysis: Analysis) -> list[Picture]:
     positive = all((values[np.isfinite(values)] > 0).all() for lines in found.values() for _, values in lines.values())
     for axes in figure.axes if positive else ():
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))  # powers would be formulas
+        axes.yaxis.set_minor_formatter(NullFormatter())
     caption = (
         "Norm of the gradient of each term in the shared parameters, mean over the steps of each epoch at which it was "
         f"taken; {_over(analysis)}."
@@ -133,6 +136,7 @@ def _drawn(
             draw_band(axes, epochs, values, analysis.options.confidence, color[name], within=within)
         title_panel(axes, label, columns_of(grid))
         axes.grid(alpha=0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     label_axes(grid, "epoch", y_label)
     lines_legend(figure, grid[0], names)
     return figure
