@@ -111,10 +111,9 @@ def nondominated(points: ArrayLike, higher: Sequence[bool]) -> NDArray[np.bool_]
 
     """
     table = _upwards(points, higher)
-    as_good = (table[:, None] >= table).all(axis=2)
-    better = (table[:, None] > table).any(axis=2)
-    dominated: NDArray[np.bool_] = (as_good & better).any(axis=0)
-    return ~dominated
+    dominates = (table[:, None] >= table).all(axis=2) & (table[:, None] > table).any(axis=2)
+    best: NDArray[np.bool_] = np.logical_not(dominates.any(axis=0))
+    return best
 
 
 def hypervolume(points: ArrayLike, reference: ArrayLike, higher: Sequence[bool]) -> float:
