@@ -155,7 +155,7 @@ def test_the_picture_and_the_table_of_a_front(tmp_path):
     save(picture, tmp_path)
     assert (tmp_path / "front.png").stat().st_size > 5000
     (axes,) = picture.figure.axes
-    assert {text.get_text() for text in axes.texts} == {"1:0.1", "1:1", "1:10", "1:100"}
+    assert {text.get_text() for text in axes.texts} == {"right 0.1", "right 1", "right 10", "right 100"}
     filled = [line for line in axes.lines if line.get_marker() == "o" and line.get_markersize() == 6]
     assert sum(line.get_markerfacecolor() != "white" for line in filled) == 3 and len(filled) == 5
     assert "3 of 5 on the front" in picture.alt and "famo (0.89, 2.3)" in picture.alt
@@ -166,6 +166,24 @@ def test_the_picture_and_the_table_of_a_front(tmp_path):
     assert "left balanced accuracy 0.79, right MAE 3.2" in table.caption
     rows = [row for row in csv.DictReader(io.StringIO(to_csv(analysis))) if row["metric"].startswith("hypervolume")]
     assert {row["loss"] for row in rows} == set(fronts(analysis)[0].methods)
+
+
+def test_weights_in_a_list_and_intervals_within_the_bounds_of_a_metric():
+    (picture,) = front_pictures(analysed(of_terms(TERMS)))
+    assert {text.get_text() for text in picture.figure.axes[0].texts} == {"1:0.1", "1:1", "1:9"}
+    values = [(0.01, 2.0), (0.9, 2.5)]
+    records = [of_parts(name, seed, *values[seed]) for name in ("sum", "famo") for seed in (0, 1)]
+    interval = fronts(analysed(records))[0].intervals["famo"][0]
+    assert (interval.low, interval.high) == (0.0, 1.0)
+
+
+def test_three_goals_have_a_panel_for_each_pair_and_no_steps():
+    analysis = analysed(swept(), front=["left_accuracy", "right_mae", "right_mae_observed"])
+    (picture,) = front_pictures(analysis)
+    (front,) = fronts(analysis)
+    assert len(picture.figure.axes) == 3 and "grey" not in picture.caption
+    assert all(method.hypervolume.mean > 0 for method in front.methods.values())
+    assert "Points by left accuracy, right MAE and right MAE observed: 3 of 5" in picture.alt
 
 
 def test_the_steps_of_a_front_go_around_its_region():

@@ -219,11 +219,7 @@ def _front(analysis: Analysis, labels: list[str], goals: list[str]) -> Front | N
         name: Method(of, _volumes(analysis, [scores[label] for label in of], reference, higher))
         for name, of in _methods(analysis, list(points)).items()
     }
-    confidence = analysis.options.confidence
-    intervals = {
-        label: [mean_interval(column, confidence) for column in np.array(list(scores[label].values())).T]
-        for label in points
-    }
+    intervals = {label: _intervals(analysis, goals, list(scores[label].values())) for label in points}
     return Front(
         goals, higher, points, intervals,
         [label for label, best in zip(points, on_front, strict=True) if best], reference, methods, alone,
@@ -242,6 +238,13 @@ def _scores(analysis: Analysis, label: str, goals: list[str]) -> Scores:
     values = [goal_values(analysis, label, goal) for goal in goals]
     seeds = [seed for seed in values[0] if all(seed in each for each in values)]
     return {seed: np.array([each[seed] for each in values]) for seed in seeds}
+
+
+def _intervals(analysis: Analysis, goals: list[str], runs: list[Array]) -> list[Interval]:
+    """Return the interval of each goal over the runs, cut at the bounds of the metric."""
+    confidence, task = analysis.options.confidence, analysis.comparison.task
+    columns = zip(goals, np.array(runs).T, strict=True)
+    return [mean_interval(column, confidence, bounds=task.bounds(goal)) for goal, column in columns]
 
 
 def _volumes(analysis: Analysis, scores: list[Scores], reference: Array, higher: list[bool]) -> Interval | None:

@@ -62,13 +62,13 @@ def _draw_panel(axes: Axes, analysis: Analysis, front: Front, x: int, y: int) ->
             [front.points[label][x] for label in ordered], [front.points[label][y] for label in ordered],
             "-" if len(ordered) > 1 else "", color=color, linewidth=1.1, label=name, marker="o", markersize=0.1,
         )  # fmt: skip
+        marks = _weights(analysis, ordered) if 1 < len(ordered) <= MOST_MARKED else {}
         for label in ordered:
             point, best = front.points[label], label in front.best
             _draw_intervals(axes, front, label, x, y, color)
             axes.plot(point[x], point[y], "o", color=color, markersize=6, markerfacecolor=color if best else "white")
-            if 1 < len(ordered) <= MOST_MARKED:
-                text = _weights(next(iter(analysis.comparison.entries[label].values())))
-                axes.annotate(text, (point[x], point[y]), (4, 4), textcoords="offset points", fontsize=7)
+            if label in marks:
+                axes.annotate(marks[label], (point[x], point[y]), (4, 4), textcoords="offset points", fontsize=7)
     for number, (label, point) in enumerate(front.alone.items()):
         style: dict[str, Any] = {"color": BASELINE, "linewidth": 1.0, "linestyle": ("--", ":", "-.")[number % 3]}
         axes.axvline(point[x], label=label, **style)
@@ -103,11 +103,17 @@ def _with_way(front: Front, goal: int, up: str, down: str) -> str:
     return f"{goal_words(front.goals[goal])}   (better {up if front.higher[goal] else down})"
 
 
-def _weights(entry: Mapping[str, Any]) -> str:
-    """Write the weights of the loss of a run."""
-    found = entry["config"]["loss"].get("weights") or []
-    values = found.values() if isinstance(found, Mapping) else found
-    return ":".join(f"{value:g}" if isinstance(value, int | float) else str(value) for value in values)
+def _weights(analysis: Analysis, labels: list[str]) -> dict[str, str]:
+    """Write the weights of each label: a list whole, of names those that differ, 1 where none is given."""
+    firsts = {label: next(iter(analysis.comparison.entries[label].values())) for label in labels}
+    found = {label: entry["config"]["loss"].get("weights") or {} for label, entry in firsts.items()}
+    if not all(isinstance(weights, Mapping) for weights in found.values()):
+        return {label: ":".join(f"{weight:g}" for weight in weights) for label, weights in found.items()}
+    names = dict.fromkeys(name for weights in found.values() for name in weights)
+    differ = [name for name in names if len({weights.get(name, 1.0) for weights in found.values()}) > 1]
+    return {
+        label: ", ".join(f"{name} {weights.get(name, 1.0):g}" for name in differ) for label, weights in found.items()
+    }
 
 
 def _caption(analysis: Analysis, front: Front) -> str:
