@@ -175,6 +175,8 @@ def test_weights_in_a_list_and_intervals_within_the_bounds_of_a_metric():
     records = [of_parts(name, seed, *values[seed]) for name in ("sum", "famo") for seed in (0, 1)]
     interval = fronts(analysed(records))[0].intervals["famo"][0]
     assert (interval.low, interval.high) == (0.0, 1.0)
+    (picture,) = front_pictures(analysed(records))
+    assert picture.figure.axes[0].get_ylim() == pytest.approx((2.25 - 0.03, 2.5 + 0.03))  # no interval in it
 
 
 def test_three_goals_have_a_panel_for_each_pair_and_no_steps():

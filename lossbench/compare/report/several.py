@@ -161,8 +161,8 @@ def front_title(front: Front) -> str:
 
 
 def goal_words(goal: str) -> str:
-    """Write the name of a goal as words: "train/term_0" is "term 0, training"."""
-    return f"{words(goal.removeprefix('train/'))}, training" if goal.startswith("train/") else words(goal)
+    """Write the name of a goal as words: "train/term_0" is "term 0 in training"."""
+    return f"{words(goal.removeprefix('train/'))} in training" if goal.startswith("train/") else words(goal)
 
 
 def _front_table(analysis: Analysis, front: Front) -> Table:

@@ -15,6 +15,7 @@ from lossbench.compare.report.figures.drawing import (
     OVERLAID,
     PALETTE,
     WIDTH,
+    Array,
     Picture,
     lines_legend,
     over_seeds,
@@ -60,7 +61,7 @@ def _draw_panel(axes: Axes, analysis: Analysis, front: Front, x: int, y: int) ->
         ordered = sorted(method.labels, key=lambda label: float(front.points[label][x]))
         axes.plot(
             [front.points[label][x] for label in ordered], [front.points[label][y] for label in ordered],
-            "-" if len(ordered) > 1 else "", color=color, linewidth=1.1, label=name, marker="o", markersize=0.1,
+            color=color, linewidth=1.1, label=name,
         )  # fmt: skip
         marks = _weights(analysis, ordered) if 1 < len(ordered) <= MOST_MARKED else {}
         for label in ordered:
@@ -74,9 +75,18 @@ def _draw_panel(axes: Axes, analysis: Analysis, front: Front, x: int, y: int) ->
         axes.axvline(point[x], label=label, **style)
         axes.axhline(point[y], **style)
     axes.plot(front.reference[x], front.reference[y], "x", color="#888888", markersize=6)
+    shown = np.array([front.reference, *front.points.values(), *front.alone.values()])
+    axes.set(xlim=_frame(shown[:, x]), ylim=_frame(shown[:, y]))
     axes.grid(alpha=0.3)
     axes.set_xlabel(_with_way(front, x, "→", "←"))
     axes.set_ylabel(_with_way(front, y, "↑", "↓"))
+
+
+def _frame(values: Array) -> tuple[float, float]:
+    """Return the limits of an axis: those of the points, as intervals of few seeds are far wider."""
+    low, high = float(values.min()), float(values.max())
+    room = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
+    return low - room, high + room
 
 
 def _draw_intervals(axes: Axes, front: Front, label: str, x: int, y: int, color: str) -> None:
@@ -126,6 +136,7 @@ def _caption(analysis: Analysis, front: Front) -> str:
     text += "; points of one method that differ in loss.weights are joined, the weights beside them" if swept else ""
     text += f"; lines: {listed(front.alone)}, a network for each part" if front.alone else ""
     text += "; grey: the front" if len(front.goals) == 2 else ""
+    text += "; intervals are cut at the frame"
     return f"{text}; cross: the worst of all runs ({reference_words(front)})."
 
 
