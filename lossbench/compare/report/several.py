@@ -167,7 +167,6 @@ def goal_words(goal: str) -> str:
 
 def _front_table(analysis: Analysis, front: Front) -> Table:
     volumes = [method.hypervolume for method in front.methods.values() if method.hypervolume]
-    digits = _volume_digits(volumes)
     top = max((volume.mean for volume in volumes), default=None)
     rows: list[list[str]] = []
     bold: set[tuple[int, int]] = set()
@@ -176,17 +175,25 @@ def _front_table(analysis: Analysis, front: Front) -> Table:
         volume = method.hypervolume
         if volume is not None and volume.mean == top:
             bold.add((len(rows), 4))
-        shown = "–" if volume is None else f"{with_interval(volume, digits)} (n={volume.n})"
+        shown = "–" if volume is None else volume_words(volume)
         rows.append([name, str(len(method.labels)), str(len(best)), listed(best) or "–", shown])
     heading = ["method", "points", "on the front", "which", "hypervolume"]
     return Table(_front_caption(analysis, front), heading, rows, bold)
 
 
-def _volume_digits(volumes: list[Interval]) -> int:
-    """Return the digits of volumes, which are products and so often small."""
-    found = decimals(volumes)
-    smallest = min((volume.mean for volume in volumes if volume.mean > 0), default=1.0)
-    return found if smallest >= 0.01 else 6
+def volume_words(volume: Interval) -> str:
+    """Write a volume and its interval in three digits: it is a product, and so often small.
+
+    Examples
+    --------
+    >>> volume_words(Interval(3, 0.000196, 1e-4, 0.0, 0.00044, "95% Student t"))
+    '0.000196 [0, 0.00044] (n=3)'
+
+    """
+    sure = (
+        f" [{volume.low:.3g}, {volume.high:.3g}]" if isfinite(volume.low) else f" ({volume.note})" * bool(volume.note)
+    )
+    return f"{volume.mean:.3g}{sure} (n={volume.n})"
 
 
 def _front_caption(analysis: Analysis, front: Front) -> str:

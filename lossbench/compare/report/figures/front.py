@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.front import MOST_GOALS, Front, fronts
@@ -77,6 +78,7 @@ def _draw_panel(axes: Axes, analysis: Analysis, front: Front, x: int, y: int) ->
     axes.plot(front.reference[x], front.reference[y], "x", color="#888888", markersize=6)
     shown = np.array([front.reference, *front.points.values(), *front.alone.values()])
     axes.set(xlim=_frame(shown[:, x]), ylim=_frame(shown[:, y]))
+    axes.xaxis.set_major_locator(MaxNLocator(7 if len(front.goals) == 2 else 3))
     axes.grid(alpha=0.3)
     axes.set_xlabel(_with_way(front, x, "→", "←"))
     axes.set_ylabel(_with_way(front, y, "↑", "↓"))
@@ -110,7 +112,8 @@ def _steps(front: Front) -> tuple[list[float], list[float]]:
 
 
 def _with_way(front: Front, goal: int, up: str, down: str) -> str:
-    return f"{goal_words(front.goals[goal])}   (better {up if front.higher[goal] else down})"
+    between = "   " if len(front.goals) == 2 else "\n"
+    return f"{goal_words(front.goals[goal])}{between}(better {up if front.higher[goal] else down})"
 
 
 def _weights(analysis: Analysis, labels: list[str]) -> dict[str, str]:
