@@ -16,6 +16,7 @@ from lossbench.compare.report.across import DatasetRanking, rank_across, told
 from lossbench.compare.report.fairness import cautions, names
 from lossbench.compare.report.formatting import missing_lines
 from lossbench.compare.report.selection_table import gap_lines
+from lossbench.compare.report.several import told_of_tasks
 from lossbench.compare.report.verdict import verdict
 from lossbench.compare.report.writers import to_csv, to_latex, to_markdown, to_rich
 from lossbench.config.cell import Cell, bring_own_task
@@ -109,7 +110,9 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[DatasetRanki
 def tell(analysis: Analysis, console: Console) -> None:
     """Print verdict, table and missing cells."""
     console.print(Text(f"\n{analysis.comparison.heading}", style="bold"))
-    console.print(verdict(analysis), highlight=False, markup=False)
+    for text in (verdict(analysis), " ".join(told_of_tasks(analysis))):
+        if text:
+            console.print(text, highlight=False, markup=False)
     console.print(to_rich(analysis, console.width))
     for line in (*names(analysis.comparison), *gap_lines(analysis)):
         console.print(f"  {line}", highlight=False, markup=False)

@@ -351,11 +351,14 @@ def _check_features(cell: Cell) -> None:
 
 
 def _check_metrics(cell: Cell) -> None:
-    """Check the metrics that pick the best epoch and that sort the losses; the first is needed at every epoch."""
+    """Check the metrics that pick the best epoch, sort the losses or are goals; the first is needed at every epoch."""
     task = cell.task
     every_epoch, further = task.names("epoch"), task.names("end")
-    for key, names in {"monitor": every_epoch, "compare.metric": [*every_epoch, *further]}.items():
-        metric = OmegaConf.select(cell.config, key)
+    asked = [(key, OmegaConf.select(cell.config, key)) for key in ("monitor", "compare.metric")]
+    goals = OmegaConf.select(cell.config, "compare.front") or ()
+    asked += [("compare.front", goal) for goal in goals if not str(goal).startswith("train/")]
+    for key, metric in asked:
+        names = every_epoch if key == "monitor" else [*every_epoch, *further]
         name = str(metric).removeprefix("clean/")
         if metric is None or task.is_numbered(name, "epoch" if key == "monitor" else ""):
             continue

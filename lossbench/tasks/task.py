@@ -152,6 +152,8 @@ class Task:
         Names of metrics that are another one here.
     pages : tuple of Page
         Where the gallery has its losses.
+    parts : mapping of str to str
+        Of several tasks of one network the name of each part, and of its task; see `tasks.several`.
     advice : mapping
         By axis what stands in for it where it does not fit, as the end of a sentence; by "link" what a loss must say if
         the task has none.
@@ -181,6 +183,7 @@ class Task:
     references: tuple[str, ...] = ()
     same_as: Mapping[str, str] = field(default_factory=dict)
     pages: tuple[Page, ...] = ()
+    parts: Mapping[str, str] = field(default_factory=dict)
     advice: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -181,6 +181,7 @@ def analyse(comparison: Comparison, options: Options, samples: BySample | None =
         raise ConfigError(
             f"compare.metric={metric} was not recorded for {comparison.title}. {_instead(comparison, metric, known)}"
         )
+    _require_goals(comparison, options.front or (), known)
     shown = [name for name in dict.fromkeys([metric, *task.columns]) if name in known or name == metric]
     if options.population == "seeds" or len(comparison.entries) < 2:
         samples = BySample()
@@ -211,6 +212,18 @@ def seeds_for(analysis: Analysis, label: str, other: str, metric: str) -> SeedsN
         return None
     differences = [one - two for one, two in zip(runs.first, runs.second, strict=True)]
     return seeds_needed(differences, alpha=analysis.options.alpha / max(1, analysis.columns[metric].size))
+
+
+def _require_goals(comparison: Comparison, goals: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a goal of `compare.front` that no run has, or that has no better way."""
+    last = [(entry.get("history") or [{}])[-1] for entry in comparison.all_entries if entry["status"] == "finished"]
+    noted = dict.fromkeys(name for row in last for name in row if name.startswith("train/"))
+    for goal in goals if known else ():
+        if goal not in (*known, *noted):
+            told = nearest(goal, noted) if goal.startswith("train/") else _instead(comparison, goal, known)
+            raise ConfigError(f"compare.front={goal} was not recorded for {comparison.title}. {told}")
+        if goal in known and comparison.task.direction(goal) == "neither":
+            raise ConfigError(f"compare.front={goal} {NEITHER}")
 
 
 def _instead(comparison: Comparison, metric: str, known: Iterable[str]) -> str:

@@ -1,6 +1,6 @@
 """How a comparison is made."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +25,7 @@ _WORDS: dict[str, Iterable[str]] = {
     population="one of: seeds, seeds_and_data",
     family="one of: all, baseline",
     margin="number (0, inf) or null",
+    front="list of 2+ text or null",
 )
 @dataclass(frozen=True)
 class Options:
@@ -52,6 +53,9 @@ class Options:
         each loss with the "baseline".
     margin : float, optional
         Losses whose difference on `metric` is shown to be smaller are equal in practice; None: no loss is called equal.
+    front : sequence of str, optional
+        Two or more goals that compete: metrics, or `train/NAME` of the last epoch; None: the parts of several tasks, or
+        the terms of a loss.
     trust : tuple of str
         Losses, not lossbench's, that may be imported when a record names them.
 
@@ -66,6 +70,7 @@ class Options:
     population: Literal["seeds_and_data", "seeds"] = "seeds_and_data"
     family: Literal["all", "baseline"] = "all"
     margin: float | None = None
+    front: Sequence[str] | None = None
     trust: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -79,6 +84,10 @@ class Options:
             raise ConfigError(f"compare.margin={self.margin} is out of range: allowed is (0, inf) or null.")
         if self.margin is not None and self.confidence <= 0.5:
             raise ConfigError(f"compare.margin needs a compare.confidence above 0.5; it is {self.confidence}.")
+        if self.front is not None:
+            object.__setattr__(self, "front", tuple(map(str, self.front)))
+            if len(set(self.front)) < max(2, len(self.front)):
+                raise ConfigError(f"compare.front={list(self.front)} is not known; give two or more different metrics.")
 
     @property
     def alpha(self) -> float:

@@ -18,12 +18,15 @@ from lossbench.compare.report.across import DatasetRanking, ranks_table, told
 from lossbench.compare.report.fairness import cautions, drawn_by_seed, names, protocol
 from lossbench.compare.report.figures.critical_difference import critical_difference
 from lossbench.compare.report.figures.drawing import STYLE, Picture, save
+from lossbench.compare.report.figures.front import front_pictures
 from lossbench.compare.report.figures.losses import loss_curves
 from lossbench.compare.report.figures.metrics import forest, learning_curves
+from lossbench.compare.report.figures.terms import conflict, gradient_norms, weights
 from lossbench.compare.report.formatting import counted, missing_lines, words
 from lossbench.compare.report.metric_groups import group_tables
 from lossbench.compare.report.provenance import cells_table, commands, cost_table, versions_table
 from lossbench.compare.report.selection_table import selections_table
+from lossbench.compare.report.several import tables_of_fronts, tables_of_tasks, told_of_tasks
 from lossbench.compare.report.tables import Table, differences_table, notes, tables
 from lossbench.compare.report.verdict import verdict
 from lossbench.records import files
@@ -39,6 +42,7 @@ class Figure:
     caption: str
     name: str
     png: str
+    alt: str
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ def _sections(analysis: Analysis, folder: Path, across: list[DatasetRanking]) ->
     problems += [problem] if problem else []
     sections = [
         Section("Numbers", _numbers(analysis)),
+        Section("Several tasks", _several_tasks(analysis)),
+        Section("Fronts", [Block("table", table) for table in tables_of_fronts(analysis)]),
         *(Section(picture.title, [_figure(picture, folder)]) for picture in pictures),
         Section("Not drawn", [Block("text", problem) for problem in problems]),
         *(Section(f"Over several {each.noun}s", _over_data(each, folder)) for each in across),
@@ -111,7 +117,8 @@ def _sections(analysis: Analysis, folder: Path, across: list[DatasetRanking]) ->
 def _draw(analysis: Analysis) -> tuple[list[Picture], list[str]]:
     """Draw what the data have; a picture that can't be drawn is told, and doesn't cost the report."""
     pictures, problems = [], []
-    for draw in (forest, learning_curves, *_pictures_of(analysis.comparison.task)):
+    common = (forest, learning_curves, front_pictures, weights, conflict, gradient_norms)
+    for draw in (*common, *_pictures_of(analysis.comparison.task)):
         try:
             pictures += draw(analysis)
         except Exception as error:
@@ -175,6 +182,11 @@ def _numbers(analysis: Analysis) -> list[Block]:
     return [*(Block("table", table) for table in tables(analysis)), *(Block("text", text) for text in told if text)]
 
 
+def _several_tasks(analysis: Analysis) -> list[Block]:
+    told = " ".join(told_of_tasks(analysis))
+    return [*([Block("text", told)] if told else []), *(Block("table", table) for table in tables_of_tasks(analysis))]
+
+
 def _differences(analysis: Analysis) -> list[Block]:
     """Fold the differences on the other shown metrics away; table.csv has those of all metrics."""
     others = [name for name in analysis.shown if name != analysis.metric and analysis.columns[name].against]
@@ -201,4 +213,4 @@ def _repeat(analysis: Analysis) -> list[Block]:
 def _figure(picture: Picture, folder: Path) -> Block:
     save(picture, folder)
     png = base64.b64encode((folder / f"{picture.name}.png").read_bytes()).decode()
-    return Block("figure", Figure(picture.title, picture.caption, picture.name, png))
+    return Block("figure", Figure(picture.title, picture.caption, picture.name, png, picture.alt or picture.title))

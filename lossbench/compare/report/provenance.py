@@ -3,6 +3,7 @@
 import math
 import shlex
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,35 @@ _COST = {
 Overrides = dict[str, str]
 
 
-def commands(comparison: Comparison) -> list[str]:
-    """Return the commands that make the runs again: one, if they are all combinations of some values."""
+def commands(
+    comparison: Comparison, label: str | None = None, changes: Mapping[str, str | None] | None = None
+) -> list[str]:
+    """Return the commands that make the runs again: one, if they are all combinations of some values.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The runs.
+    label : str, optional
+        Only those of this label.
+    changes : mapping, optional
+        Other values than the runs had; None takes a key, and all that is below it, away.
+
+    """
     groups: dict[tuple[str, ...], list[Overrides]] = defaultdict(list)
-    for entries in comparison.entries.values():
-        for entry in entries.values():
-            groups[_config_folder(entry)].append(_overrides(entry))
+    for name, entries in comparison.entries.items():
+        for entry in entries.values() if label in (None, name) else ():
+            groups[_config_folder(entry)].append(_changed(_overrides(entry), changes or {}))
     return [line for options, runs in groups.items() for line in _lines(list(options), runs)]
+
+
+def _changed(overrides: Overrides, changes: Mapping[str, str | None]) -> Overrides:
+    kept = {
+        key: value
+        for key, value in overrides.items()
+        if not any(key.lstrip("+~") == name or key.lstrip("+~").startswith(f"{name}.") for name in changes)
+    }
+    return {**kept, **{name: value for name, value in changes.items() if value is not None}}
 
 
 def _lines(options: list[str], runs: list[Overrides]) -> list[str]:

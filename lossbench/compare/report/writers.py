@@ -13,6 +13,7 @@ from lossbench.compare.numbers.analysis import Analysis, seeds_for
 from lossbench.compare.report.fairness import names, warm_starts
 from lossbench.compare.report.formatting import decimals, p_value, with_interval, words
 from lossbench.compare.report.selection_table import selections_table
+from lossbench.compare.report.several import csv_rows, tables_of_fronts, tables_of_tasks, told_of_tasks
 from lossbench.compare.report.tables import Table, means_table, notes, tables
 from lossbench.compare.report.verdict import verdict
 
@@ -68,10 +69,14 @@ def _beside(analysis: Analysis) -> list[str]:
     return [*names(analysis.comparison), *notes(analysis), *warm_starts(analysis.comparison)]
 
 
+def _all_tables(analysis: Analysis) -> list[Table]:
+    return [*tables(analysis), *tables_of_tasks(analysis), *tables_of_fronts(analysis), selections_table(analysis)]
+
+
 def to_markdown(analysis: Analysis) -> str:
     """Write verdict, tables and notes as Markdown."""
-    parts = [markdown(verdict(analysis))]
-    for table in [*tables(analysis), selections_table(analysis)]:
+    parts = [markdown(text) for text in (verdict(analysis), " ".join(told_of_tasks(analysis))) if text]
+    for table in _all_tables(analysis):
         heading = [markdown(name) for name in table.heading]
         lines = [f"| {' | '.join(heading)} |", "|---|" + "---:|" * (len(heading) - 1)]
         lines += [f"| {' | '.join(row)} |" for row in _marked(table, "**{}**", markdown)]
@@ -113,7 +118,7 @@ def latex(text: str) -> str:
 def to_latex(analysis: Analysis) -> str:
     """Write the tables for LaTeX with booktabs."""
     parts = ["% needs \\usepackage{booktabs,graphicx}"]
-    for number, table in enumerate([*tables(analysis), selections_table(analysis)]):
+    for number, table in enumerate(_all_tables(analysis)):
         told = [table.caption, *_beside(analysis)] if number == 0 else [table.caption]
         rows = [" & ".join(row) + r" \\" for row in _marked(table, r"\textbf{{{}}}", latex)]
         parts += [
@@ -152,7 +157,10 @@ WITH_MARGIN = ["margin", "p_equivalence_adjusted", "outcome"]
 
 
 def to_csv(analysis: Analysis) -> str:
-    """Write every metric as CSV: one line for each loss and metric; a loss without numbers has one without numbers."""
+    """Write every metric as CSV: one line for each loss and metric; a loss without numbers has one without numbers.
+
+    Below them are those of several tasks and of fronts.
+    """
     text = io.StringIO()
     columns = CSV_COLUMNS + (WITH_MARGIN if analysis.options.margin else [])
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -165,6 +173,9 @@ def to_csv(analysis: Analysis) -> str:
                 known = {"data": _no_formula(analysis.comparison.data), "loss": _no_formula(label), "metric": name}
                 known |= {"select": analysis.options.select, "not_in_the_numbers": missing}
                 writer.writerow({"n": 0, **known, **row})
+    for label, row in csv_rows(analysis):
+        known = {"data": _no_formula(analysis.comparison.data), "loss": _no_formula(label)}
+        writer.writerow({**known, "select": analysis.options.select, **row})
     return text.getvalue()
 
 

@@ -47,6 +47,8 @@ class Picture:
         The heading, and one sentence that says what is shown and over what.
     figure : Figure or None
         None if the files are there already.
+    alt : str
+        What stands for it where it can't be seen, with its numbers; the title if none is given.
 
     """
 
@@ -54,6 +56,7 @@ class Picture:
     title: str
     caption: str
     figure: Figure | None
+    alt: str = ""
 
 
 def colors(analysis: Analysis) -> dict[str, str]:
