@@ -9,6 +9,7 @@ weights are scaled back:
   `upgrad` and `dualproj` (which then average)
 - `upgrad` and `dualproj` regularise by 1e-4 of that sum, so that a gradient that is 100 times shorter than another is
   not protected from it; here by 1e-8 of gradients of norm 1
+- its `MGDA` ends before it is there, from three gradients on; here it is solved exactly, without torchjd
 - its `IMTLG` gives [-5, 0] for [1, 0] and [-2, 0], and [-3, 0] for [1, 0] and [-1, 0], which is rounding; here 0
 
 Where a method says nothing else:
@@ -29,11 +30,13 @@ ConfigError
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from scipy.optimize import nnls
 from torch import Tensor
 
 from lossbench.methods.combining.combine import ByGradient
-from lossbench.methods.combining.torchjd_rules import own_draws, projected, projector, rule, with_norm_one
+from lossbench.methods.combining.torchjd_rules import own_draws, projected, projector, root, rule, with_norm_one
 from lossbench.ranges import takes
 from lossbench.seeding import derive_seed
 
@@ -121,8 +124,8 @@ class mgda(ByGradient):  # noqa: N801
     Formula: sum_t a_t g_t, a = argmin |sum_t a_t g_t|^2 with a_t >= 0 and sum_t a_t = 1
 
     None of the terms grows along it. It is 0 where no direction lowers them all, and so also where one gradient is 0: a
-    term that has come to an end stops all. torchjd's Frank-Wolfe takes at most 100 steps, and ends when one is below
-    0.001; two gradients need one.
+    term that has come to an end stops all. It is found exactly, by non-negative least squares; torchjd's Frank-Wolfe
+    steps end early from three gradients on (4 % longer, and nearer to a conflict, in the tests).
 
     Parameters
     ----------
@@ -145,14 +148,13 @@ class mgda(ByGradient):  # noqa: N801
     def __init__(self, *, terms: Sequence[str], seed: int = 0, normalize: str = "none") -> None:
         super().__init__(terms=terms, seed=seed)
         self.normalize = normalize
-        self.rule = rule("MGDAWeighting")
 
     def weigh(self, gramian: Tensor) -> Tensor:
         """Return the weights (T,) of the shortest vector."""
-        if self.normalize == "none":
-            return self.rule(gramian)
         cosines, inverse = with_norm_one(gramian)
-        return self.rule(cosines) * inverse
+        if self.normalize == "norm":
+            return _shortest(cosines) * inverse
+        return _shortest(gramian / gramian.trace())
 
 
 @takes(c="number [0, inf)")
@@ -241,3 +243,13 @@ class upgrad(ByGradient):  # noqa: N801
     def weigh(self, gramian: Tensor) -> Tensor:
         """Return the weights (T,) of the projections."""
         return projected(self.rule, gramian)
+
+
+def _shortest(gramian: Tensor) -> Tensor:
+    """Return the shares (T,) of the shortest vector in the hull of rows with these products.
+
+    The x from 0 that minimises |x R|^2 + (sum(x) - 1)^2 is in proportion to them.
+    """
+    rows = np.vstack([root(gramian).T.numpy(), np.ones(len(gramian))])
+    found, _ = nnls(rows, np.eye(len(rows))[-1])
+    return torch.from_numpy(found / found.sum())

@@ -87,7 +87,8 @@ class cov_weighting(Combine):  # noqa: N801
 
     Mean and standard deviation (of the population) are over all steps before this one; weights are 1 / T in the first
     two steps, and whenever nothing has varied. l is 1 in the first step, and where the mean of L_t before is not above
-    0, as it means something for terms above 0. No scale of a term changes the weights.
+    0, as it means something for terms above 0. No scale of a term changes the weights. A step that is not finite, or
+    whose squares aren't, is not remembered.
 
     Parameters
     ----------
@@ -135,7 +136,10 @@ class cov_weighting(Combine):  # noqa: N801
         old = step / (step + 1) if self.decay is None or step == 0 else self.decay
         ratio = torch.where(self.mean > 0, values / self.mean, 1.0)
         change = ratio - self.ratio if step else torch.zeros_like(ratio)
-        self.variance.copy_(old * (self.variance + (1 - old) * change.square()))
+        variance = old * (self.variance + (1 - old) * change.square())
+        if not variance.isfinite().all():
+            return
+        self.variance.copy_(variance)
         self.ratio.copy_(old * self.ratio + (1 - old) * ratio)
         self.mean.copy_(old * self.mean + (1 - old) * values)
         self.step += 1
