@@ -12,7 +12,7 @@ from lossbench.config.axes import AXES, NEEDS
 from lossbench.config.cell import Cell
 from lossbench.config.source import said_by
 from lossbench.errors import ConfigError
-from lossbench.locate import locate
+from lossbench.locate import locate, target_of
 
 PLAIN = AXES["combine"]
 
@@ -42,6 +42,8 @@ def check_combine(cell: Cell) -> None:
             f"optimizer.calibrate=none, or combine={PLAIN}."
         )
     target = str(cell.config.combine["_target_"])
+    if target == target_of("combine", PLAIN):
+        raise ConfigError(f"combine._target_={target} is combine={PLAIN}, or combine=fixed to see the gradients.")
     if not target.startswith("lossbench."):
         _require_combination(target, chosen, cell.resolved["combine"])
     elif said_by(target, "by") == "gradient" and find_spec("torchjd") is None:

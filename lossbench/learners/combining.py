@@ -98,7 +98,7 @@ class Combining(nn.Module):
         self._values = list(values)
         if not self.by_value:
             return torch.stack(self._values).sum()
-        if learner.training and step in _looked_at(learner):
+        if step in _looked_at(learner):
             self._note(self.jacobian(learner, self._values, keep=True)[0])
         if hasattr(self.method, "balance"):
             self._norms = self._norms_at_last(learner)
@@ -237,9 +237,13 @@ def _without(gradients: Mapping[str, Tensor], names: Sequence[str]) -> dict[str,
 
 
 def _looked_at(learner: pl.LightningModule) -> set[int]:
-    """Return the steps of an epoch in which gradients are looked at, spread over it."""
-    steps = learner.trainer.num_training_batches
-    return {int(each * steps / SEEN) for each in range(SEEN)} if steps != float("inf") else set(range(SEEN))
+    """Return the steps of an epoch in which gradients are looked at, spread over it; the first, if none knows how many.
+
+    A stream of batches, or a module without a trainer, has no number of steps.
+    """
+    trainer = getattr(learner, "_trainer", None)
+    steps = math.inf if trainer is None else trainer.num_training_batches
+    return set(range(SEEN)) if math.isinf(steps) else {int(each * steps / SEEN) for each in range(SEEN)}
 
 
 def _draws(learner: Any) -> tuple[Tensor, Tensor | None]:
