@@ -38,7 +38,7 @@ class Net(nn.Module):
         torch.manual_seed(0)
         trunk = MLP([inputs], hidden=[hidden, hidden, hidden])
         heads = nn.ModuleList([nn.Linear(hidden, 10) for _ in range(terms)])
-        self.network = nn.ModuleDict({"trunk": trunk, "heads": heads})
+        self.network: Any = nn.ModuleDict({"trunk": trunk, "heads": heads})
         self.inputs, self.targets = torch.randn(batch, inputs), torch.randint(10, (terms, batch))
         self.combining: Combining | None = None
         if method != PLAIN:
@@ -51,7 +51,7 @@ class Net(nn.Module):
     def terms(self) -> list[Tensor]:
         """Return the mean of each term."""
         features = self.network["trunk"](self.inputs)
-        pairs = zip(self.network["heads"], self.targets, strict=True)  # type: ignore[arg-type]
+        pairs = zip(self.network["heads"], self.targets, strict=True)
         return [nn.functional.cross_entropy(head(features), target) for head, target in pairs]
 
     def step(self) -> None:
@@ -62,11 +62,11 @@ class Net(nn.Module):
             torch.stack(values).sum().backward()
             self.optimizer.step()
             return
-        value = combining.value(self, values, SEEN)  # type: ignore[arg-type]
+        value = combining.value(self, values, SEEN)
         if combining.by_value:
             value.backward()
         else:
-            combining.backward(self, value)  # type: ignore[arg-type]
+            combining.backward(self, value)
         self.optimizer.step()
         combining.after(self, None)
         if hasattr(combining.method, "after_step"):

@@ -56,7 +56,8 @@ class Combining(nn.Module):
 
     def __init__(self, method: Combine, names: Sequence[str], title: str = "combine") -> None:
         super().__init__()
-        self.method, self.names, self.title = method, tuple(names), title
+        self.method: Any = method  # of whose hooks only the names are known
+        self.names, self.title = tuple(names), title
         self.register_buffer("means", torch.full((len(self.names),), torch.nan, dtype=torch.float64))
         self._noted = Means()
         self._values: list[Tensor] = []
@@ -67,7 +68,7 @@ class Combining(nn.Module):
     @property
     def by_value(self) -> bool:
         """Whether what it returns of a step is descended as any loss is."""
-        return self.method.by == "value"
+        return bool(self.method.by == "value")
 
     def start_epoch(self, epoch: int) -> None:
         """Begin an epoch with the means of the one before."""
