@@ -6,7 +6,7 @@ the plain sum.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -145,26 +145,26 @@ class Combining(nn.Module):
 
         """
         parameters = {name: each for name, each in learner.named_parameters() if each.requires_grad}
-        rows: list[dict[str, Tensor]] = []
-        for place, value in enumerate(values):
-            more = keep or place + 1 < len(values)
-            rows.append(_gradients(value, parameters, retain_graph=more))
-            if self._shared:  # as wide as all terms together is only the first step
-                rows[-1] = {"": self._row(rows[-1], parameters), **_without(rows[-1], self._shared)}
-        if not self._shared:
-            self._shared = self._shared_of(rows, parameters)
-            rows = [{"": self._row(row, parameters), **_without(row, self._shared)} for row in rows]
+        found: Iterator[dict[str, Tensor]] = (
+            _gradients(value, parameters, retain_graph=keep or place + 1 < len(values))
+            for place, value in enumerate(values)
+        )
+        if not self._shared:  # as wide as all terms together is only the first step
+            found = iter(first := list(found))
+            self._shared = self._shared_of(first, parameters)
+        shared = {name: parameters[name] for name in self._shared}
+        size, one = sum(each.numel() for each in shared.values()), next(iter(shared.values()))
+        precise = torch.promote_types(one.dtype, torch.float32)
+        jacobian = torch.zeros(len(values), size, dtype=precise, device=one.device)
         rest: dict[str, Tensor] = {}
-        for row in rows:
-            for name, gradient in _without(row, [""]).items():
+        for row, gradients in zip(jacobian, found, strict=True):
+            places = row.split([each.numel() for each in shared.values()])
+            for name, place in zip(shared, places, strict=True):
+                if name in gradients:
+                    place.copy_(gradients.pop(name).flatten())
+            for name, gradient in gradients.items():
                 rest[name] = rest[name] + gradient if name in rest else gradient
-        return torch.stack([row[""] for row in rows]), rest
-
-    def _row(self, gradients: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
-        """Join the gradients of a term at the shared parameters, in single precision at least."""
-        parts = [gradients[name] if name in gradients else torch.zeros_like(parameters[name]) for name in self._shared]
-        joined = torch.cat([part.flatten() for part in parts])
-        return joined.to(torch.promote_types(joined.dtype, torch.float32))
+        return jacobian, rest
 
     def _shared_of(self, rows: Sequence[Mapping[str, Tensor]], parameters: Mapping[str, Tensor]) -> list[str]:
         """Return the names of the parameters of the network that at least two terms depend on."""
@@ -231,10 +231,6 @@ def _gradients(value: Tensor, parameters: Mapping[str, Tensor], retain_graph: bo
         return {}
     found = torch.autograd.grad(value, list(parameters.values()), retain_graph=retain_graph, allow_unused=True)
     return {name: each for name, each in zip(parameters, found, strict=True) if each is not None}
-
-
-def _without(gradients: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
-    return {name: each for name, each in gradients.items() if name not in set(names)}
 
 
 def _looked_at(learner: pl.LightningModule) -> set[int]:
