@@ -100,7 +100,8 @@ class Combining(nn.Module):
         if not self.by_value:
             return torch.stack(self._values).sum()
         if step in _looked_at(learner):
-            self._note(self.jacobian(learner, self._values, keep=True)[0])
+            jacobian = self.jacobian(learner, self._values, keep=True)[0]
+            self._note(jacobian @ jacobian.T)
         if hasattr(self.method, "balance"):
             self._norms = self._norms_at_last(learner)
         combined = self.method(torch.stack(self._values))
@@ -116,8 +117,9 @@ class Combining(nn.Module):
         (scale,) = torch.autograd.grad(loss, one, retain_graph=True)
         with torch.autocast(loss.device.type, enabled=False):
             jacobian, rest = self.jacobian(learner, self._values, keep=False)
-            self._note(jacobian)
             gradient = self.method(jacobian)
+            products = getattr(self.method, "products", None)
+            self._note(jacobian @ jacobian.T if products is None else products)
         self._noted.add("weight", self.method.weights)
         parameters = dict(learner.named_parameters())
         shared = [parameters[name] for name in self._shared]
@@ -187,9 +189,8 @@ class Combining(nn.Module):
         rows = [_gradients(value, weights, retain_graph=True) for value in self._values]
         return torch.stack([row[last[-1]].norm() if row else torch.zeros_like(self._values[0]) for row in rows])
 
-    def _note(self, jacobian: Tensor) -> None:
-        """Note the norms of the gradients of the terms, and the cosine of each pair; a gradient of 0 has none."""
-        products = jacobian.detach() @ jacobian.detach().T
+    def _note(self, products: Tensor) -> None:
+        """Note from their products (T, T) the norms of gradients, and the cosine of each pair; one of 0 has none."""
         norms = products.diagonal().clamp_min(0).sqrt()
         one, other = torch.triu_indices(len(norms), len(norms), 1, device=norms.device)
         self._noted.add("norm", norms)

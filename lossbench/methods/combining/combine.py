@@ -86,10 +86,12 @@ class ByGradient(Combine):
     """
 
     by: ClassVar[str] = "gradient"
+    products: Tensor | None = None
+    """Of the gradients of the last step (T, T), for the history, where a method has made them."""
 
     def forward(self, jacobian: Tensor) -> Tensor:
         """Return from the gradients (T, P) of the terms one gradient (P,)."""
-        gramian = gramian_of(jacobian)
+        gramian = self.products = gramian_of(jacobian)
         if not gramian.isfinite().all():
             weights = torch.ones_like(gramian[0])
         elif not gramian.any():
