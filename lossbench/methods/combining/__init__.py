@@ -26,7 +26,7 @@ from lossbench.methods.combining.by_value import (
     uncertainty,
     uncertainty_revised,
 )
-from lossbench.methods.combining.combine import ByGradient, Combine, plain_sum
+from lossbench.methods.combining.combine import ByGradient, Combine, fixed, plain_sum
 from lossbench.methods.combining.gradnorm import gradnorm
 from lossbench.methods.combining.impartial import aligned_mtl, conflict_free, imtl_g, nash_mtl
 
@@ -41,6 +41,7 @@ __all__ = [
     "dualproj",
     "dwa",
     "famo",
+    "fixed",
     "geometric_mean",
     "graddrop",
     "gradnorm",

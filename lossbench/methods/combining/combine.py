@@ -86,10 +86,12 @@ class ByGradient(Combine):
     """
 
     by: ClassVar[str] = "gradient"
+    products: Tensor | None = None
+    """Of the gradients of the last step (T, T), for the history, where a method has made them."""
 
     def forward(self, jacobian: Tensor) -> Tensor:
         """Return from the gradients (T, P) of the terms one gradient (P,)."""
-        gramian = gramian_of(jacobian)
+        gramian = self.products = gramian_of(jacobian)
         if not gramian.isfinite().all():
             weights = torch.ones_like(gramian[0])
         elif not gramian.any():
@@ -141,3 +143,18 @@ class plain_sum(Combine):  # noqa: N801  it is called by this name, as are all m
     def forward(self, values: Tensor) -> Tensor:
         """Return the sum of the terms (T,)."""
         return self.weighted(values, torch.ones_like(self.weights))
+
+
+class fixed(plain_sum):  # noqa: N801
+    """Add the terms, as `plain_sum` does, and look at their gradients: what other methods are held against.
+
+    Formula: sum_t L_t
+
+    Where a loss adds its terms up itself (`combine=sum`), nothing is known of the gradient of each.
+
+    Examples
+    --------
+    >>> fixed(terms=["mask", "kind"])(torch.tensor([1.0, 2.0]))
+    tensor(3.)
+
+    """
