@@ -8,6 +8,7 @@ from functools import cache
 from importlib import import_module
 
 from lossbench.errors import ConfigError, nearest
+from lossbench.tasks.several import of_name
 from lossbench.tasks.task import Task
 
 _BROUGHT: dict[str, Task] = {}
@@ -37,6 +38,9 @@ def task_named(name: str) -> Task:
 
     """
     known = tasks()
+    if name not in known and (made := of_name(name)) is not None:
+        bring(made)
+        return made
     if name not in known:
         raise ConfigError(f"data.task={name} is not known. {nearest(name, known)}")
     return known[name]
