@@ -115,9 +115,8 @@ def _schedule(cell: Cell, data: Any) -> Any:
 
 def _loss(cell: Cell, data: Any) -> BoundLoss:
     """Bind the loss to what the run knows, and call it once on made-up outputs."""
-    parts = getattr(data, "parts", None) or {}
     context = {
-        "parts": parts or None,
+        "parts": getattr(data, "parts", None) or None,
         "class_counts": None if data.train_class_counts is None else at_least_one(data.train_class_counts),
         "num_classes": data.num_classes,
         "max_epochs": cell.config.trainer.max_epochs,
@@ -134,7 +133,7 @@ def _loss(cell: Cell, data: Any) -> BoundLoss:
         log.warning(told, cell.name, ", ".join(empty))
     with random_state(derive_seed(cell.config.seed, "loss")):
         loss = build_loss(cell.config.loss, data.task.name, context)
-    probe(loss, {name: part.num_classes for name, part in parts.items()} or data.num_classes, cell.loss)
+    probe(loss, data.num_classes, cell.loss)
     return loss
 
 

@@ -28,6 +28,11 @@ def tasks() -> dict[str, Task]:
     return {**own_tasks(), **_BROUGHT}
 
 
+def is_known(name: str) -> bool:
+    """Tell whether there is a task of this name, or its name says what it is made of."""
+    return name in tasks() or of_name(name) is not None
+
+
 def task_named(name: str) -> Task:
     """Return a task by its name.
 

@@ -19,7 +19,7 @@ from lossbench.tasks import own_tasks
 from lossbench.tasks.task import Metric, Task, task_from
 
 TASKS = list(own_tasks().values())
-CLASSES = {"class": 4, "labels": 4, "sequence": 4, "mask": 4, "boxes": 4, "parts": 4, "maps": 4}
+CLASSES = {"class": 4, "labels": 4, "sequence": 4, "mask": 4, "boxes": 4}
 
 
 def measured(task: Task, good: bool, part: str = "test") -> dict[str, float]:
@@ -97,7 +97,7 @@ def takes_its_own_example(task: Task) -> None:
     """The example goes through the baseline, and its link gives what the task measures."""
     classes = task.classes or CLASSES.get(task.target)
     context = {"class_counts": [9] * (classes or 0), "num_classes": classes, "num_samples": 99, "max_epochs": 2}
-    context |= {"num_features": 4, "parts": task.parts or None}
+    context |= {"num_features": 4, "parts": task.sample(task, True)[1].parts or None}
     loss = load_loss(task.baseline, **{key: value for key, value in context.items() if value is not None})
     outputs, target, step = task.evaluate.example(loss, classes, 6, torch.Generator().manual_seed(0))
     assert set(step) <= set(task.context) | {"teacher_logits"}, f"not in Task.context: {set(step) - set(task.context)}"

@@ -1,7 +1,6 @@
 """Call a loss once on made-up outputs, to see that it returns one finite number per sample."""
 
 import inspect
-from collections.abc import Mapping
 
 import torch
 
@@ -13,19 +12,15 @@ from lossbench.tasks.example import Example
 _SAMPLES = 6
 
 
-Classes = int | None | Mapping[str, int | None]
-"""How many classes there are; of several tasks, by part."""
-
-
-def example_batch(loss: BoundLoss, num_classes: Classes, samples: int = _SAMPLES) -> Example:
+def example_batch(loss: BoundLoss, num_classes: int | None, samples: int = _SAMPLES) -> Example:
     """Return outputs, target and step context of the shapes that a loss meets in training.
 
     Parameters
     ----------
     loss : BoundLoss
         The loss, whose task makes them.
-    num_classes : int, mapping or None
-        Number of classes K; None for regression; of several tasks a mapping by part.
+    num_classes : int or None
+        Number of classes K; None for regression.
     samples : int
         Number of samples N.
 
@@ -35,15 +30,15 @@ def example_batch(loss: BoundLoss, num_classes: Classes, samples: int = _SAMPLES
     return example
 
 
-def probe(loss: BoundLoss, num_classes: Classes, name: str) -> None:
+def probe(loss: BoundLoss, num_classes: int | None, name: str) -> None:
     """Raise a `ConfigError` unless the loss returns shape (N,) for N samples.
 
     Parameters
     ----------
     loss : BoundLoss
         The loss to call.
-    num_classes : int, mapping or None
-        As for `example_batch`.
+    num_classes : int or None
+        Number of classes; None for regression.
     name : str
         How the error calls the loss.
 

@@ -11,7 +11,7 @@ from lossbench.losses.bound_loss import BoundLoss
 from lossbench.losses.multitask import BoundPart, apart, beside
 from lossbench.tasks.example import Example
 from lossbench.tasks.problem import Kept, Part, Problem
-from lossbench.tasks.several import KNOWN
+from lossbench.tasks.several import KNOWN, SUPPLIED
 from lossbench.tasks.several.names import part_of, renamed
 from lossbench.tasks.task import Task
 
@@ -21,46 +21,40 @@ Predictions = dict[str, Tensor]
 """What is predicted of each part by its task, as `PART/NAME`, and what `COMMON` names."""
 
 
-def example(
-    loss: BoundLoss, num_classes: int | Mapping[str, int | None] | None, samples: int, generator: torch.Generator
-) -> Example:
-    """Make up outputs, targets and step context of each part, beside one another; `num_classes` may differ by part."""
-    outputs, targets = [], []
-    context: dict[str, Any] = {}
-    for name, part in loss.function.bound.items():
-        classes = num_classes.get(name) if isinstance(num_classes, Mapping) else num_classes
-        one, target, known = _example(part, classes, samples, generator)
-        outputs.append(one)
-        targets.append(target.float())
-        for key in known.keys() & {"epoch", "features", "image", "index", "inputs"}:
-            context.setdefault(key, {})[name] = known[key]
-    context = {key: each if len(each) > 1 else next(iter(each.values())) for key, each in context.items()}
-    return beside(outputs), beside(targets), _of_all(context)
+def example(loss: BoundLoss, num_classes: int | None, samples: int, generator: torch.Generator) -> Example:
+    """Make up outputs, targets and step context of each part, beside one another; each loss knows its own classes."""
+    made = {name: _example(part, samples, generator) for name, part in loss.function.bound.items()}
+    outputs, targets, contexts = ([each[k] for each in made.values()] for k in range(3))
+    wanted = {key for context in contexts for key in context if key in SUPPLIED}
+    context = {
+        key: {name: known[key] for name, (_, _, known) in made.items() if key in known} for key in sorted(wanted)
+    }
+    shared = {key: _first(each) for key, each in context.items() if key in ("epoch", "index")}
+    return beside(outputs), beside([target.float() for target in targets]), {**context, **shared}
 
 
-def _example(part: BoundPart, classes: int | None, samples: int, generator: torch.Generator) -> Example:
-    evaluate = KNOWN[part.loss.declaration.task].evaluate
-    outputs, target, context = evaluate.example(part.loss, classes, samples, generator)
-    shape, wanted = (samples, *part.outputs), (samples, *part.target)
-    if outputs.shape != shape:  # images of a run are larger than those that a task makes up
-        outputs = torch.randn(shape, generator=generator)
-    if target.shape != wanted:
-        target = target.flatten(1)[:, :1].expand(-1, max(1, torch.Size(part.target).numel())).reshape(wanted)
-    return outputs, target, context
+def _example(part: BoundPart, samples: int, generator: torch.Generator) -> Example:
+    declared = part.loss.declaration
+    classes = part.outputs[-1] if declared.per_class else KNOWN[declared.task].classes
+    outputs, target, context = KNOWN[declared.task].evaluate.example(part.loss, classes, samples, generator)
+    before, after = tuple(target.shape[1:]), part.target
+    outputs, target, *values = (_enlarged(each, before, after) for each in (outputs, target, *context.values()))
+    return outputs, target, dict(zip(context, values, strict=True))
 
 
-def _of_all(context: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is the same for all parts once."""
-    found = {}
-    for key, each in context.items():
-        values = list(each.values()) if isinstance(each, Mapping) else [each]
-        alike = all(type(one) is type(values[0]) and _equal(one, values[0]) for one in values)
-        found[key] = values[0] if alike else each
-    return found
+def _first(values: Mapping[str, Any]) -> Any:
+    return next(iter(values.values()))
 
 
-def _equal(one: Any, other: Any) -> bool:
-    return torch.equal(one, other) if isinstance(one, Tensor) else bool(one == other)
+def _enlarged(value: Any, before: tuple[int, ...], after: tuple[int, ...]) -> Any:
+    """Make images of another size of those that a task makes up, by repeating pixels; leave what is no image."""
+    axes = (axis for axis in (1, 2) if isinstance(value, Tensor) and tuple(value.shape[axis : axis + 2]) == before)
+    axis = next(axes, None)
+    if len(before) != 2 or before == after or axis is None:
+        return value
+    for k in (0, 1):
+        value = value.index_select(axis + k, torch.arange(after[k]) * before[k] // after[k])
+    return value
 
 
 def check_link(linked: Tensor, samples: int, num_classes: int) -> None:

@@ -19,5 +19,5 @@ def sample(task: Task, good: bool, part: str = "test") -> tuple[Predictions, Pro
         found.setdefault("index", values["index"])
         names = tuple(str(number) for number in range(problem.num_classes or 0))
         counts = tuple(problem.class_counts or ())
-        parts[name] = Part(kind, class_names=names, class_counts=counts)
+        parts[name] = Part(kind, tuple(values["target"].shape[1:]), names, counts)
     return found, made_up_problem(task, parts=parts, num_classes=None, images=task.per_pixel)
