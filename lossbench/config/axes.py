@@ -12,13 +12,14 @@ from lossbench.config import source
 from lossbench.errors import ConfigError
 from lossbench.locate import locate
 
-AXES = {"weighting": "none", "sampler": "uniform", "mixup": "none", "posthoc": "none"}
+AXES = {"weighting": "none", "sampler": "uniform", "mixup": "none", "posthoc": "none", "combine": "sum"}
 """The groups, in the order in which a name has them, and the choice that adds nothing."""
 NEEDS = {
     "weighting": "needs classes",
     "sampler": "needs classes",
     "mixup": "mixes targets of one number or class",
     "posthoc": "needs classes",
+    "combine": "needs a loss of several terms",
 }
 """What each asks of the data, as an error says it."""
 KNOWN = {
@@ -26,6 +27,7 @@ KNOWN = {
     "sampler": ("target", "classes", "batch_size", "generator"),
     "mixup": ("samples", "seed", "epoch", "step"),
     "posthoc": ("loss", "validation", "class_counts"),
+    "combine": ("terms", "seed"),
 }
 """What the function of each may ask for by name: its keyword-only parameters without a default."""
 

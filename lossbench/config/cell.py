@@ -32,7 +32,11 @@ NOT_IN_KEY = (
     "rerun", "skip_impossible", "teacher", "tracking", "trainer.profiler", "trust", "variant", "variants", "warm_start",
 )  # fmt: skip
 """What can't change the numbers of a run; of its teacher, data and warm start, what lies there counts."""
-LATER = {"data.disjoint": False, "data.views": 1}
+LATER = {
+    "data.disjoint": False,
+    "data.views": 1,
+    "combine": {"_target_": "lossbench.methods.combining.plain_sum", "_partial_": True},
+}
 """Settings that came later, with the values that leave a run what it was before, and its key too."""
 OURS = "lossbench.data.DataModule"
 NOT_IN_PROBLEM = (
@@ -218,7 +222,7 @@ class Cell:
 
     @property
     def _not_in_key(self) -> tuple[str, ...]:
-        usual = {name for name, value in LATER.items() if self.resolved["data"].get(name.partition(".")[2]) == value}
+        usual = {name for name, value in LATER.items() if _at(self.resolved, name) == value}
         other = {"data.test"} if isinstance(self.resolved["data"].get("test"), str) else set()  # what lies there counts
         return (*NOT_IN_KEY, *usual, *other)
 
@@ -276,6 +280,13 @@ class Cell:
     def path(self) -> Path:
         """The folder of the run."""
         return Path(self.config.output_dir) / self.folder
+
+
+def _at(config: Any, path: str) -> Any:
+    """Return what stands at a path of keys, None where nothing does."""
+    for name in path.split("."):
+        config = config.get(name) if isinstance(config, dict) else None
+    return config
 
 
 def bring_own_task(config: DictConfig) -> None:

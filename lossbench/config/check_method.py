@@ -6,6 +6,7 @@ from lossbench.catalogue.facts import facts_of
 from lossbench.catalogue.terms import targets
 from lossbench.config.axes import AXES, NEEDS, asked_by, require_known
 from lossbench.config.cell import Cell
+from lossbench.config.check_combine import check_combine
 from lossbench.errors import ConfigError
 from lossbench.locate import locate
 from lossbench.losses.facts import LossFacts
@@ -27,7 +28,7 @@ def check_method(cell: Cell) -> None:
     """
     for axis in AXES:
         require_known(axis, cell.resolved[axis])
-        needs_classes = axis != "sampler" or "classes" in _asked(cell, axis)
+        needs_classes = axis != "combine" and (axis != "sampler" or "classes" in _asked(cell, axis))
         if cell.axes[axis] != AXES[axis] and axis not in cell.task.axes and needs_classes:
             raise _does_not_fit(cell, axis)
     _check_weighting(cell)
@@ -36,6 +37,7 @@ def check_method(cell: Cell) -> None:
         _check_mixup(cell)
     if cell.axes["posthoc"] != AXES["posthoc"]:
         _check_posthoc(cell)
+    check_combine(cell)
 
 
 def _does_not_fit(cell: Cell, axis: str) -> ConfigError:

@@ -280,7 +280,7 @@ def _check_learner(cell: Cell, task: Task, said: str) -> None:
         _check_two_optimizers(cell)
     for group, default in {"model": None, **AXES}.items():
         chosen = [line for line in cell.overrides if line.startswith((f"{group}=", f"{group}."))]
-        if not cell.is_supervised and chosen and {**cell.choices, **cell.axes}[group] != default:
+        if not cell.is_supervised and group != "combine" and chosen and {**cell.choices, **cell.axes}[group] != default:
             raise ConfigError(
                 f"{chosen[0]}: {group} is for what predicts and compares, loss={cell.loss} trains the networks of "
                 f"learner={learner}. Its settings: python -m lossbench loss={cell.loss} --cfg job --package learner"

@@ -62,6 +62,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "weighting": (),
     "mixup": (),
     "posthoc": (),
+    "combine": (),
     "compare": ("lossbench.compare.numbers.analysis.Options",),
     "tracking": ("lossbench.tracking.store.connect",),
     "race": ("lossbench.race.decide.Rules",),

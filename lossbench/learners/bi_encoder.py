@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lossbench.errors import ConfigError
-from lossbench.learners.learner import Learner, in_full_precision
+from lossbench.learners.learner import Called, Learner, in_full_precision
 from lossbench.ranges import takes
 from lossbench.seeding import torch_stream
 from lossbench.tasks.problem import Kept
@@ -60,15 +60,15 @@ class BiEncoder(Learner):
         self._part = "test"
         self._embedded: Tensor | None = None
 
-    def per_sample_loss(self, batch: Any) -> Tensor:
-        """Return the loss (N,) of each query of a batch."""
+    def called_with(self, batch: Any) -> Called:
+        """Return the scores of the passages of a batch for each query, and their grades."""
         chosen = self.passages_of(batch)
         queries, vectors = self.embed(self._inputs("train", batch)), self.embed(self.passages[chosen])
         known: dict[str, Any] = {"epoch": self.current_epoch, "index": batch.index}
         if "teacher_scores" in self.loss.step_context:
             known["teacher_scores"] = self._bm25("train", batch.index)[:, chosen.cpu()].to(queries)
         scores = self.compared(queries, vectors)
-        return self.loss(scores, grades_among(chosen, batch.target, batch.extras["grades"]), **known)
+        return scores, grades_among(chosen, batch.target, batch.extras["grades"]), known
 
     def passages_of(self, batch: Any) -> Tensor:
         """Return the numbers (M,), ascending, of the passages of a batch."""

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from lossbench.errors import ConfigError
-from lossbench.learners.learner import Learner, in_full_precision
+from lossbench.learners.learner import Called, Learner, in_full_precision
 from lossbench.ranges import takes
 from lossbench.tasks.problem import Kept
 from lossbench.tasks.sequence.decoding import lengths
@@ -29,20 +29,13 @@ class CTC(Learner):
         super().__init__(**common)
         self.beam_width = beam_width
 
-    def per_sample_loss(self, batch: Any) -> Tensor:
-        """Return the loss (N,) of each line of a batch."""
+    def called_with(self, batch: Any) -> Called:
+        """Return the outputs for the lines of a batch, their texts and lengths."""
         outputs = in_full_precision(self.network(batch.inputs))
         alignment = of_frames(batch.target_clean, outputs.shape[1])
-        return self.loss(
-            outputs,
-            batch.target,
-            alignment=alignment,
-            epoch=self.current_epoch,
-            index=batch.index,
-            input_lengths=lengths(alignment),
-            inputs=batch.inputs,
-            target_lengths=lengths(batch.target),
-        )
+        sizes = {"input_lengths": lengths(alignment), "target_lengths": lengths(batch.target)}
+        known = {"alignment": alignment, "epoch": self.current_epoch, "index": batch.index, "inputs": batch.inputs}
+        return outputs, batch.target, {**known, **sizes}
 
     def kept(self, batch: Any) -> Kept:
         """Keep outputs, targets, images and indices."""

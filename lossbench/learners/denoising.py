@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lossbench.learners.generative import Generative
-from lossbench.learners.learner import in_full_precision
+from lossbench.learners.learner import Called, in_full_precision
 from lossbench.losses.links import predicted_noise, predicted_velocity
 from lossbench.ranges import takes
 from lossbench.seeding import torch_stream
@@ -137,20 +137,15 @@ class Denoising(Generative):
         super().on_train_epoch_start()
         self._draws = torch_stream(self.seed, "noise", self.current_epoch)
 
-    def per_sample_loss(self, batch: Any) -> Tensor:
-        """Return the loss (N,) of each sample, at a time and with noise of its own."""
+    def called_with(self, batch: Any) -> Called:
+        """Return what the network makes of each sample, at a time and with noise of its own, and what it should."""
         clean = 2 * batch.inputs - 1 if self.problem.images else batch.inputs
         where = torch.rand(len(clean), generator=self._draws).to(clean)
         noise = torch.randn(clean.shape, generator=self._draws).to(clean)
         noised = self.path.corrupt(clean, noise, where)
-        return self.loss(
-            in_full_precision(self.network(noised.samples, noised.time)),
-            noised.target,
-            signal_to_noise=noised.signal_to_noise,
-            epoch=self.current_epoch,
-            index=batch.index,
-            inputs=batch.inputs,
-        )
+        known = {"epoch": self.current_epoch, "index": batch.index, "inputs": batch.inputs}
+        outputs = in_full_precision(self.network(noised.samples, noised.time))
+        return outputs, noised.target, {**known, "signal_to_noise": noised.signal_to_noise}
 
     def sample(self, count: int, noise: torch.Generator) -> Tensor:
         """Turn noise into samples: images in 0..1, points as they are."""

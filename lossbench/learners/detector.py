@@ -10,7 +10,7 @@ from lossbench.catalogue.binding import load_loss
 from lossbench.errors import ConfigError, nearest
 from lossbench.learners.detection_targets import assign, boxes_of, centreness, decode, distances_of
 from lossbench.learners.grid_targets import grid_boxes, grid_targets
-from lossbench.learners.learner import Learner, in_full_precision
+from lossbench.learners.learner import Called, Learner, in_full_precision
 from lossbench.losses.bound_loss import BoundLoss
 from lossbench.losses.boxes import iou_of
 from lossbench.losses.facts import declared_losses
@@ -39,6 +39,8 @@ class Detector(Learner):
     boxes is in strides. A network with `quality` learns the centreness of positives beside them, by cross-entropy; a
     score is then the root of probability times centreness, else the probability.
 
+    What is added up are the terms `classes`, `boxes` and `centreness`, which `combine` can balance.
+
     A loss of the whole outputs of a grid, `yolo_v1`, trains a `YoloGrid` and nothing of this is used.
 
     Parameters
@@ -61,6 +63,9 @@ class Detector(Learner):
     Tian et al. 2022, "FCOS: A Simple and Strong Anchor-Free Object Detector", arXiv:2006.09214.
 
     """
+
+    adds_terms = True
+    """Whether it adds terms up itself, whatever the loss."""
 
     def __init__(self, class_loss: str, box_loss: str, box_weight: float, **common: Any) -> None:
         super().__init__(**common)
@@ -88,7 +93,21 @@ class Detector(Learner):
     def per_sample_loss(self, batch: Any) -> Tensor:
         """Return the loss (N,) of each image of a batch, of which the history has the parts."""
         if self.has_grid:
-            return self._of_grid(batch)
+            return super().per_sample_loss(batch)
+        return torch.stack(list(self.per_sample_terms(batch).values())).sum(0)
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """The parts of the loss of an image; of a grid those of its loss."""
+        if self.has_grid:
+            return super().term_names
+        of_quality = ("centreness",) if getattr(self.network, "has_quality", False) else ()
+        return ("classes", "boxes", *of_quality)
+
+    def per_sample_terms(self, batch: Any) -> dict[str, Tensor]:
+        """Return the parts (N,) of the loss of each image of a batch."""
+        if self.has_grid:
+            return super().per_sample_terms(batch)
         places, network = self._places(batch.inputs), self.network
         targets = assign(network.locations, batch.extras["boxes"], batch.target, network.stride)
         there = targets.labels >= 0
@@ -111,7 +130,7 @@ class Detector(Learner):
         share = len(there) / there.sum().clamp(min=1)
         of_images = {name: share * of_places.sum(1) for name, of_places in terms.items()}
         self.add_terms(**of_images)
-        return torch.stack(list(of_images.values())).sum(0)
+        return of_images
 
     def kept(self, batch: Any) -> Kept:
         """Keep the boxes that are found, the true ones, and what else the task asks for."""
@@ -132,12 +151,12 @@ class Detector(Learner):
             scores = (scores * places.quality.sigmoid().unsqueeze(-1)).sqrt()
         return scores, boxes_of(self.network.locations, places.distances)
 
-    def _of_grid(self, batch: Any) -> Tensor:
-        """Return the loss (N,) of the whole outputs of each image."""
+    def called_with(self, batch: Any) -> Called:
+        """Return what a loss of the whole outputs of a grid is called with."""
         outputs = in_full_precision(self.network(batch.inputs))
         shape = {"cells": outputs.shape[1], "size": batch.inputs.shape[-1], "num_classes": self.num_classes}
         target = grid_targets(batch.extras["boxes"], batch.target, **shape)
-        return self.loss(outputs, target.to(outputs), epoch=self.current_epoch)
+        return outputs, target.to(outputs), {"epoch": self.current_epoch}
 
     def _places(self, inputs: Tensor) -> Places:
         logits, distances, quality = self.network(inputs)

@@ -51,6 +51,7 @@ class Embedding(Supervised):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Let the slow copy follow."""
+        super().on_train_batch_end(outputs, batch, batch_idx)
         if self.slow is not None:
             slow, fast = list(self.slow.parameters()), list(self.network.parameters())
             with torch.no_grad():

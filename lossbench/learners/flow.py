@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lossbench.learners.generative import FIXED, Generative
-from lossbench.learners.learner import in_full_precision
+from lossbench.learners.learner import Called, in_full_precision
 from lossbench.losses.flow import flow_nll
 from lossbench.ranges import takes
 from lossbench.seeding import torch_stream
@@ -84,11 +84,11 @@ class Flow(Generative):
         super().on_validation_epoch_start()
         self._draws = torch_stream(FIXED, "evaluated dequantisation")
 
-    def per_sample_loss(self, batch: Any) -> Tensor:
-        """Return the loss (N,) of each sample."""
+    def called_with(self, batch: Any) -> Called:
+        """Return the latents of each sample, and the log-determinant."""
         latents, log_determinant = self.mapped(batch.inputs)
         context = {"epoch": self.current_epoch, "index": batch.index, "inputs": batch.inputs}
-        return self.loss(latents, log_determinant, **context)
+        return latents, log_determinant, context
 
     def mapped(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Map samples to latents; return them and the log-determinant, that of their preparation included."""

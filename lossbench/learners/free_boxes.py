@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import box_convert
 
-from lossbench.learners.learner import Learner, in_full_precision
+from lossbench.learners.learner import Called, Learner, in_full_precision
 from lossbench.losses.boxes import iou_of
 from lossbench.ranges import takes
 from lossbench.tasks.boxes.evaluate import error_of
@@ -61,13 +61,30 @@ class FreeBoxes(Learner):
 
     def per_sample_loss(self, batch: Any) -> Tensor:
         """Return the loss (N,) of each pair, weighted by 2 - IoU."""
+        boxes, target, context = self.called_with(batch)
+        value = self.loss(boxes, target, **context)
+        return self._pace(boxes, batch) * value
+
+    def per_sample_terms(self, batch: Any) -> dict[str, Tensor]:
+        """Return the terms (N,) of each pair, weighted likewise."""
+        boxes, target, context = self.called_with(batch)
+        terms = self.loss.each_term(boxes, target, **context)
+        self.add_terms(**terms)
+        pace = self._pace(boxes, batch)
+        return {name: pace * term for name, term in self.loss.weighed(terms).items()}
+
+    def called_with(self, batch: Any) -> Called:
+        """Return where the boxes are and belong."""
         boxes = in_full_precision(self.network(batch.inputs, batch.index))
-        value = self.loss(boxes, batch.target, epoch=self.current_epoch, index=batch.index, inputs=batch.inputs)
-        with torch.no_grad():
-            pace, error = 2 - iou_of(boxes, batch.target), error_of(boxes, batch.target)
-            self.network.error_sum[batch.index] += error
-            self.add_terms(error=error)
-        return pace * value
+        return boxes, batch.target, {"epoch": self.current_epoch, "index": batch.index, "inputs": batch.inputs}
+
+    @torch.no_grad()
+    def _pace(self, boxes: Tensor, batch: Any) -> Tensor:
+        """Return how fast each box goes; note how far off it is."""
+        pace, error = 2 - iou_of(boxes, batch.target), error_of(boxes, batch.target)
+        self.network.error_sum[batch.index] += error
+        self.add_terms(error=error)
+        return pace
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         """Return the sum over the pairs, so that each goes by its own gradient."""

@@ -3,10 +3,9 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from lossbench.errors import ConfigError
-from lossbench.learners.learner import Learner, in_full_precision
+from lossbench.learners.learner import Called, Learner, in_full_precision
 from lossbench.learners.writing import drawn, write
 from lossbench.seeding import torch_stream
 from lossbench.tasks.problem import Kept
@@ -40,11 +39,11 @@ class LanguageModel(Learner):
                 "loss of tokens, such as token_cross_entropy, or data of the task translation."
             )
 
-    def per_sample_loss(self, batch: Any) -> Tensor:
-        """Return the loss (N,) of each text of a batch."""
+    def called_with(self, batch: Any) -> Called:
+        """Return the outputs for the texts of a batch, and the tokens that come next."""
         outputs = in_full_precision(self.network(batch.inputs))
         known = {"epoch": self.current_epoch, "index": batch.index, "inputs": batch.inputs}
-        return self.loss(outputs, batch.target, **known)
+        return outputs, batch.target, known
 
     def kept(self, batch: Any) -> Kept:
         """Keep what the true tokens had, not the probabilities of all others."""

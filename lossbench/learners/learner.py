@@ -14,10 +14,12 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lossbench.compat.lightning import FastHooks
 from lossbench.errors import Diverged
+from lossbench.learners.combining import Combining
 from lossbench.losses.bound_loss import BoundLoss
 from lossbench.seeding import derive_seed
 from lossbench.tasks.problem import Kept, Problem
 
+Called = tuple[Tensor, Tensor, dict[str, Any]]
 OF_SAMPLES = ("group", "id")
 """What predictions keep of each sample, whatever the task, where the data have it."""
 
@@ -28,8 +30,9 @@ class Learner(FastHooks):
     After training, `history` holds the metrics of every epoch, `last` and `best` the evaluations of the last and of the
     best validation epoch: {"epoch": int, "metrics": {...}, "test": {...}, "val": {...}}.
 
-    A way of learning says what the loss of each sample is (`per_sample_loss`) and what an evaluation keeps of a batch
-    (`kept`). What is predicted and measured of a whole part is said by the task.
+    A way of learning says what the loss of each sample is, by what it is called with (`called_with`) or by its value
+    (`per_sample_loss`), and what an evaluation keeps of a batch (`kept`). What is predicted and measured of a whole
+    part is said by the task.
 
     Parameters
     ----------
@@ -85,6 +88,7 @@ class Learner(FastHooks):
         self._samples, self._rate = 0, 0.0
         self._term_sums: dict[str, Tensor] = {}
         self._collected: dict[str, list[Kept]] = {}
+        self.combining: Combining | None = None
 
     @property
     def is_evaluated(self) -> bool:
@@ -98,9 +102,37 @@ class Learner(FastHooks):
             found.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
         return found.hexdigest()[:16]
 
-    @abstractmethod
+    def called_with(self, batch: Any) -> Called:
+        """Return what the loss is called with: outputs, target, and its context by name."""
+        raise NotImplementedError(f"{type(self).__name__} has neither `called_with` nor `per_sample_loss`")
+
     def per_sample_loss(self, batch: Any) -> Tensor:
         """Return the loss (N,) of each sample of a batch."""
+        outputs, target, context = self.called_with(batch)
+        return self.loss(outputs, target, **context)
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """The names of what `per_sample_terms` returns."""
+        return self.loss.term_names
+
+    def per_sample_terms(self, batch: Any) -> dict[str, Tensor]:
+        """Return what the loss of each sample adds up, each (N,), with the loss's own weights; of one term, `loss`.
+
+        The history has the mean of each, without its weight where the loss is a sum of others.
+        """
+        if len(self.loss.term_names) == 1:
+            return {"loss": self.per_sample_loss(batch)}
+        outputs, target, context = self.called_with(batch)
+        terms = self.loss.each_term(outputs, target, **context)
+        self.add_terms(**terms)
+        return self.loss.weighed(terms)
+
+    @property
+    def tells_terms(self) -> bool:
+        """Whether it knows the terms of a loss that has several: one of a user's may only know their sum."""
+        kind = type(self)
+        return not (kind.called_with is Learner.called_with and kind.per_sample_terms is Learner.per_sample_terms)
 
     @abstractmethod
     def kept(self, batch: Any) -> Kept:
@@ -134,9 +166,10 @@ class Learner(FastHooks):
         return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def configure_optimizers(self) -> Any:
-        """Optimize the network, and the parameters of the loss without weight decay."""
+        """Optimize the network, and without weight decay what the loss, or the combination of its terms, learns."""
         groups: list[dict[str, Any]] = [{"params": list(self.network.parameters())}]
-        if self.loss_module is not None and (own := list(self.loss_module.parameters())):
+        learned = [each for each in (self.loss_module, self.combining) if each is not None]
+        if own := [parameter for module in learned for parameter in module.parameters()]:
             groups.append({"params": own, "weight_decay": 0.0})
         optimizer = self.optimizer_factory(groups)
         schedule = {"scheduler": self.scheduler_factory(optimizer), **self.stepping}
@@ -146,6 +179,8 @@ class Learner(FastHooks):
         """Set this epoch's random numbers."""
         torch.manual_seed(derive_seed(self.seed, "step", self.current_epoch))
         self._loss_sum, self._samples, self._term_sums = 0.0, 0, {}
+        if self.combining is not None:
+            self.combining.start_epoch(self.current_epoch)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Note the learning rate with which an epoch begins."""
@@ -154,12 +189,39 @@ class Learner(FastHooks):
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         """Return the mean loss of the batch (its sum, for the losses that are defined as sums)."""
+        if self.combining is not None:
+            return self._combined(self.combining, batch, batch_idx)
         per_sample = self.per_sample_loss(batch)
         mean = per_sample.mean()
         self.require_finite(mean)
         self._loss_sum = self._loss_sum + per_sample.detach().sum()
         self._samples += len(per_sample)
         return per_sample.sum() if self.loss.declaration.reduction == "sum" else mean
+
+    def _combined(self, combining: Combining, batch: Any, batch_idx: int) -> Tensor:
+        """Return what a combination of the terms makes of a batch; the history has the mean of their plain sum."""
+        combining.before(self, batch)
+        terms = self.per_sample_terms(batch)
+        plain = torch.stack(list(terms.values())).detach().sum(0)
+        self.require_finite(plain.mean())
+        self._loss_sum = self._loss_sum + plain.sum()
+        self._samples += len(plain)
+        reduce = Tensor.sum if self.loss.declaration.reduction == "sum" else Tensor.mean
+        value = combining.value(self, [reduce(term) for term in terms.values()], batch_idx)
+        self.require_finite(value)
+        return value
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Go back through the graph of a step, as the combination of the terms asks for it."""
+        if self.combining is None or self.combining.by_value:
+            super().backward(loss, *args, **kwargs)
+        else:
+            self.combining.backward(self, loss)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Let the combination of the terms see what a step has made of them, where it asks for that."""
+        if self.combining is not None:
+            self.combining.after(self, batch)
 
     def require_finite(self, value: Tensor) -> None:
         """Raise `Diverged` if the mean loss of a batch is not a finite number."""
@@ -182,6 +244,8 @@ class Learner(FastHooks):
         evaluated = self.last["metrics"] if self.last and self.last["epoch"] == epoch else {}
         terms = {f"train/{name}": float(total) / max(1, samples) for name, total in self._term_sums.items()}
         self._term_sums = {}
+        if self.combining is not None:
+            terms |= self.combining.end_epoch()
         self.history.append({"epoch": epoch, "train/loss": train_loss, "train/lr": rate, **terms, **evaluated})
 
     def on_validation_epoch_start(self) -> None:

@@ -34,7 +34,7 @@ class Several(Supervised):
         outputs = in_full_precision(head.outputs(seen))
         known = {"epoch": self.current_epoch, "features": seen, "index": batch.index, "inputs": batch.inputs}
         context = {**known, **batch.extras}
-        terms = self.loss.terms(outputs, batch.target, **context)
+        terms = self.loss.each_term(outputs, batch.target, **context)
         terms = {name: weighted(term, context.get("weight")) for name, term in terms.items()}
         self.add_terms(**terms)
-        return self.loss.function.weighted(terms)  # type: ignore[no-any-return]
+        return self.loss.weighed(terms)

@@ -1,7 +1,7 @@
 """The learner for everything that is predict-and-compare: classification and regression."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,15 @@ from lossbench.methods import posthoc as posthocs
 from lossbench.methods.mixup import Mixture
 from lossbench.methods.posthoc import Posthoc, adjust
 from lossbench.tasks.problem import Kept
+
+
+class Compared(NamedTuple):
+    """What a loss is called with, and how much that counts."""
+
+    outputs: Tensor
+    target: Tensor
+    context: Mapping[str, Any]
+    share: float
 
 
 class Supervised(Learner):
@@ -81,34 +90,56 @@ class Supervised(Learner):
 
     def per_sample_loss(self, batch: Any) -> Tensor:
         """Return the weighted loss (N,) of each sample of a batch."""
+        values = [self._weighted_loss(compared) for compared in self._compared(batch)]
+        return values[0] if len(values) == 1 else values[0] + values[1]
+
+    def per_sample_terms(self, batch: Any) -> dict[str, Tensor]:
+        """Return the weighted terms (N,) of each sample of a batch."""
+        parts = [self._weighted_terms(compared) for compared in self._compared(batch)]
+        return parts[0] if len(parts) == 1 else {name: term + parts[1][name] for name, term in parts[0].items()}
+
+    def _compared(self, batch: Any) -> Iterator[Compared]:
+        """Yield what is compared: the outputs with the targets, and with those that samples are mixed with."""
         mixture = self._mixture
         inputs = batch.inputs if mixture is None else mixture.mix(batch.inputs)
         features = self.network.backbone(inputs)
         outputs = in_full_precision(self.network.outputs(features))
         known = {"epoch": self.current_epoch, "features": features, "index": batch.index, "inputs": inputs}
         context: dict[str, Any] = {**known, **batch.extras, **self.of_other_networks(inputs)}
-        if mixture is None:
-            return self._weighted_loss(outputs, batch.target, context)
-        own = self._weighted_loss(outputs, batch.target, context, mixture.share)
-        if "weight" in context:
-            context["weight"] = context["weight"][mixture.partner]
-        return own + self._weighted_loss(outputs, batch.target[mixture.partner], context, 1 - mixture.share)
+        yield Compared(outputs, batch.target, context, 1.0 if mixture is None else mixture.share)
+        if mixture is not None:
+            own = {"weight": context["weight"][mixture.partner]} if "weight" in context else {}
+            yield Compared(outputs, batch.target[mixture.partner], {**context, **own}, 1 - mixture.share)
 
     def of_other_networks(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return what networks that are not trained make of the inputs, by the name by which a loss asks for it."""
         return {} if self.teacher is None else {"teacher_logits": in_full_precision(self.teacher(inputs))}
 
-    def _weighted_loss(self, outputs: Tensor, target: Tensor, context: Mapping[str, Any], share: float = 1.0) -> Tensor:
+    def _weighted_loss(self, compared: Compared) -> Tensor:
         """Return the weighted loss (N,) for a target that counts by a share; add its parts to the terms."""
-        said = self.loss.declaration
-        expected = target if said.takes_classes or said.takes_embeddings else target.to(outputs.dtype)
-        terms = self.loss.terms(outputs, expected, **context)
-        weights = None if self._class_weights is None else self._class_weights[self._places(target)]
-        if (own := context.get("weight")) is not None:
-            weights = own if weights is None else weights * own
+        terms = self.loss.terms(compared.outputs, self._expected(compared), **compared.context)
+        weights = self._weights_of(compared)
         if self.loss.is_sum:
-            self.add_terms(**{name: share * weighted(term, weights) for name, term in terms.items()})
-        return share * weighted(self.loss.total(terms), weights)
+            self.add_terms(**_shares(terms, compared, weights))
+        return compared.share * weighted(self.loss.total(terms), weights)
+
+    def _weighted_terms(self, compared: Compared) -> dict[str, Tensor]:
+        """Return each weighted term (N,) of the loss, likewise."""
+        terms = self.loss.each_term(compared.outputs, self._expected(compared), **compared.context)
+        weights = self._weights_of(compared)
+        self.add_terms(**_shares(terms, compared, weights))
+        return _shares(self.loss.weighed(terms), compared, weights)
+
+    def _expected(self, compared: Compared) -> Tensor:
+        said, target = self.loss.declaration, compared.target
+        return target if said.takes_classes or said.takes_embeddings else target.to(compared.outputs.dtype)
+
+    def _weights_of(self, compared: Compared) -> Tensor | None:
+        """Return the weights (N,) of the samples by their classes, and their own; None where all are alike."""
+        weights = None if self._class_weights is None else self._class_weights[self._places(compared.target)]
+        if (own := compared.context.get("weight")) is not None:
+            weights = own if weights is None else weights * own
+        return weights
 
     def _places(self, target: Tensor) -> Tensor:
         """Return the class of each sample, or the bin that its target lies in."""
@@ -144,6 +175,10 @@ class Supervised(Learner):
         """Compute the metrics of the task; what was fitted is one of the validation part."""
         measured = super().metrics(part, predictions)
         return measured | self._fitted if part == "val" else measured
+
+
+def _shares(terms: Mapping[str, Tensor], compared: Compared, weights: Tensor | None) -> dict[str, Tensor]:
+    return {name: compared.share * weighted(term, weights) for name, term in terms.items()}
 
 
 def weighted(values: Tensor, weights: Tensor | None) -> Tensor:

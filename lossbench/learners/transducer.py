@@ -3,11 +3,10 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from lossbench.errors import ConfigError
 from lossbench.learners.ctc import of_frames
-from lossbench.learners.learner import Learner, in_full_precision
+from lossbench.learners.learner import Called, Learner, in_full_precision
 from lossbench.losses.transducer import rnn_transducer
 from lossbench.tasks.problem import Kept
 from lossbench.tasks.sequence.decoding import lengths
@@ -37,18 +36,12 @@ class Transducer(Learner):
                 "Use learner/network=transducer."
             )
 
-    def per_sample_loss(self, batch: Any) -> Tensor:
-        """Return the loss (N,) of each line of a batch."""
+    def called_with(self, batch: Any) -> Called:
+        """Return the outputs for the lines of a batch, their texts and lengths."""
         outputs = in_full_precision(self.network(batch.inputs, batch.target))
-        return self.loss(
-            outputs,
-            batch.target,
-            epoch=self.current_epoch,
-            index=batch.index,
-            input_lengths=lengths(of_frames(batch.target_clean, outputs.shape[1])),
-            inputs=batch.inputs,
-            target_lengths=lengths(batch.target),
-        )
+        frames = lengths(of_frames(batch.target_clean, outputs.shape[1]))
+        known = {"epoch": self.current_epoch, "index": batch.index, "inputs": batch.inputs}
+        return outputs, batch.target, {**known, "input_lengths": frames, "target_lengths": lengths(batch.target)}
 
     def kept(self, batch: Any) -> Kept:
         """Keep readings, likelihoods, targets, images and indices; logits would be large."""

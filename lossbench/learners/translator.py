@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lossbench.errors import ConfigError
-from lossbench.learners.learner import Learner, in_full_precision
+from lossbench.learners.learner import Called, Learner, in_full_precision
 from lossbench.learners.writing import drawn, likeliest, write
 from lossbench.ranges import takes
 from lossbench.seeding import torch_stream
@@ -73,8 +73,8 @@ class Translator(Learner):
         super().on_train_epoch_start()
         self._draws = torch_stream(self.seed, "translations", self.current_epoch)
 
-    def per_sample_loss(self, batch: Any) -> Tensor:
-        """Return the loss (N,) of each text of a batch."""
+    def called_with(self, batch: Any) -> Called:
+        """Return the outputs for the texts of a batch, and the tokens that come next; or drawn ones."""
         memory = self.network.encode(trimmed(batch.inputs, 0))
         known = {"epoch": self.current_epoch, "index": batch.index, "inputs": batch.inputs}
         if self.draws_translations:
@@ -83,7 +83,7 @@ class Translator(Learner):
         share = self.scheduled_sampling * self.current_epoch / max(1, self.max_epochs - 1)
         if share:
             tokens = self.replaced(tokens, memory, share)
-        return self.loss(in_full_precision(self.network.decode(tokens, memory)[0]), target, **known)
+        return in_full_precision(self.network.decode(tokens, memory)[0]), target, known
 
     def replaced(self, tokens: Tensor, memory: Any, share: float) -> Tensor:
         """Put the likeliest tokens in the place of a share of the true ones, never of the start."""
@@ -92,8 +92,8 @@ class Translator(Learner):
         chosen = torch.rand(tokens[:, 1:].shape, generator=self._draws).to(tokens.device) < share
         return torch.cat([tokens[:, :1], torch.where(chosen & (tokens[:, 1:] != 0), own[:, :-1], tokens[:, 1:])], 1)
 
-    def _of_drawn(self, target: Tensor, memory: Any, known: dict[str, Any]) -> Tensor:
-        """Draw translations, tell what they cost, and return the loss of their logits."""
+    def _of_drawn(self, target: Tensor, memory: Any, known: dict[str, Any]) -> Called:
+        """Draw translations, and return their logits with what they cost."""
         longest, count = target.shape[1] + 2, self.samples
         several = memory.repeated(count)
         texts = self.written(several, longest, drawn(self.loss.link, self._draws))
@@ -102,7 +102,7 @@ class Translator(Learner):
         if "baseline_cost" in self.loss.step_context:
             known["baseline_cost"] = cost(self.written(memory, longest, likeliest), target)
         outputs = in_full_precision(self.network.decode(given(texts), several)[0])
-        return self.loss(outputs.unflatten(0, (-1, count)), texts.unflatten(0, (-1, count)), costs=costs, **known)
+        return outputs.unflatten(0, (-1, count)), texts.unflatten(0, (-1, count)), {**known, "costs": costs}
 
     def written(self, memory: Any, longest: int, choose: Any) -> Tensor:
         """Translate what was read; see `write`."""

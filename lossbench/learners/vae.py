@@ -6,12 +6,15 @@ import torch
 from torch import Tensor
 
 from lossbench.learners.generative import FIXED, Generative
-from lossbench.learners.learner import in_full_precision
+from lossbench.learners.learner import Called, in_full_precision
 from lossbench.ranges import takes
 from lossbench.seeding import torch_stream
 from lossbench.tasks.autoencoding.metrics import bound_of_each, similarity
 from lossbench.tasks.generation.samples import KEPT, as_pixels
 from lossbench.tasks.problem import Kept
+
+BOUND = ("reconstruction", "kl")
+"""The terms of the bound, which the history has in nats, whatever the loss makes of them."""
 
 
 @takes(evaluated_samples="int [2, inf)")
@@ -40,23 +43,32 @@ class VAE(Generative):
         super().on_train_epoch_start()
         self._draws = torch_stream(self.seed, "latent", self.current_epoch)
 
+    def called_with(self, batch: Any) -> Called:
+        """Return outputs, images, and the code of each; what is known of the batch beside them."""
+        outputs, mean, log_variance = self.reconstruct(batch.inputs)
+        known = {"mean": mean, "log_variance": log_variance, "epoch": self.current_epoch}
+        maps = {"feature_maps": self.problem.feature_maps, "index": batch.index, "inputs": batch.inputs}
+        return outputs, batch.inputs, {**known, **maps}
+
     def per_sample_loss(self, batch: Any) -> Tensor:
         """Return the loss (N,) of each image; the terms of the history are those of the bound, alike for every loss."""
-        outputs, mean, log_variance = self.reconstruct(batch.inputs)
-        value = self.loss(
-            outputs,
-            batch.inputs,
-            mean=mean,
-            log_variance=log_variance,
-            epoch=self.current_epoch,
-            feature_maps=self.problem.feature_maps,
-            index=batch.index,
-            inputs=batch.inputs,
-        )
-        with torch.no_grad():
-            terms = bound_of_each(self.loss.link(outputs), batch.inputs, mean, log_variance)
-            self.add_terms(reconstruction=terms["reconstruction"], kl=terms["kl"])
+        outputs, images, context = self.called_with(batch)
+        value = self.loss(outputs, images, **context)
+        self._add_bound(outputs, images, context)
         return value
+
+    def per_sample_terms(self, batch: Any) -> dict[str, Tensor]:
+        """Return the terms of the loss (N,) of each image; those of the bound stay in the history."""
+        outputs, images, context = self.called_with(batch)
+        terms = self.loss.each_term(outputs, images, **context)
+        self.add_terms(**{name: term for name, term in terms.items() if name not in BOUND})
+        self._add_bound(outputs, images, context)
+        return self.loss.weighed(terms)
+
+    @torch.no_grad()
+    def _add_bound(self, outputs: Tensor, images: Tensor, context: dict[str, Any]) -> None:
+        terms = bound_of_each(self.loss.link(outputs), images, context["mean"], context["log_variance"])
+        self.add_terms(**{name: terms[name] for name in BOUND})
 
     def reconstruct(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Encode images, draw a code of each and decode it; return outputs, means and log variances."""

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from lossbench.losses.classification import log_probability
-from lossbench.losses.declaration import loss
+from lossbench.losses.declaration import adds, loss
 from lossbench.losses.imbalance import focal
 from lossbench.losses.links import softmax
 
@@ -142,7 +142,10 @@ def rce(logits: Tensor, target: Tensor, *, floor: float = 1e-4) -> Tensor:
     problem="noise",
     ranges={"alpha": "[0, inf)", "beta": "[0, inf)", "floor": "(0, 1)"},
 )
-def sce(logits: Tensor, target: Tensor, *, alpha: float = 0.1, beta: float = 1.0, floor: float = 1e-4) -> Tensor:
+@adds("active", "passive")
+def sce(
+    logits: Tensor, target: Tensor, *, alpha: float = 0.1, beta: float = 1.0, floor: float = 1e-4
+) -> tuple[Tensor, Tensor]:
     """Symmetric cross-entropy: cross-entropy, which fits, and its reverse, which resists wrong labels.
 
     Formula: alpha (-log p_y) + beta `rce`, `rce` = -log(floor) (1 - p_y)
@@ -168,7 +171,7 @@ def sce(logits: Tensor, target: Tensor, *, alpha: float = 0.1, beta: float = 1.0
     tensor([4.6745])
 
     """
-    return -alpha * log_probability(logits, target) + beta * rce(logits, target, floor=floor)
+    return -alpha * log_probability(logits, target), beta * rce(logits, target, floor=floor)
 
 
 @loss(
@@ -178,7 +181,8 @@ def sce(logits: Tensor, target: Tensor, *, alpha: float = 0.1, beta: float = 1.0
     problem="noise",
     ranges={"alpha": "[0, inf)", "beta": "[0, inf)"},
 )
-def nce_rce(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float = 1.0) -> Tensor:
+@adds("active", "passive")
+def nce_rce(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float = 1.0) -> tuple[Tensor, Tensor]:
     """Normalised cross-entropy (active) and reverse cross-entropy (passive).
 
     Formula: alpha `nce` + beta `rce`, `rce` = -log(1e-4) (1 - p_y)
@@ -202,7 +206,7 @@ def nce_rce(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
     tensor([5.1052])
 
     """
-    return alpha * nce(logits, target) + beta * rce(logits, target)
+    return alpha * nce(logits, target), beta * rce(logits, target)
 
 
 @loss(
@@ -212,7 +216,8 @@ def nce_rce(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
     problem="noise",
     ranges={"alpha": "[0, inf)", "beta": "[0, inf)"},
 )
-def nce_mae(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float = 1.0) -> Tensor:
+@adds("active", "passive")
+def nce_mae(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float = 1.0) -> tuple[Tensor, Tensor]:
     """Normalised cross-entropy (active) and absolute error on probabilities (passive).
 
     Formula: alpha `nce` + beta (1 - p_y)
@@ -236,7 +241,7 @@ def nce_mae(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
     tensor([1.])
 
     """
-    return alpha * nce(logits, target) - beta * torch.expm1(log_probability(logits, target))
+    return alpha * nce(logits, target), -beta * torch.expm1(log_probability(logits, target))
 
 
 @loss(
@@ -246,7 +251,10 @@ def nce_mae(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
     problem="noise",
     ranges={"alpha": "[0, inf)", "beta": "[0, inf)", "gamma": "[0, inf)"},
 )
-def nfl_rce(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float = 1.0, gamma: float = 0.5) -> Tensor:
+@adds("active", "passive")
+def nfl_rce(
+    logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float = 1.0, gamma: float = 0.5
+) -> tuple[Tensor, Tensor]:
     """Normalised focal loss (active) and reverse cross-entropy (passive).
 
     Formula: alpha `nfl` + beta `rce`, `rce` = -log(1e-4) (1 - p_y)
@@ -271,7 +279,7 @@ def nfl_rce(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
     tensor([5.1052])
 
     """
-    return alpha * nfl(logits, target, gamma=gamma) + beta * rce(logits, target)
+    return alpha * nfl(logits, target, gamma=gamma), beta * rce(logits, target)
 
 
 @loss(
@@ -281,7 +289,8 @@ def nfl_rce(logits: Tensor, target: Tensor, *, alpha: float = 1.0, beta: float =
     problem="noise",
     ranges={"alpha": "[0, inf)", "beta": "[0, inf)"},
 )
-def anl_ce(logits: Tensor, target: Tensor, *, alpha: float = 5.0, beta: float = 5.0) -> Tensor:
+@adds("active", "passive")
+def anl_ce(logits: Tensor, target: Tensor, *, alpha: float = 5.0, beta: float = 5.0) -> tuple[Tensor, Tensor]:
     """Active negative loss: normalised cross-entropy, and normalised complements of the other labels' ones.
 
     Formula: alpha `nce` + beta (1 - (A + log p_y) / sum_k (A + log p_k)), with A = -log 1e-7 and p raised to 1e-7
@@ -311,4 +320,4 @@ def anl_ce(logits: Tensor, target: Tensor, *, alpha: float = 5.0, beta: float = 
     """
     complement = (log_probability(logits, target) - _SMALLEST_LOG_P).relu()
     complements = (logits.log_softmax(-1) - _SMALLEST_LOG_P).relu().sum(-1)
-    return alpha * nce(logits, target) + beta * (1 - complement / complements)
+    return alpha * nce(logits, target), beta * (1 - complement / complements)

@@ -73,10 +73,7 @@ class BoundLoss:
         if self.checks_labels and target.device.type == "cpu" and not torch.compiler.is_compiling():
             with suppress(RuntimeError):  # under torch.func.vmap no value can be asked for
                 require_labels(self.declaration, outputs, target, self.name)
-        if lacking := [name for name in self.step_context if name not in context]:
-            named = ", ".join(f"{name}=" for name in lacking)
-            raise ValueError(f"{self.name} asks for {named} beside outputs and target. Give it by name.")
-        asked = {name: context[name] for name in self.step_context}
+        asked = self._asked(context)
         if self.is_sum:
             return self.function.terms(outputs, target, **asked)
         value = self.function(outputs, target, **asked)
@@ -88,6 +85,34 @@ class BoundLoss:
                 f"number per sample, shape {shape}. Leave out the mean: the benchmark takes it."
             )
         return {"loss": value}
+
+    def each_term(self, outputs: Tensor, target: Tensor, **context: Any) -> dict[str, Tensor]:
+        """Return all that a call adds up, each (N,): as `terms`, and those of a loss that is declared by `adds`."""
+        given = getattr(self._own, "each_term", None)
+        if given is None:
+            return self.terms(outputs, target, **context)
+        require_shapes(self.declaration, outputs, target, self.name)
+        return given(outputs, target, **self.function.keywords, **self._asked(context))
+
+    def weighed(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the terms of `each_term` with their weights, so that they add up to the loss."""
+        found = self.function.weighed(terms) if self.is_sum else dict(terms)
+        return found if self.factor == 1.0 else {name: self.factor * term for name, term in found.items()}
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """The names of the terms: `loss` alone where nothing is added."""
+        return tuple(self.function.bound) if self.is_sum else getattr(self._own, "term_names", ("loss",))
+
+    @property
+    def _own(self) -> Any:
+        return getattr(self.function, "func", self.function)
+
+    def _asked(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        if lacking := [name for name in self.step_context if name not in context]:
+            named = ", ".join(f"{name}=" for name in lacking)
+            raise ValueError(f"{self.name} asks for {named} beside outputs and target. Give it by name.")
+        return {name: context[name] for name in self.step_context}
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """Return the loss (N,) that terms make, by the weights of a sum and the factor of `optimizer.calibrate`."""
@@ -108,8 +133,7 @@ class BoundLoss:
     @property
     def name(self) -> str:
         """The name of its function or module."""
-        function = getattr(self.function, "func", self.function)
-        return str(getattr(function, "__name__", type(function).__name__))
+        return str(getattr(self._own, "__name__", type(self._own).__name__))
 
     def link(self, outputs: Tensor) -> Any:
         """Turn outputs into probabilities (N, K), a point prediction (N,), or predicted distributions."""

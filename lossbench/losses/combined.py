@@ -85,9 +85,13 @@ class weighted_sum(nn.Module):  # noqa: N801  it is called by this name, as are 
         """Return each term (N,), without its weight."""
         return {name: term(outputs, target, **context) for name, term in self.bound.items()}
 
+    def weighed(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return each term (N,) with its weight."""
+        return {name: weight * terms[name] for name, weight in zip(self.bound, self.weights, strict=True)}
+
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """Return the weighted sum (N,) of the terms."""
-        return torch.stack([weight * terms[name] for name, weight in zip(self.bound, self.weights, strict=True)]).sum(0)
+        return torch.stack(list(self.weighed(terms).values())).sum(0)
 
     def forward(self, outputs: Tensor, target: Tensor, **context: Any) -> Tensor:
         """Return the loss of each sample (N,)."""

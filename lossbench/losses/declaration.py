@@ -3,6 +3,7 @@
 import functools
 import inspect
 import math
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -131,6 +132,46 @@ def loss(
         else:
             made = _checked(declared)
         made.declaration = declaration
+        return made
+
+    return declare
+
+
+def adds(*names: str, terms: Callable[..., Any] | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare a loss as the sum of several terms, which `combine` can balance; stands below `loss`.
+
+    What is decorated returns the terms (N,), each with its weight, and a call adds them up from the left. What returns
+    their sum itself, where that is rounded in another way, names what returns the terms.
+
+    Parameters
+    ----------
+    *names : str
+        Of the terms, in their order.
+    terms : callable, optional
+        Returns the terms, from the same arguments.
+
+    Examples
+    --------
+    >>> @adds("near", "far")
+    ... def distance(outputs, target):
+    ...     return outputs, 2 * target
+    >>> distance(1, 2), distance.each_term(1, 2)
+    (5, {'near': 1, 'far': 4})
+
+    """
+
+    def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+        of_call = terms or function
+
+        @functools.wraps(function)
+        def added(*given: Any, **settings: Any) -> Any:
+            return functools.reduce(operator.add, function(*given, **settings))
+
+        def each_term(*given: Any, **settings: Any) -> dict[str, Any]:
+            return dict(zip(names, of_call(*given, **settings), strict=True))
+
+        made: Any = added if terms is None else function
+        made.term_names, made.each_term = names, each_term
         return made
 
     return declare

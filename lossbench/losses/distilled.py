@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lossbench.losses.classification import cross_entropy
-from lossbench.losses.declaration import loss
+from lossbench.losses.declaration import adds, loss
 from lossbench.losses.links import softmax
 
 __all__ = ["distillation"]
@@ -16,9 +16,10 @@ __all__ = ["distillation"]
     source='Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", arXiv:1503.02531',
     ranges={"temperature": "(0, inf)", "alpha": "[0, 1]"},
 )
+@adds("labels", "teacher")
 def distillation(
     logits: Tensor, target: Tensor, *, teacher_logits: Tensor, temperature: float = 4.0, alpha: float = 0.9
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Cross-entropy, and the divergence from what a trained network, the teacher, predicts for the same input.
 
     Formula: (1 - a) (-log p_y) + a T^2 KL(softmax(t / T) || softmax(z / T)), with t the logits of the teacher
@@ -60,4 +61,4 @@ def distillation(
     teacher = (teacher_logits.detach() / temperature).log_softmax(-1)
     student = (logits / temperature).log_softmax(-1)
     divergence = F.kl_div(student, teacher, reduction="none", log_target=True).sum(-1)
-    return (1 - alpha) * cross_entropy(logits, target) + alpha * temperature**2 * divergence
+    return (1 - alpha) * cross_entropy(logits, target), alpha * temperature**2 * divergence

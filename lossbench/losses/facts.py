@@ -48,6 +48,7 @@ class LossFacts:
     needs: tuple[str, ...] = ()
     annotations: dict[str, str] = field(default_factory=dict, compare=False)  # as written, so from source text alone
     memory: bool = False
+    terms: tuple[str, ...] = ()
     docstring: str = ""
     arguments: tuple[str, ...] = field(default=(), compare=False)  # outputs and target, as they are called
     shared: dict[str, str] = field(default_factory=dict, compare=False)  # sections of the family's docstring
@@ -61,6 +62,11 @@ class LossFacts:
     def is_made_of_parts(self) -> bool:
         """Whether it binds a loss for each of several tasks."""
         return "bind_parts" in self.needs
+
+    @property
+    def has_several_terms(self) -> bool:
+        """Whether it adds terms up, which can be combined in other ways."""
+        return self.is_made_of_others or self.is_made_of_parts or bool(self.terms)
 
     @property
     def summary(self) -> str:
@@ -120,6 +126,7 @@ def declared_losses() -> dict[str, LossFacts]:
                     needs=_needs(node),
                     annotations=_annotations(node),
                     memory=_remembers(node, classes),
+                    terms=_terms(node),
                     docstring=ast.get_docstring(node) or "",
                     arguments=_arguments(node),
                     shared=_shared(node, head),
@@ -139,6 +146,13 @@ def _declaration(node: ast.FunctionDef | ast.ClassDef) -> dict[str, Any] | None:
                 if keyword.arg is not None
             }
     return None
+
+
+def _terms(node: ast.FunctionDef | ast.ClassDef) -> tuple[str, ...]:
+    """Return the names of the terms of a loss that is declared by `adds`."""
+    calls = [each for each in node.decorator_list if isinstance(each, ast.Call) and isinstance(each.func, ast.Name)]
+    named = [each.args for each in calls if isinstance(each.func, ast.Name) and each.func.id == "adds"]
+    return tuple(str(ast.literal_eval(name)) for names in named for name in names)
 
 
 def _needs(node: ast.FunctionDef | ast.ClassDef) -> tuple[str, ...]:

@@ -127,30 +127,30 @@ class several_tasks(nn.Module):  # noqa: N801  it is called by this name, as are
         weights: Mapping[str, Any] = NOTHING,
     ) -> None:
         super().__init__()
-        self.bound, self.weights = bind_parts(parts, terms, weights)
-        losses = {name: part.loss for name, part in self.bound.items()}
-        self.declaration = _declaration_of(self.bound)
-        self.modules_of_terms = nn.ModuleList([each.module for each in losses.values() if each.module is not None])
-        self.step_context = tuple(dict.fromkeys(name for each in losses.values() for name in each.step_context))
+        self.parts, self.weights = bind_parts(parts, terms, weights)
+        self.bound = {name: part.loss for name, part in self.parts.items()}
+        self.declaration = _declaration_of(self.parts)
+        self.modules_of_terms = nn.ModuleList([each.module for each in self.bound.values() if each.module is not None])
+        self.step_context = tuple(dict.fromkeys(name for each in self.bound.values() for name in each.step_context))
 
     def terms(self, outputs: Tensor, target: Tensor, **context: Any) -> dict[str, Tensor]:
         """Return the loss (N,) of each part, without its weight."""
-        of_outputs = apart(outputs, {name: part.outputs for name, part in self.bound.items()})
-        of_target = apart(target, {name: part.target for name, part in self.bound.items()})
+        of_outputs = apart(outputs, {name: part.outputs for name, part in self.parts.items()})
+        of_target = apart(target, {name: part.target for name, part in self.parts.items()})
         found = {}
-        for name, part in self.bound.items():
+        for name, part in self.parts.items():
             known = {key: value[name] if isinstance(value, Mapping) else value for key, value in context.items()}
             wanted = of_target[name].long() if part.loss.declaration.takes_classes else of_target[name].to(outputs)
             found[name] = part.loss(of_outputs[name], wanted, **known)
         return found
 
-    def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def weighed(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return each term (N,) with its weight: what the loss adds up."""
         return {name: self.weights[name] * value for name, value in terms.items()}
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """Return the weighted sum (N,) of the terms."""
-        return torch.stack([*self.weighted(terms).values()]).sum(0)
+        return torch.stack([*self.weighed(terms).values()]).sum(0)
 
     def forward(self, outputs: Tensor, target: Tensor, **context: Any) -> Tensor:
         """Return the loss of each sample (N,)."""

@@ -32,7 +32,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lossbench.losses.declaration import loss
+from lossbench.losses.declaration import adds, loss
 from lossbench.losses.links import pixel_means
 from lossbench.losses.vae import weighted_divergence
 
@@ -56,6 +56,7 @@ FeatureMaps = Callable[[Tensor], Sequence[Tensor]]
         "warmup_epochs": "[0, inf)",
     },
 )
+@adds("features", "pixels", "kl")
 def vae_perceptual(
     logits: Tensor,
     images: Tensor,
@@ -69,7 +70,7 @@ def vae_perceptual(
     beta: float = 1.0,
     free_bits: float = 0.0,
     warmup_epochs: int = 0,
-) -> Tensor:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Perceptual loss of a variational autoencoder: how far features of image and reconstruction are apart.
 
     Formula: weight sum_l norm(phi_l(x) - phi_l(p))^2 / (C_l H_l W_l) + pixels BCE(x, p) + KL
@@ -104,7 +105,7 @@ def vae_perceptual(
     divergence = weighted_divergence(
         mean, log_variance, epoch=epoch, beta=beta, free_bits=free_bits, warmup_epochs=warmup_epochs
     )
-    return weight * apart + _of_pixels(logits, images, pixels) + divergence
+    return weight * apart, _of_pixels(logits, images, pixels), divergence
 
 
 @loss(
@@ -122,6 +123,7 @@ def vae_perceptual(
         "warmup_epochs": "[0, inf)",
     },
 )
+@adds("style", "pixels", "kl")
 def vae_style(
     logits: Tensor,
     images: Tensor,
@@ -135,7 +137,7 @@ def vae_style(
     beta: float = 1.0,
     free_bits: float = 0.0,
     warmup_epochs: int = 0,
-) -> Tensor:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Style loss of a variational autoencoder: which features come together, wherever in the image that is.
 
     Formula: weight sum_l norm_F(G_l(x) - G_l(p))^2 + pixels BCE(x, p) + KL
@@ -170,7 +172,7 @@ def vae_style(
     divergence = weighted_divergence(
         mean, log_variance, epoch=epoch, beta=beta, free_bits=free_bits, warmup_epochs=warmup_epochs
     )
-    return weight * apart + _of_pixels(logits, images, pixels) + divergence
+    return weight * apart, _of_pixels(logits, images, pixels), divergence
 
 
 def gram(maps: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lossbench.losses.declaration import loss
+from lossbench.losses.declaration import adds, loss
 from lossbench.losses.depth import mean_of_valid, valid_pixels
 from lossbench.losses.depth_structure import in_units, mean_slope, pinhole, pixel_grid
 from lossbench.losses.links import exponential, left_depth
@@ -196,6 +196,7 @@ def left_right_consistency(
     ranges={"alpha": "[0, 1]", "alpha_ap": "[0, inf)", "alpha_lr": "[0, inf)", "alpha_ds": "[0, inf)"},
     shapes="N H W 2 , N H W -> N",
 )
+@adds("appearance", "consistency", "smoothness")
 def monodepth(
     outputs: Tensor,
     target: Tensor,
@@ -208,7 +209,7 @@ def monodepth(
     alpha_ap: float = 1.0,
     alpha_lr: float = 1.0,
     alpha_ds: float = 0.1,
-) -> Tensor:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Total loss of a rectified pair: appearance, consistency and smoothness of both disparities (Monodepth).
 
     Formula: alpha_ap L_ap + alpha_lr L_lr + alpha_ds (mean |dx d| e^-|dx I| + mean |dy d| e^-|dy I|, left and right)
@@ -238,4 +239,4 @@ def monodepth(
     width = image.shape[-1]
     smoothness = mean_slope(pair.left_disparity / width, pair.left_valid, pair.left)
     smoothness = smoothness + mean_slope(pair.right_disparity / width, pair.right_valid, pair.right)
-    return alpha_ap * _appearance(pair, alpha) + alpha_lr * _consistency(pair) + alpha_ds * smoothness
+    return alpha_ap * _appearance(pair, alpha), alpha_lr * _consistency(pair), alpha_ds * smoothness

@@ -27,7 +27,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from lossbench.losses.declaration import loss
+from lossbench.losses.declaration import adds, loss
 from lossbench.losses.links import pixel_means
 
 SMALLEST_VARIANCE = 1 / (12 * 255**2)
@@ -93,6 +93,7 @@ def weighted_divergence(
     ),
     ranges={"beta": "[0, inf)", "free_bits": "[0, inf)", "warmup_epochs": "[0, inf)"},
 )
+@adds("reconstruction", "kl")
 def vae_bernoulli(
     logits: Tensor,
     images: Tensor,
@@ -103,7 +104,7 @@ def vae_bernoulli(
     beta: float = 1.0,
     free_bits: float = 0.0,
     warmup_epochs: int = 0,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Negative evidence lower bound of a variational autoencoder whose pixels are Bernoulli variables.
 
     Formula: -sum_i [x_i log p_i + (1 - x_i) log(1 - p_i)] + w beta sum_d max(KL_d, free_bits)
@@ -141,7 +142,7 @@ def vae_bernoulli(
     divergence = weighted_divergence(
         mean, log_variance, epoch=epoch, beta=beta, free_bits=free_bits, warmup_epochs=warmup_epochs
     )
-    return pixels.flatten(1).sum(1) + divergence
+    return pixels.flatten(1).sum(1), divergence
 
 
 @loss(
@@ -153,6 +154,7 @@ def vae_bernoulli(
     ),
     ranges={"variance": "(0, inf)", "beta": "[0, inf)", "free_bits": "[0, inf)", "warmup_epochs": "[0, inf)"},
 )
+@adds("reconstruction", "kl")
 def vae_gaussian(
     logits: Tensor,
     images: Tensor,
@@ -164,7 +166,7 @@ def vae_gaussian(
     beta: float = 1.0,
     free_bits: float = 0.0,
     warmup_epochs: int = 0,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Negative evidence lower bound of a variational autoencoder whose pixels are Gaussian.
 
     Formula: sum_i [(x_i - p_i)^2 / (2 v) + log(2 pi v) / 2] + w beta sum_d max(KL_d, free_bits)
@@ -203,7 +205,7 @@ def vae_gaussian(
     divergence = weighted_divergence(
         mean, log_variance, epoch=epoch, beta=beta, free_bits=free_bits, warmup_epochs=warmup_epochs
     )
-    return pixels.sum(1) + divergence
+    return pixels.sum(1), divergence
 
 
 @loss(
@@ -212,6 +214,7 @@ def vae_gaussian(
     source='Kingma and Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114, with Laplace pixels',
     ranges={"b": "(0, inf)", "beta": "[0, inf)", "free_bits": "[0, inf)", "warmup_epochs": "[0, inf)"},
 )
+@adds("reconstruction", "kl")
 def vae_l1(
     logits: Tensor,
     images: Tensor,
@@ -223,7 +226,7 @@ def vae_l1(
     beta: float = 1.0,
     free_bits: float = 0.0,
     warmup_epochs: int = 0,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Negative evidence lower bound of a variational autoencoder whose pixels have Laplace's distribution.
 
     Formula: sum_i [abs(x_i - p_i) / b + log(2 b)] + w beta sum_d max(KL_d, free_bits)
@@ -255,4 +258,4 @@ def vae_l1(
     divergence = weighted_divergence(
         mean, log_variance, epoch=epoch, beta=beta, free_bits=free_bits, warmup_epochs=warmup_epochs
     )
-    return pixels.flatten(1).sum(1) + divergence
+    return pixels.flatten(1).sum(1), divergence

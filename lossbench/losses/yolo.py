@@ -1,17 +1,43 @@
 """The loss of YOLO, version 1: boxes, confidences and classes of a grid of cells in one sum of squares."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lossbench.losses.boxes import iou_of
-from lossbench.losses.declaration import loss
+from lossbench.losses.declaration import adds, loss
 from lossbench.losses.links import identity
 
 __all__ = ["yolo_v1"]
 
 _STRAIGHT = 1e-4
 """Width or height, as a share of the image, below which the root is a straight line: its slope stays finite at 0."""
+
+
+class _Squares(NamedTuple):
+    """Squared errors of all boxes (N, S, S, B), of the classes (N, S, S, K), and which boxes are responsible."""
+
+    responsible: Tensor
+    coordinates: Tensor
+    confidence: Tensor
+    no_object: Tensor
+    classes: Tensor
+
+
+def _terms(
+    outputs: Tensor, target: Tensor, *, lambda_coord: float = 5.0, lambda_noobj: float = 0.5
+) -> tuple[Tensor, ...]:
+    """Return coordinates, confidences of responsible and of other boxes, and classes, each (N,) with its weight."""
+    each = _squares(outputs, target)
+    terms = (
+        lambda_coord * each.responsible * each.coordinates,
+        each.responsible * each.confidence,
+        lambda_noobj * (1 - each.responsible) * each.no_object,
+        each.classes,
+    )
+    return tuple(term.sum((1, 2, 3)) for term in terms)
 
 
 @loss(
@@ -22,6 +48,7 @@ _STRAIGHT = 1e-4
     ranges={"lambda_coord": "[0, inf)", "lambda_noobj": "[0, inf)"},
     detached="the overlap that a confidence aims at, and which predictor is responsible",
 )
+@adds("coordinates", "confidence", "no_object", "classes", terms=_terms)
 def yolo_v1(outputs: Tensor, target: Tensor, *, lambda_coord: float = 5.0, lambda_noobj: float = 0.5) -> Tensor:
     """Squared errors of boxes, confidences and classes, summed over the cells of a grid (YOLO v1).
 
@@ -67,6 +94,13 @@ def yolo_v1(outputs: Tensor, target: Tensor, *, lambda_coord: float = 5.0, lambd
     tensor([2.0625])
 
     """
+    each = _squares(outputs, target)
+    of_boxes = each.responsible * (lambda_coord * each.coordinates + each.confidence)
+    of_boxes = of_boxes + lambda_noobj * (1 - each.responsible) * each.no_object
+    return of_boxes.sum((1, 2, 3)) + each.classes.sum((1, 2, 3))
+
+
+def _squares(outputs: Tensor, target: Tensor) -> _Squares:
     classes = target.shape[-1] - 5
     count, left = divmod(outputs.shape[-1] - classes, 5)
     if classes < 0 or count < 1 or left:
@@ -82,10 +116,8 @@ def yolo_v1(outputs: Tensor, target: Tensor, *, lambda_coord: float = 5.0, lambd
         responsible = there * F.one_hot(iou.argmax(-1), count).to(there)
     place = (boxes[..., :2] - true[..., :2]).square() + (_root(boxes[..., 2:4]) - _root(true[..., 2:])).square()
     confidence = boxes[..., 4]
-    of_boxes = responsible * (lambda_coord * place.sum(-1) + (confidence - iou).square())
-    of_boxes = of_boxes + lambda_noobj * (1 - responsible) * confidence.square()
     of_classes = there * (scores - target[..., 5:]).square()
-    return of_boxes.sum((1, 2, 3)) + of_classes.sum((1, 2, 3))
+    return _Squares(responsible, place.sum(-1), (confidence - iou).square(), confidence.square(), of_classes)
 
 
 def _corners(boxes: Tensor, cells: int) -> Tensor:

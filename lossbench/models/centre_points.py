@@ -87,6 +87,7 @@ class CentrePoints(nn.Module):
                 f"{tuple(input_shape)}. Use other data."
             )
         depth, height, width = input_shape
+        self.has_quality = quality
         few = max(1, channels // 2)
         layers = [block(depth, few, stride=2), block(few, channels, stride=2)]
         layers += [block(channels, channels, dilation=1 + each % 2) for each in range(blocks)]

@@ -67,6 +67,11 @@ class Backbones(nn.Module):
         self.each = nn.ModuleList(copy.deepcopy(backbone) for _ in names)
         self.num_features: int = backbone.num_features  # type: ignore[assignment]
 
+    @property
+    def start(self) -> nn.Module:
+        """One of them: before training they are the same."""
+        return self.each[0]
+
     def forward(self, inputs: Tensor) -> dict[str, Tensor]:
         """Map inputs to the features of each part."""
         return {name: backbone(inputs) for name, backbone in zip(self.names, self.each, strict=True)}

@@ -29,6 +29,7 @@ class Record(TypedDict, total=False):
     sampler: str
     mixup: str
     posthoc: str
+    combine: str
     learner: str
     seed: int
     task: str

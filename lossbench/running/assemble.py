@@ -1,5 +1,6 @@
 """Build the learner of a run from its config and its loaded data."""
 
+import inspect
 import logging
 import math
 from pathlib import Path
@@ -9,17 +10,22 @@ import torch
 from omegaconf import OmegaConf
 
 from lossbench.catalogue.examine.example_batch import probe
+from lossbench.config.axes import AXES
 from lossbench.config.cell import Cell, without
 from lossbench.config.check_teacher import without_teacher
 from lossbench.config.check_trainer import STEPPING, stepping
+from lossbench.config.source import said_by
 from lossbench.errors import ConfigError
 from lossbench.learners import Learner
+from lossbench.learners.combining import Combining
 from lossbench.learners.teacher import Teacher
 from lossbench.locate import locate
 from lossbench.losses.bound_loss import BoundLoss, context_names
 from lossbench.losses.class_weights import at_least_one
 from lossbench.losses.perceptual import FeatureMaps
+from lossbench.methods.combining import Combine
 from lossbench.methods.posthoc import Posthoc
+from lossbench.models.heads import a_network_each
 from lossbench.running.build import (
     build,
     build_loss,
@@ -60,6 +66,7 @@ def build_learner(
 
     """
     learner = _learner(cell, data, {"image_metrics": image_metrics, "feature_maps": feature_maps})
+    learner.combining = _combining(cell, learner)
     start_warm(cell, learner.network)
     if learner.cold and cell.warm_start is None:
         log.warning("%s: %s", cell.name, learner.cold)
@@ -90,8 +97,9 @@ def _learner(cell: Cell, data: Any, of_images: dict[str, Any]) -> Learner:
     settings: Any = OmegaConf.to_container(without(config.learner, "_target_", "network"), resolve=True)
     if getattr(kind, "takes_a_model", False):
         width = settings.get("dim") or loss.num_outputs(data.num_classes)  # an embedding's, or what the loss takes
+        network = build_network(config.model, loss, data.input_shape, width, config.seed)
         return kind(
-            network=build_network(config.model, loss, data.input_shape, width, config.seed),
+            network=a_network_each(network) if _trains_apart(cell) else network,
             weighting=build(config.weighting),
             mixup=build(config.mixup),
             posthoc=_posthoc(cell, data),
@@ -102,6 +110,31 @@ def _learner(cell: Cell, data: Any, of_images: dict[str, Any]) -> Learner:
     with random_state(derive_seed(config.seed, "network")), refusals(f"learner={cell.choices['learner']}"):
         network = build(config.learner.network)(input_shape=data.input_shape, num_classes=data.num_classes)
     return kind(network=network, **settings, **common)
+
+
+def _trains_apart(cell: Cell) -> bool:
+    """Tell whether each of several tasks has a network of its own."""
+    return bool(said_by(str(cell.config.combine["_target_"]), "own_networks", False))
+
+
+def _combining(cell: Cell, learner: Learner) -> Combining | None:
+    """Build what combines the terms of the loss; None where the loss itself adds them up."""
+    if cell.axes["combine"] == AXES["combine"] or _trains_apart(cell):
+        return None
+    title, names = f"combine={cell.axes['combine']}", learner.term_names
+    if len(names) < 2 or not learner.tells_terms:
+        raise ConfigError(
+            f"{title}: learner={cell.choices['learner']} tells of one term of loss={cell.loss}. Use combine=sum."
+        )
+    factory, known = build(cell.config.combine), {"terms": names, "seed": cell.config.seed}
+    taken = set(inspect.signature(factory).parameters) - set(cell.config.combine)
+    with random_state(derive_seed(cell.config.seed, "combine")), refusals(title):
+        method = factory(**{name: value for name, value in known.items() if name in taken})
+    if not isinstance(method, Combine):
+        raise ConfigError(
+            f"{title} returned {type(method).__name__}; it must return a lossbench.methods.combining.Combine."
+        )
+    return Combining(method, names, title)
 
 
 def _schedule(cell: Cell, data: Any) -> Any:

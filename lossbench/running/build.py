@@ -22,7 +22,7 @@ from lossbench.data.foreign import wrap
 from lossbench.errors import ConfigError
 from lossbench.locate import CONF, locate
 from lossbench.losses.bound_loss import BoundLoss
-from lossbench.losses.multitask import BoundPart
+from lossbench.losses.multitask import BoundPart, several_tasks
 from lossbench.models import Network
 from lossbench.models.heads import Heads
 from lossbench.models.network import CosineHead
@@ -138,7 +138,7 @@ def build_network(node: DictConfig, loss: BoundLoss, input_shape: list[int], num
     if not isinstance(num_features, int):
         raise ConfigError(f"model {node['_target_']} needs an attribute num_features: the width of what it returns.")
     with random_state(derive_seed(seed, "head")):
-        if hasattr(loss.function, "weighted"):
+        if isinstance(loss.function, several_tasks):
             return Network(backbone, _heads(node, loss, num_features, getattr(backbone, "per_pixel", False)))
         return Network(backbone, _head(node, loss, num_features, num_outputs))
 
@@ -152,7 +152,7 @@ def _head(node: DictConfig, loss: BoundLoss, num_features: int, num_outputs: int
 
 def _heads(node: DictConfig, loss: BoundLoss, num_features: int, per_pixel: bool) -> Heads:
     """Build the head of each of several tasks; what is no map sees a mean and a maximum over pixels."""
-    bound: Mapping[str, BoundPart] = loss.function.bound
+    bound: Mapping[str, BoundPart] = loss.function.parts
     maps = [name for name, part in bound.items() if part.target]
     heads = {
         name: _head(

@@ -120,6 +120,7 @@ def why_alone(cell: Cell, forced: bool = False) -> str | None:
         f"learner={cell.choices['learner']} has no stacked form": not cell.is_supervised,
         f"{model} has no stacked form": not _stacks_as(cell),
         f"mixup={cell.axes['mixup']} has no stacked form": cell.axes["mixup"] != AXES["mixup"],
+        f"combine={cell.axes['combine']} has no stacked form": cell.axes["combine"] != AXES["combine"],
         f"weighting={cell.weighting} has no stacked form for numbers": (
             not cell.task.has_classes and cell.weighting != AXES["weighting"]
         ),

@@ -37,16 +37,20 @@ def test_the_plain_choice_of_each_axis_adds_nothing(cell):
 def test_a_cell_is_named_by_all_that_it_is_made_of(cell):
     plain, full = cell("loss=ldam"), cell(*ALL)
     assert (plain.name, full.name) == ("ldam-s0", "ldam+drw+class_balanced+mixup+temperature-s0")
-    assert full.axes == {"weighting": "drw", "sampler": "class_balanced", "mixup": "mixup", "posthoc": "temperature"}
+    chosen = {"weighting": "drw", "sampler": "class_balanced", "mixup": "mixup", "posthoc": "temperature"}
+    assert full.axes == {**chosen, "combine": "sum"}
     assert plain.problem == full.problem and plain.key != full.key
     parameters = parameters_of(full.resolved, full.named_choices)
     assert {axis: parameters[axis] for axis in AXES} == full.axes
 
 
-@pytest.mark.parametrize("line", ["weighting=inverse", "sampler=square_root", "mixup=mixup", "posthoc=temperature"])
+@pytest.mark.parametrize(
+    "line", ["weighting=inverse", "sampler=square_root", "mixup=mixup", "posthoc=temperature", "combine=dwa"]
+)
 def test_each_axis_changes_the_key_and_not_the_problem(cell, line):
-    plain, other = cell(), cell(line)
+    plain, other = cell("loss=sce"), cell("loss=sce", line)
     assert plain.problem == other.problem and plain.key != other.key
+    assert other.method == f"sce+{line.partition('=')[2]}"
 
 
 def test_methods_are_counted_and_labelled():
@@ -133,7 +137,8 @@ def test_what_came_later_leaves_earlier_runs_their_keys(cell):
     now = cell("data=digits")
     data = {name: value for name, value in now.resolved["data"].items() if name not in ("disjoint", "views")}
     assert {"disjoint", "views"} <= now.resolved["data"].keys()
-    assert digest({**now.resolved, "data": data}, leaving_out=NOT_IN_KEY) == now.key
+    earlier = {name: value for name, value in now.resolved.items() if name != "combine"}
+    assert digest({**earlier, "data": data}, leaving_out=NOT_IN_KEY) == now.key
     disjoint = cell("data=digits_disjoint", "loss=embedding_softmax")
     one = cell("data=digits_disjoint", "loss=embedding_softmax", "data.views=2")
     assert disjoint.problem != one.problem and disjoint.key != one.key

@@ -23,7 +23,7 @@ Predictions = dict[str, Tensor]
 
 def example(loss: BoundLoss, num_classes: int | None, samples: int, generator: torch.Generator) -> Example:
     """Make up outputs, targets and step context of each part, beside one another; each loss knows its own classes."""
-    made = {name: _example(part, samples, generator) for name, part in loss.function.bound.items()}
+    made = {name: _example(part, samples, generator) for name, part in loss.function.parts.items()}
     outputs, targets, contexts = ([each[k] for each in made.values()] for k in range(3))
     wanted = {key for context in contexts for key in context if key in SUPPLIED}
     context = {
@@ -67,7 +67,7 @@ def check_link(linked: Tensor, samples: int, num_classes: int) -> None:
 
 def predict(loss: BoundLoss, kept: Kept, problem: Problem) -> Predictions:
     """Turn the outputs of each part into what its task predicts."""
-    bound: Mapping[str, BoundPart] = loss.function.bound
+    bound: Mapping[str, BoundPart] = loss.function.parts
     outputs = apart(kept["outputs"], {name: part.outputs for name, part in bound.items()})
     shapes = {name: part.target for name, part in bound.items()}
     targets = {key: apart(kept[key], shapes) for key in ("target", "target_clean")}

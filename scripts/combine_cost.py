@@ -1,0 +1,152 @@
+"""What a way to combine the terms of a loss costs: time of a step and peak memory, against their plain sum.
+
+A network of a trunk and a head for each term is trained by Adam on one batch. The methods take turns, in an order that
+is reversed from one repeat to the next; a ratio is that of the medians. What is timed is a whole step: both passes,
+what the history notes, the step of the optimizer, and the second look at the batch that FAMO takes. The looks at the
+gradients that methods by value take four times an epoch are not in it: each costs a backward pass for each term.
+Memory is the peak of a process of its own beyond what it had before the first step; where there is a GPU, that
+of the GPU. It includes gradients and the moments of Adam. Prints a table in Markdown.
+
+  python scripts/combine_cost.py                                   two minutes on a core
+  python scripts/combine_cost.py --terms 2 8 --methods pcgrad famo --hidden 256 --repeats 5
+"""
+
+import argparse
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lossbench.learners.combining import SEEN, Combining
+from lossbench.locate import locate, own_choices
+from lossbench.models import MLP
+
+PLAIN = "sum"
+
+
+class Net(nn.Module):
+    """A trunk with a head for each term, of which each compares with targets of its own."""
+
+    def __init__(self, terms: int, method: str, hidden: int, inputs: int, batch: int, device: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        trunk = MLP([inputs], hidden=[hidden, hidden, hidden])
+        heads = nn.ModuleList([nn.Linear(hidden, 10) for _ in range(terms)])
+        self.network = nn.ModuleDict({"trunk": trunk, "heads": heads})
+        self.inputs, self.targets = torch.randn(batch, inputs), torch.randint(10, (terms, batch))
+        self.combining: Combining | None = None
+        if method != PLAIN:
+            names = [f"term_{each}" for each in range(terms)]
+            self.combining = Combining(locate(f"lossbench.methods.combining.{method}")(terms=names), names)
+        self.inputs, self.targets = self.inputs.to(device), self.targets.to(device)
+        self.to(device)
+        self.optimizer = torch.optim.Adam(self.parameters())
+
+    def terms(self) -> list[Tensor]:
+        """Return the mean of each term."""
+        features = self.network["trunk"](self.inputs)
+        pairs = zip(self.network["heads"], self.targets, strict=True)  # type: ignore[arg-type]
+        return [nn.functional.cross_entropy(head(features), target) for head, target in pairs]
+
+    def step(self) -> None:
+        """Train one step."""
+        self.optimizer.zero_grad()
+        values, combining = self.terms(), self.combining
+        if combining is None:
+            torch.stack(values).sum().backward()
+            self.optimizer.step()
+            return
+        value = combining.value(self, values, SEEN)  # type: ignore[arg-type]
+        if combining.by_value:
+            value.backward()
+        else:
+            combining.backward(self, value)  # type: ignore[arg-type]
+        self.optimizer.step()
+        combining.after(self, None)
+        if hasattr(combining.method, "after_step"):
+            with torch.no_grad():
+                combining.method.after_step(torch.stack(self.terms()))
+
+
+def main() -> None:
+    """Measure each method at each number of terms."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    methods = [name for name in own_choices("combine") if name not in (PLAIN, "alone")]
+    parser.add_argument("--methods", nargs="+", choices=methods, default=methods, metavar="NAME")
+    parser.add_argument("--terms", nargs="+", type=int, default=[2, 3, 8])
+    parser.add_argument("--hidden", type=int, default=512, help="width of the three layers of the trunk")
+    parser.add_argument("--inputs", type=int, default=784)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=5, help="of a repeat")
+    parser.add_argument("--repeats", type=int, default=7)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    names = [PLAIN, *options.methods]
+    columns = [_column(names, terms, options, device) for terms in options.terms]
+    print("| combine | " + " | ".join(f"{terms} terms: time, memory" for terms in options.terms) + " |")
+    print("|---" * (1 + len(columns)) + "|")
+    for place, name in enumerate(names):
+        print(f"| `{name}` | " + " | ".join(column[place] for column in columns) + " |")
+
+
+def _column(names: list[str], terms: int, options: argparse.Namespace, device: str) -> list[str]:
+    """Return time and memory of a step of each method, as ratios, and those of the plain sum themselves."""
+    sizes = (options.hidden, options.inputs, options.batch, device)
+    seconds = _seconds({name: Net(terms, name, *sizes).step for name in names}, options, device)
+    memory = {name: _memory(terms, name, sizes) for name in names}
+    print(f"{terms} terms: {seconds}", file=sys.stderr)
+    plain = f"{1000 * seconds[PLAIN]:.1f} ms, {memory[PLAIN]:.0f} MB"
+    ratios = {name: f"{seconds[name] / seconds[PLAIN]:.2f}, {memory[name] / memory[PLAIN]:.2f}" for name in names}
+    return [plain, *(ratios[name] for name in names[1:])]
+
+
+def _seconds(steps: dict[str, Callable[[], None]], options: argparse.Namespace, device: str) -> dict[str, float]:
+    """Return the median time of a step of each method, all taking turns."""
+    found: dict[str, list[float]] = {name: [] for name in steps}
+    for repeat in range(options.repeats + 1):
+        for name in list(steps)[:: 1 if repeat % 2 else -1]:
+            clock = time.perf_counter()
+            for _ in range(options.steps):
+                steps[name]()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if repeat:  # the first warms up
+                found[name].append((time.perf_counter() - clock) / options.steps)
+    return {name: median(times) for name, times in found.items()}
+
+
+def _memory(terms: int, name: str, sizes: tuple[Any, ...]) -> float:
+    """Return the peak memory in MB of a method's steps, in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(_peak, (terms, name, sizes))
+
+
+def _peak(terms: int, name: str, sizes: tuple[Any, ...]) -> float:
+    torch.set_num_threads(1)
+    net = Net(terms, name, *sizes)
+    if sizes[-1] == "cuda":
+        before = torch.cuda.memory_allocated()
+    else:
+        Net(terms, name, 8, *sizes[1:]).step()  # what torch and torchjd load with the first step
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak is from now on
+        before = _high_water()
+    for _ in range(3):
+        net.step()
+    return ((torch.cuda.max_memory_allocated() if sizes[-1] == "cuda" else _high_water()) - before) / 2**20
+
+
+def _high_water() -> int:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
+
+
+if __name__ == "__main__":
+    main()
