@@ -31,7 +31,7 @@ class Several(Supervised):
         """Return the loss (N,) of each part with its weight, by the name of the part."""
         head = self.network.head
         seen = head.seen(self.network.backbone(batch.inputs))
-        outputs = in_full_precision(head.outputs(seen))
+        outputs: Any = {name: in_full_precision(each) for name, each in head.outputs(seen).items()}
         known = {"epoch": self.current_epoch, "features": seen, "index": batch.index, "inputs": batch.inputs}
         context = {**known, **batch.extras}
         terms = self.loss.each_term(outputs, batch.target, **context)

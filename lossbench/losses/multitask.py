@@ -133,15 +133,21 @@ class several_tasks(nn.Module):  # noqa: N801  it is called by this name, as are
         self.modules_of_terms = nn.ModuleList([each.module for each in self.bound.values() if each.module is not None])
         self.step_context = tuple(dict.fromkeys(name for each in self.bound.values() for name in each.step_context))
 
-    def terms(self, outputs: Tensor, target: Tensor, **context: Any) -> dict[str, Tensor]:
-        """Return the loss (N,) of each part, without its weight."""
-        of_outputs = apart(outputs, {name: part.outputs for name, part in self.parts.items()})
+    def terms(self, outputs: Tensor | Mapping[str, Tensor], target: Tensor, **context: Any) -> dict[str, Tensor]:
+        """Return the loss (N,) of each part, without its weight.
+
+        Outputs by part, instead of beside one another, leave the graph of a term without what only others depend on.
+        """
+        of_outputs = outputs
+        if isinstance(outputs, Tensor):
+            of_outputs = apart(outputs, {name: part.outputs for name, part in self.parts.items()})
         of_target = apart(target, {name: part.target for name, part in self.parts.items()})
         found = {}
         for name, part in self.parts.items():
             known = {key: value[name] if isinstance(value, Mapping) else value for key, value in context.items()}
-            wanted = of_target[name].long() if part.loss.declaration.takes_classes else of_target[name].to(outputs)
-            found[name] = part.loss(of_outputs[name], wanted, **known)
+            wanted, own = of_target[name], of_outputs[name]
+            wanted = wanted.long() if part.loss.declaration.takes_classes else wanted.to(own)
+            found[name] = part.loss(own, wanted, **known)
         return found
 
     def weighed(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -42,11 +42,12 @@ class Heads(nn.Module):
 
     def forward(self, features: Features) -> Tensor:
         """Map features to the outputs (N, O) of all parts."""
-        return self.outputs(self.seen(features))
+        return beside([*self.outputs(self.seen(features)).values()])
 
-    def outputs(self, seen: Mapping[str, Tensor]) -> Tensor:
-        """Map what each head sees to the outputs (N, O) of all parts."""
-        return beside([head(seen[name]) for name, head in zip(self.names, self.heads, strict=True)])
+    def outputs(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Map what each head sees to the outputs of its part, (N, ...) or (N, ..., K)."""
+        each = {name: head(seen[name]) for name, head in zip(self.names, self.heads, strict=True)}
+        return {name: outputs.squeeze(-1) if outputs.shape[-1] == 1 else outputs for name, outputs in each.items()}
 
 
 class Backbones(nn.Module):
