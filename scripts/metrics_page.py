@@ -46,7 +46,9 @@ def sections() -> dict[str, str]:
 
 def _section(task: Task, defined: dict[Metric, str]) -> str:
     """Return the section of a task; metrics that another section has defined are named only."""
-    metrics = [metric for metric in task.metrics if not metric.name.startswith(tuple(f"{part}_" for part in task.parts))]
+    metrics = [
+        metric for metric in task.metrics if not metric.name.startswith(tuple(f"{part}_" for part in task.parts))
+    ]
     own = [metric for metric in metrics if metric not in defined and not metric.truth]
     data = f"Data: {', '.join(f'`{name}`' for name in task.data)}. " if task.data != (task.name,) else ""
     monitor = task.metric(task.monitor)

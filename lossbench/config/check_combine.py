@@ -77,8 +77,8 @@ def _require_parts(cell: Cell, chosen: str) -> None:
     trainer = cell.config.trainer
     if trainer.get("gradient_clip_val") and trainer.get("gradient_clip_algorithm") in (None, "norm"):
         raise ConfigError(
-            f"trainer.gradient_clip_val={trainer.gradient_clip_val} clips by the norm over all networks of {chosen}, so "
-            "that they are no longer alone. Use trainer.gradient_clip_algorithm=value, or leave it out."
+            f"trainer.gradient_clip_val={trainer.gradient_clip_val} clips by the norm over all networks of {chosen}, "
+            "so that they are no longer alone. Use trainer.gradient_clip_algorithm=value, or leave it out."
         )
 
 

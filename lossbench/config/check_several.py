@@ -14,7 +14,9 @@ from lossbench.tasks import task_named
 from lossbench.tasks.task import Task
 
 
-def check_terms_of_parts(cell: Cell, node: Mapping[str, Any], check_own: Callable[[dict[str, Any], Task], None]) -> None:
+def check_terms_of_parts(
+    cell: Cell, node: Mapping[str, Any], check_own: Callable[[dict[str, Any], Task], None]
+) -> None:
     """Check the losses and weights of the parts.
 
     Parameters
@@ -45,8 +47,8 @@ def check_terms_of_parts(cell: Cell, node: Mapping[str, Any], check_own: Callabl
         needs = [need for target in targets(term) if (of := facts_of(target)) is not None for need in of.needs]
         if lacking := sorted(set(needs) - RUN_CONTEXT - set(cell.task.context) - {"weight"}):
             raise ConfigError(
-                f"{key}={said} asks for {', '.join(lacking)}, which several tasks of one network do not have. Use a loss "
-                f"without it; at each step there is {', '.join(cell.task.context)}."
+                f"{key}={said} asks for {', '.join(lacking)}, which several tasks of one network do not have. Use a "
+                f"loss without it; at each step there is {', '.join(cell.task.context)}."
             )
         if facts.reduction != "mean":
             raise ConfigError(

@@ -8,17 +8,16 @@ from lossbench.data.corruptions import Array, Rng
 
 
 class Pairs(NamedTuple):
-    """Images of pairs (N, 1, H + d, W + d), of the kind of the single ones, and the class of both digits (N, 2) int64."""
+    """Images of pairs (N, 1, H + d, W + d), of the type of the single ones, and both classes (N, 2), int64."""
 
     images: Array
     labels: Array
 
 
 def digit_pairs(digits: Array, labels: Array, count: int, rng: Rng, offset: int) -> Pairs:
-    """Put two digits into one image: the left in the upper left corner, the right in the lower right, the larger value
-    where both are.
+    """Put two digits into one image, the left in its upper left corner, the right in its lower right one.
 
-    Both are drawn with replacement and apart from each other, so that the class of one says nothing of the other's
+    Where both are, the larger value is seen. Both are drawn with replacement and apart from each other, so that the class of one says nothing of the other's
     (Sabour et al. 2017 draw two classes that differ).
 
     Parameters

@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from lossbench.data.loader import Batch
 from lossbench.data.center import center_and_scale
+from lossbench.data.loader import Batch
 from lossbench.data.shapes import data_for
 from lossbench.data.training_set import counts_by_class
 from lossbench.errors import ConfigError, first_line

@@ -68,9 +68,7 @@ def seen_as(columns: Mapping[str, Column]) -> tuple[str, str]:
 
     """
     if len(columns) > 1:
-        if not all(_is_label(each) for each in columns.values()):
-            return _seen_as_several(columns)
-        return "multilabel", f"{len(columns)} columns of 0 and 1"
+        return _seen_as_several(columns)
     (name, column), *_ = columns.items()
     known = column.values[~column.missing]
     if not len(known):
@@ -90,9 +88,7 @@ def seen_as(columns: Mapping[str, Column]) -> tuple[str, str]:
     return "regression", f"whole numbers of {len(different)} values"
 
 
-def _like_several(
-    target: Target, train: Mapping[str, Column], columns: Mapping[str, Column], task: str
-) -> Target:
+def _like_several(target: Target, train: Mapping[str, Column], columns: Mapping[str, Column], task: str) -> Target:
     names, parts = part_names(columns), task_named(task).parts
     each = {}
     for column, name in names.items():
@@ -102,6 +98,8 @@ def _like_several(
 
 
 def _seen_as_several(columns: Mapping[str, Column]) -> tuple[str, str]:
+    if all(_is_label(each) for each in columns.values()):
+        return "multilabel", f"{len(columns)} columns of 0 and 1"
     names = part_names(columns)
     each = {name: seen_as({name: column}) for name, column in columns.items()}
     told = "; ".join(f"{name}: {why}" for name, (_, why) in each.items())
@@ -180,8 +178,8 @@ def _several(columns: Mapping[str, Column], parts: Mapping[str, str], task: str,
     names = part_names(columns)
     if set(names.values()) != set(parts):
         raise DataError(
-            f"data.task={task} has the parts {', '.join(parts)}, but the targets are {', '.join(names.values())}. Leave "
-            "data.task out, or give each target its task there."
+            f"data.task={task} has the parts {', '.join(parts)}, but the targets are {', '.join(names.values())}. "
+            "Leave data.task out, or give each target its task there."
         )
     each = {name: read_target({column: columns[column]}, parts[name], rows) for column, name in names.items()}
     values = np.stack([each[name].values.astype(np.float32) for name in parts], 1)

@@ -245,7 +245,9 @@ def digit_scenes(
     for start in range(0, count, BLOCK):
         chosen = rng.integers(len(labels), size=(min(BLOCK, count - start), most))
         ground = _ground(len(chosen), backgrounds, size, rng)
-        blocks.append(_scenes(digits[chosen] / full, classes[chosen], ground, _scales(scales, most, nearer_is_larger), rng))
+        blocks.append(
+            _scenes(digits[chosen] / full, classes[chosen], ground, _scales(scales, most, nearer_is_larger), rng)
+        )
     return Scenes(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
 

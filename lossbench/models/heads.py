@@ -81,8 +81,8 @@ class Backbones(nn.Module):
 def a_network_each(network: Network) -> Network:
     """Return a network in which each part has a backbone of its own, with the weights that the shared one had.
 
-    No parameter is shared, so that under one optimizer, whose steps are each parameter's own, each part is trained as if
-    it were alone.
+    No parameter is shared, so that under one optimizer, whose steps are each parameter's own, each part is trained as
+    if it were alone.
 
     Examples
     --------

@@ -120,7 +120,9 @@ def test_a_table_with_several_targets(table):
     assert batch.target.shape[1] == 3 and set(batch.target[:, 2].unique().tolist()) == {0.0, 1.0}
     frame = pd.read_csv(table)
     values = batch.target[:, 0].double() * price.scale + price.center
-    assert torch.cdist(values[:, None], torch.tensor(frame["price in EUR"].to_numpy())[:, None]).min(1).values.max() < 0.01
+    assert (
+        torch.cdist(values[:, None], torch.tensor(frame["price in EUR"].to_numpy())[:, None]).min(1).values.max() < 0.01
+    )
     assert prepare(wanted_of(keys, task)).told[1] == "1 rows have no target: left out"
 
 
@@ -136,8 +138,16 @@ def test_a_test_file_of_its_own_is_read_alike(table, tmp_path):
 @pytest.mark.parametrize(
     ("task", "target", "said"),
     [
-        ("several(price=regression,paid=binary)", ["size", "paid"], "has the parts price, paid, but the targets are size, paid"),
-        ("several(size=regression,paid=regression)", ["size", "paid"], "a text, but data.task=regression needs numbers"),
+        (
+            "several(price=regression,paid=binary)",
+            ["size", "paid"],
+            "has the parts price, paid, but the targets are size, paid",
+        ),
+        (
+            "several(size=regression,paid=regression)",
+            ["size", "paid"],
+            "a text, but data.task=regression needs numbers",
+        ),
         ("regression", ["size", "paid"], "data.task=regression takes one target, not size, paid"),
     ],
 )
@@ -149,4 +159,6 @@ def test_targets_that_do_not_fit_their_parts_are_told(table, task, target, said)
 def test_several_columns_of_labels_stay_labels():
     label = Column("number", np.array([0.0, 1.0, 1.0]))
     assert seen_as({"a": label, "b": label})[0] == "multilabel"
-    assert seen_as({"a": label, "b": Column("number", np.array([0.5, 1.0, 7.0]))})[0] == "several(a=binary,b=regression)"
+    assert (
+        seen_as({"a": label, "b": Column("number", np.array([0.5, 1.0, 7.0]))})[0] == "several(a=binary,b=regression)"
+    )

@@ -38,7 +38,9 @@ def test_a_run_leaves_what_each_part_leaves(cell):
         (last["test/left_balanced_accuracy"] + last["test/right_balanced_accuracy"]) / 2
     )
     assert row["train/loss"] == pytest.approx(row["train/left"] + row["train/right"])
-    assert {"test/left_mcc", "test/right_recall/3"} <= set(last) and entry["data"]["parts"]["left"]["task"] == "multiclass"
+    assert {"test/left_mcc", "test/right_recall/3"} <= set(last) and entry["data"]["parts"]["left"][
+        "task"
+    ] == "multiclass"
     folder = cell(*PAIRS).path
     with np.load(folder / "predictions.npz") as arrays:
         assert arrays["left/probabilities"].shape == (100, 10) and arrays["index"].shape == (100,)

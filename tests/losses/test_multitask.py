@@ -52,7 +52,9 @@ def test_what_stands_beside_one_another_is_taken_apart_again():
     parts = {name: torch.randn(5, *shape) for name, shape in shapes.items()}
     found = apart(beside(list(parts.values())), shapes)
     assert all(torch.equal(found[name], parts[name]) for name in shapes)
-    with pytest.raises(ValueError, match=r"the rows have shape \(5, 3\), but the parts need \(N, 11\): a: 6, b: 1, c: 4"):
+    with pytest.raises(
+        ValueError, match=r"the rows have shape \(5, 3\), but the parts need \(N, 11\): a: 6, b: 1, c: 4"
+    ):
         apart(torch.zeros(5, 3), shapes)
 
 
@@ -78,7 +80,10 @@ def test_each_part_gets_its_own_classes_features_and_memory():
     ("given", "said"),
     [
         ({"terms": {"lft": "focal"}}, "loss.terms.lft=focal: there is no part 'lft'. Allowed: digit, paid, size."),
-        ({"terms": {"size": "focal"}}, "loss.terms.size=focal: it is a loss for multiclass, but the part size is regre"),
+        (
+            {"terms": {"size": "focal"}},
+            "loss.terms.size=focal: it is a loss for multiclass, but the part size is regre",
+        ),
         ({"terms": {"size": "hubr"}}, "loss.terms.size=hubr: no such loss. Nearest: huber."),
         ({"terms": {"size": {"name": "huber", "d": 1}}}, "loss.terms.size: huber has no parameter 'd'. Nearest: delta"),
         ({"terms": {"size": "several_tasks"}}, "it is the loss of several tasks, not of one"),

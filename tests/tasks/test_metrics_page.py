@@ -33,7 +33,9 @@ def test_every_metric_stands_in_the_section_of_its_task(script):
     sections = dict(zip(parts[1::2], parts[2::2], strict=True))
     assert sections.keys() == own_tasks().keys()
     for name, task in own_tasks().items():
-        missing = [script.key(metric) for metric in own_metrics(task) if f"`{script.key(metric)}`" not in sections[name]]
+        missing = [
+            script.key(metric) for metric in own_metrics(task) if f"`{script.key(metric)}`" not in sections[name]
+        ]
         assert not missing, f"not in the section of {name}: {missing}"
 
 

@@ -25,4 +25,3 @@ def of_run(
             for path in KNOWN[kind].figures.of_run(Path(own), of_part, of_last, ()):
                 paths.append(path.replace(folder / f"{name}_{path.name}"))
     return paths
-

@@ -1,4 +1,4 @@
-"""Pictures of several tasks: the loss and the metric of each part over the epochs, and how far one part costs another."""
+"""Pictures of several tasks: loss and metric of each part over the epochs, and what one part costs another."""
 
 from itertools import combinations
 
