@@ -17,8 +17,8 @@ class Pairs(NamedTuple):
 def digit_pairs(digits: Array, labels: Array, count: int, rng: Rng, offset: int) -> Pairs:
     """Put two digits into one image, the left in its upper left corner, the right in its lower right one.
 
-    Where both are, the larger value is seen. Both are drawn with replacement and apart from each other, so that the class of one says nothing of the other's
-    (Sabour et al. 2017 draw two classes that differ).
+    Where both are, the larger value is seen. Both are drawn with replacement and apart from each other, so that the
+    class of one says nothing of the other's (Sabour et al. 2017 draw two classes that differ).
 
     Parameters
     ----------
