@@ -3,9 +3,10 @@
 A network of a trunk and a head for each term is trained by Adam on one batch. The methods take turns, in an order that
 is reversed from one repeat to the next; a ratio is that of the medians. What is timed is a whole step: both passes,
 what the history notes, the step of the optimizer, and the second look at the batch that FAMO takes. The looks at the
-gradients that methods by value take four times an epoch are not in it: each costs a backward pass for each term.
-Memory is the peak of a process of its own beyond what it had before the first step; where there is a GPU, that
-of the GPU. It includes gradients and the moments of Adam. Prints a table in Markdown.
+gradients that methods by value take four times an epoch are not in it: each costs a backward pass for each term. The
+row `separate` is the sum by a backward pass for each term. Memory is the peak of a process of its own beyond what it
+had before the first step, or that of the GPU where there is one; gradients and the moments of Adam are in it. Prints a
+table in Markdown.
 
   python scripts/combine_cost.py                                   two minutes on a core
   python scripts/combine_cost.py --terms 2 8 --methods pcgrad famo --hidden 256 --repeats 5
@@ -27,7 +28,8 @@ from lossbench.learners.combining import SEEN, Combining
 from lossbench.locate import locate, own_choices
 from lossbench.models import MLP
 
-PLAIN = "sum"
+PLAIN, SEPARATE = "sum", "separate"
+"""The sum, and the sum by a backward pass for each term, which methods by gradient need, too."""
 
 
 class Net(nn.Module):
@@ -38,10 +40,11 @@ class Net(nn.Module):
         torch.manual_seed(0)
         trunk = MLP([inputs], hidden=[hidden, hidden, hidden])
         heads = nn.ModuleList([nn.Linear(hidden, 10) for _ in range(terms)])
-        self.network = nn.ModuleDict({"trunk": trunk, "heads": heads})
+        self.network: Any = nn.ModuleDict({"trunk": trunk, "heads": heads})
         self.inputs, self.targets = torch.randn(batch, inputs), torch.randint(10, (terms, batch))
         self.combining: Combining | None = None
-        if method != PLAIN:
+        self.separate = method == SEPARATE
+        if method not in (PLAIN, SEPARATE):
             names = [f"term_{each}" for each in range(terms)]
             self.combining = Combining(locate(f"lossbench.methods.combining.{method}")(terms=names), names)
         self.inputs, self.targets = self.inputs.to(device), self.targets.to(device)
@@ -51,7 +54,7 @@ class Net(nn.Module):
     def terms(self) -> list[Tensor]:
         """Return the mean of each term."""
         features = self.network["trunk"](self.inputs)
-        pairs = zip(self.network["heads"], self.targets, strict=True)  # type: ignore[arg-type]
+        pairs = zip(self.network["heads"], self.targets, strict=True)
         return [nn.functional.cross_entropy(head(features), target) for head, target in pairs]
 
     def step(self) -> None:
@@ -59,14 +62,15 @@ class Net(nn.Module):
         self.optimizer.zero_grad()
         values, combining = self.terms(), self.combining
         if combining is None:
-            torch.stack(values).sum().backward()
+            for value in values if self.separate else [torch.stack(values).sum()]:
+                value.backward(retain_graph=value is not values[-1])  # type: ignore[no-untyped-call]
             self.optimizer.step()
             return
-        value = combining.value(self, values, SEEN)  # type: ignore[arg-type]
+        value = combining.value(self, values, SEEN)
         if combining.by_value:
             value.backward()
         else:
-            combining.backward(self, value)  # type: ignore[arg-type]
+            combining.backward(self, value)
         self.optimizer.step()
         combining.after(self, None)
         if hasattr(combining.method, "after_step"):
@@ -88,20 +92,22 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    names = [PLAIN, *options.methods]
-    columns = [_column(names, terms, options, device) for terms in options.terms]
+    names = [PLAIN, SEPARATE, *options.methods]
+    sizes = (options.hidden, options.inputs, options.batch, device)
+    memory = [{name: _memory(terms, name, sizes) for name in names} for terms in options.terms]  # while little is taken
+    columns = [_column(names, *each, sizes, options) for each in zip(options.terms, memory, strict=True)]
     print("| combine | " + " | ".join(f"{terms} terms: time, memory" for terms in options.terms) + " |")
     print("|---" * (1 + len(columns)) + "|")
     for place, name in enumerate(names):
         print(f"| `{name}` | " + " | ".join(column[place] for column in columns) + " |")
 
 
-def _column(names: list[str], terms: int, options: argparse.Namespace, device: str) -> list[str]:
+def _column(
+    names: list[str], terms: int, memory: dict[str, float], sizes: tuple[Any, ...], options: argparse.Namespace
+) -> list[str]:
     """Return time and memory of a step of each method, as ratios, and those of the plain sum themselves."""
-    sizes = (options.hidden, options.inputs, options.batch, device)
-    seconds = _seconds({name: Net(terms, name, *sizes).step for name in names}, options, device)
-    memory = {name: _memory(terms, name, sizes) for name in names}
-    print(f"{terms} terms: {seconds}", file=sys.stderr)
+    seconds = _seconds({name: Net(terms, name, *sizes).step for name in names}, options, sizes[-1])
+    print(f"{terms} terms: {seconds}, {memory}", file=sys.stderr)
     plain = f"{1000 * seconds[PLAIN]:.1f} ms, {memory[PLAIN]:.0f} MB"
     ratios = {name: f"{seconds[name] / seconds[PLAIN]:.2f}, {memory[name] / memory[PLAIN]:.2f}" for name in names}
     return [plain, *(ratios[name] for name in names[1:])]
@@ -123,24 +129,25 @@ def _seconds(steps: dict[str, Callable[[], None]], options: argparse.Namespace, 
 
 
 def _memory(terms: int, name: str, sizes: tuple[Any, ...]) -> float:
-    """Return the peak memory in MB of a method's steps, in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
+    """Return the peak memory in MB of a method's steps beyond network and batch, on a CPU in a process of its own."""
+    if sizes[-1] == "cuda":
+        return _peak(terms, name, sizes)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
         return pool.apply(_peak, (terms, name, sizes))
 
 
 def _peak(terms: int, name: str, sizes: tuple[Any, ...]) -> float:
-    torch.set_num_threads(1)
-    net = Net(terms, name, *sizes)
-    if sizes[-1] == "cuda":
-        before = torch.cuda.memory_allocated()
+    hidden, *rest, device = sizes
+    Net(terms, name, 8, *rest, device).step()  # what torch and torchjd load with the first step
+    net = Net(terms, name, hidden, *rest, device)
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     else:
-        Net(terms, name, 8, *sizes[1:]).step()  # what torch and torchjd load with the first step
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak is from now on
-        before = _high_water()
+    before = torch.cuda.memory_allocated() if device == "cuda" else _high_water()
     for _ in range(3):
         net.step()
-    return ((torch.cuda.max_memory_allocated() if sizes[-1] == "cuda" else _high_water()) - before) / 2**20
+    return ((torch.cuda.max_memory_allocated() if device == "cuda" else _high_water()) - before) / 2**20
 
 
 def _high_water() -> int:

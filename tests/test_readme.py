@@ -10,6 +10,7 @@ from tests.support.commands import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 GROUPS = (
+    "combine",
     "data",
     "engine",
     "loss",
@@ -53,7 +54,7 @@ def test_overrides_in_its_commands_are_choices(page):
 
 
 def test_every_page_is_in_the_table_of_the_readme():
-    linked = set(re.findall(r"\]\((docs/\w+\.md)\)", PAGES[0].read_text(encoding="utf-8")))
+    linked = set(re.findall(r"\]\((docs/[\w-]+\.md)\)", PAGES[0].read_text(encoding="utf-8")))
     assert linked == {path.relative_to(ROOT).as_posix() for path in PAGES[2:]}
 
 

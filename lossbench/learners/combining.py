@@ -6,7 +6,7 @@ the plain sum.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -56,7 +56,8 @@ class Combining(nn.Module):
 
     def __init__(self, method: Combine, names: Sequence[str], title: str = "combine") -> None:
         super().__init__()
-        self.method, self.names, self.title = method, tuple(names), title
+        self.method: Any = method  # of whose hooks only the names are known
+        self.names, self.title = tuple(names), title
         self.register_buffer("means", torch.full((len(self.names),), torch.nan, dtype=torch.float64))
         self._noted = Means()
         self._values: list[Tensor] = []
@@ -67,7 +68,7 @@ class Combining(nn.Module):
     @property
     def by_value(self) -> bool:
         """Whether what it returns of a step is descended as any loss is."""
-        return self.method.by == "value"
+        return bool(self.method.by == "value")
 
     def start_epoch(self, epoch: int) -> None:
         """Begin an epoch with the means of the one before."""
@@ -99,7 +100,8 @@ class Combining(nn.Module):
         if not self.by_value:
             return torch.stack(self._values).sum()
         if step in _looked_at(learner):
-            self._note(self.jacobian(learner, self._values, keep=True)[0])
+            jacobian = self.jacobian(learner, self._values, keep=True)[0]
+            self._note(jacobian @ jacobian.T)
         if hasattr(self.method, "balance"):
             self._norms = self._norms_at_last(learner)
         combined = self.method(torch.stack(self._values))
@@ -115,8 +117,9 @@ class Combining(nn.Module):
         (scale,) = torch.autograd.grad(loss, one, retain_graph=True)
         with torch.autocast(loss.device.type, enabled=False):
             jacobian, rest = self.jacobian(learner, self._values, keep=False)
-            self._note(jacobian)
             gradient = self.method(jacobian)
+            products = getattr(self.method, "products", None)
+            self._note(jacobian @ jacobian.T if products is None else products)
         self._noted.add("weight", self.method.weights)
         parameters = dict(learner.named_parameters())
         shared = [parameters[name] for name in self._shared]
@@ -144,26 +147,26 @@ class Combining(nn.Module):
 
         """
         parameters = {name: each for name, each in learner.named_parameters() if each.requires_grad}
-        rows: list[dict[str, Tensor]] = []
-        for place, value in enumerate(values):
-            more = keep or place + 1 < len(values)
-            rows.append(_gradients(value, parameters, retain_graph=more))
-            if self._shared:  # as wide as all terms together is only the first step
-                rows[-1] = {"": self._row(rows[-1], parameters), **_without(rows[-1], self._shared)}
-        if not self._shared:
-            self._shared = self._shared_of(rows, parameters)
-            rows = [{"": self._row(row, parameters), **_without(row, self._shared)} for row in rows]
+        found: Iterator[dict[str, Tensor]] = (
+            _gradients(value, parameters, retain_graph=keep or place + 1 < len(values))
+            for place, value in enumerate(values)
+        )
+        if not self._shared:  # as wide as all terms together is only the first step
+            found = iter(first := list(found))
+            self._shared = self._shared_of(first, parameters)
+        shared = {name: parameters[name] for name in self._shared}
+        size, one = sum(each.numel() for each in shared.values()), next(iter(shared.values()))
+        precise = torch.promote_types(one.dtype, torch.float32)
+        jacobian = torch.zeros(len(values), size, dtype=precise, device=one.device)
         rest: dict[str, Tensor] = {}
-        for row in rows:
-            for name, gradient in _without(row, [""]).items():
+        for row, gradients in zip(jacobian, found, strict=True):
+            places = row.split([each.numel() for each in shared.values()])
+            for name, place in zip(shared, places, strict=True):
+                if name in gradients:
+                    place.copy_(gradients.pop(name).flatten())
+            for name, gradient in gradients.items():
                 rest[name] = rest[name] + gradient if name in rest else gradient
-        return torch.stack([row[""] for row in rows]), rest
-
-    def _row(self, gradients: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
-        """Join the gradients of a term at the shared parameters, in single precision at least."""
-        parts = [gradients[name] if name in gradients else torch.zeros_like(parameters[name]) for name in self._shared]
-        joined = torch.cat([part.flatten() for part in parts])
-        return joined.to(torch.promote_types(joined.dtype, torch.float32))
+        return jacobian, rest
 
     def _shared_of(self, rows: Sequence[Mapping[str, Tensor]], parameters: Mapping[str, Tensor]) -> list[str]:
         """Return the names of the parameters of the network that at least two terms depend on."""
@@ -186,9 +189,8 @@ class Combining(nn.Module):
         rows = [_gradients(value, weights, retain_graph=True) for value in self._values]
         return torch.stack([row[last[-1]].norm() if row else torch.zeros_like(self._values[0]) for row in rows])
 
-    def _note(self, jacobian: Tensor) -> None:
-        """Note the norms of the gradients of the terms, and the cosine of each pair; a gradient of 0 has none."""
-        products = jacobian.detach() @ jacobian.detach().T
+    def _note(self, products: Tensor) -> None:
+        """Note from their products (T, T) the norms of gradients, and the cosine of each pair; one of 0 has none."""
         norms = products.diagonal().clamp_min(0).sqrt()
         one, other = torch.triu_indices(len(norms), len(norms), 1, device=norms.device)
         self._noted.add("norm", norms)
@@ -230,10 +232,6 @@ def _gradients(value: Tensor, parameters: Mapping[str, Tensor], retain_graph: bo
         return {}
     found = torch.autograd.grad(value, list(parameters.values()), retain_graph=retain_graph, allow_unused=True)
     return {name: each for name, each in zip(parameters, found, strict=True) if each is not None}
-
-
-def _without(gradients: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
-    return {name: each for name, each in gradients.items() if name not in set(names)}
 
 
 def _looked_at(learner: pl.LightningModule) -> set[int]:

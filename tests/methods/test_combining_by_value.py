@@ -236,3 +236,7 @@ def test_values_of_any_size_give_finite_totals_and_gradients(method, dtype):
 @pytest.mark.parametrize("method", LOGARITHMIC)
 def test_a_term_that_is_nan_makes_the_total_nan_as_of_a_run_that_diverged(method):
     assert method(terms=TERMS)(torch.tensor([1.0, torch.nan, 2.0])).isnan()
+
+
+def test_a_method_can_be_made_of_half_precision():
+    assert uncertainty(terms=TERMS).half()(VALUES.half()).dtype == torch.float16

@@ -57,12 +57,12 @@ class uncertainty(Combine):  # noqa: N801
         self, *, terms: Sequence[str], seed: int = 0, likelihood: str = "gaussian", start: float = 0.0
     ) -> None:
         super().__init__(terms=terms, seed=seed)
-        self.half = 0.5 if likelihood == "gaussian" else 1.0
+        self.factor = 0.5 if likelihood == "gaussian" else 1.0
         self.log_variance = nn.Parameter(torch.full((len(self.terms),), float(start)))
 
     def forward(self, values: Tensor) -> Tensor:
         """Return the weighted terms (T,) with the price of the variances, which has a gradient for them."""
-        weights = self.half * torch.exp(-self.log_variance)
+        weights = self.factor * torch.exp(-self.log_variance)
         self.weights.copy_(weights.detach())
         return (weights * values + 0.5 * self.log_variance).sum()
 

@@ -10,7 +10,7 @@ from lossbench.errors import ConfigError
 
 FLOOR = 1e-8
 """What is added to a term before its logarithm is taken, so that a term of 0 has a finite one."""
-_PIECE = 2**20
+_PIECE = 2**18
 
 
 class Combine(nn.Module):
@@ -86,10 +86,12 @@ class ByGradient(Combine):
     """
 
     by: ClassVar[str] = "gradient"
+    products: Tensor | None = None
+    """Of the gradients of the last step (T, T), for the history, where a method has made them."""
 
     def forward(self, jacobian: Tensor) -> Tensor:
         """Return from the gradients (T, P) of the terms one gradient (P,)."""
-        gramian = gramian_of(jacobian)
+        gramian = self.products = gramian_of(jacobian)
         if not gramian.isfinite().all():
             weights = torch.ones_like(gramian[0])
         elif not gramian.any():
@@ -107,7 +109,8 @@ class ByGradient(Combine):
 def gramian_of(jacobian: Tensor) -> Tensor:
     """Return the products (T, T) of the rows of a matrix (T, P), on the CPU and in double precision.
 
-    They are added up in double precision, piece by piece, so that nearly parallel gradients are told apart.
+    They are added up in double precision, so that nearly parallel gradients are told apart, a piece after the other, so
+    that no copy of the matrix is made.
 
     Examples
     --------
@@ -117,8 +120,12 @@ def gramian_of(jacobian: Tensor) -> Tensor:
 
     """
     precise = torch.float32 if jacobian.device.type == "mps" else torch.float64  # which that device lacks
-    pieces = [piece.detach().to(precise) for piece in jacobian.split(_PIECE, dim=1)]
-    return torch.stack([piece @ piece.T for piece in pieces]).sum(0).double().cpu()
+    rows = len(jacobian)
+    products = torch.zeros(rows, rows, dtype=precise, device=jacobian.device)
+    for piece in jacobian.detach().split(_PIECE, dim=1):
+        exact = piece.to(precise)
+        products.addmm_(exact, exact.T)
+    return products.double().cpu()
 
 
 class plain_sum(Combine):  # noqa: N801  it is called by this name, as are all methods

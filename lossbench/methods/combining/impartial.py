@@ -124,7 +124,7 @@ class nash_mtl(ByGradient):  # noqa: N801
         if int(self.step) % self.update_every == 0:
             self.rule.prvs_alpha = self.shares.double().cpu().numpy()  # its memory isn't in its state_dict
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "You are solving a parameterized problem that is not DPP")
+                warnings.simplefilter("ignore")  # of cvxpy: slow, inaccurate, and divisions by 0 without a bargain
                 self.shares.copy_(self.rule(root(cosines)))
         self.step += 1
         weights = self.shares.to(gramian) * inverse
