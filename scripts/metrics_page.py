@@ -46,7 +46,10 @@ def sections() -> dict[str, str]:
 
 def _section(task: Task, defined: dict[Metric, str]) -> str:
     """Return the section of a task; metrics that another section has defined are named only."""
-    own = [metric for metric in task.metrics if metric not in defined and not metric.truth]
+    metrics = [
+        metric for metric in task.metrics if not metric.name.startswith(tuple(f"{part}_" for part in task.parts))
+    ]
+    own = [metric for metric in metrics if metric not in defined and not metric.truth]
     data = f"Data: {', '.join(f'`{name}`' for name in task.data)}. " if task.data != (task.name,) else ""
     monitor = task.metric(task.monitor)
     parts = [
@@ -55,13 +58,16 @@ def _section(task: Task, defined: dict[Metric, str]) -> str:
         f"Baseline: `{task.baseline}`. Learner: `{task.learner}`. "
         f"In the printed table: {_names(task.metric(name) for name in task.columns)}.",
     ]
+    if task.parts:
+        each = ", ".join(f"`{part}_METRIC` is a metric of [{of}](#{of})" for part, of in task.parts.items())
+        parts.append(f"{each}; metrics that look at label noise, imbalance or validation samples are left out.")
     if own:
         rows = [_row(metric) for when in ("epoch", "end") for metric in own if metric.when == when]
         parts.append("\n".join(["| metric | better | when | meaning |", "|---|---|---|---|", *rows]))
-    shared = [metric for metric in task.metrics if metric in defined and not metric.truth]
+    shared = [metric for metric in metrics if metric in defined and not metric.truth]
     for other in dict.fromkeys(defined[metric] for metric in shared):
         parts.append(f"As in [{other}](#{other}): {_names(each for each in shared if defined[each] == other)}.")
-    if twins := [metric for metric in task.metrics if metric.truth]:
+    if twins := [metric for metric in metrics if metric.truth]:
         parts.append(f"Against the target as it was observed, in place of the true one: {_names(twins)}.")
     if task.same_as:
         same = ", ".join(f"`{name}` is `{metric}`" for name, metric in task.same_as.items())

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from lossbench.catalogue.facts import default_parameters, hyperparameters
+from lossbench.catalogue.parts import part_nodes, weights_of
 from lossbench.catalogue.terms import require_agreement, require_weights, term_nodes, title
 from lossbench.errors import ConfigError
 from lossbench.locate import locate
@@ -18,8 +19,10 @@ from lossbench.losses import links
 from lossbench.losses.bound_loss import BoundLoss, context_names
 from lossbench.losses.declaration import Declaration
 from lossbench.losses.facts import RUN_CONTEXT
+from lossbench.losses.multitask import BoundPart
 from lossbench.ranges import within
 from lossbench.tasks import task_named
+from lossbench.tasks.problem import Part
 
 
 def bind(
@@ -37,8 +40,8 @@ def bind(
     parameters : mapping
         Hyper-parameters by name.
     context : mapping
-        What the run can supply: of `losses.facts.RUN_CONTEXT`. `bind_terms`, by which a sum binds its terms, is
-        supplied here.
+        What the run can supply: of `losses.facts.RUN_CONTEXT`. `bind_terms` and `bind_parts`, by which a sum binds its
+        terms and a loss of several tasks those of its parts, are supplied here.
     task : str
         The task that a loss without a declaration is taken to serve.
 
@@ -59,7 +62,9 @@ def bind(
     for name, value in parameters.items():
         if name in declaration.ranges and value is not None and not within(declaration.ranges[name], value):
             raise ConfigError(f"loss.{name}={value} is out of range: allowed is {declaration.ranges[name]}.")
-    context = {**context, "bind_terms": partial(_bind_terms, context=context, task=task)}
+    binders = {"bind_terms": partial(_bind_terms, context=context, task=task)}
+    binders["bind_parts"] = partial(_bind_parts, context=context)
+    context = {"parts": task_named(task).parts or served.parts, **context, **binders}
     needed = [name for name in context_names(factory) if name not in parameters]
     unknown = set(needed) - RUN_CONTEXT - set(served.context)
     missing = (set(needed) & RUN_CONTEXT) - set(context)
@@ -97,6 +102,31 @@ def _bind_terms(terms: Any, weights: Any, context: Mapping[str, Any], task: str)
         told = ", ".join(f"{name}: {width}" for name, width in widths.items())
         raise ConfigError(f"the terms of a sum must take the same number of outputs, but these differ: {told}.")
     return {f"term_{key}": each for key, each in bound.items()}
+
+
+def _bind_parts(
+    parts: Mapping[str, Any], terms: Any, weights: Any, context: Mapping[str, Any]
+) -> tuple[dict[str, BoundPart], dict[str, float]]:
+    """Bind the loss of each of several tasks, and return their weights; a part is a `Part`, or the name of its task."""
+    known = {name: part if isinstance(part, Part) else Part(part) for name, part in parts.items()}
+    tasks = {name: part.task for name, part in known.items()}
+    nodes, bound = part_nodes(tasks, terms), {}
+    for name, part in known.items():
+        loss, classes = _bind_part(nodes[name], part, context)
+        width = loss.num_outputs(classes)
+        each = (width,) if width > 1 or loss.declaration.per_class else ()
+        bound[name] = BoundPart(loss, (*part.shape, *each), part.shape)
+    return bound, weights_of(tasks, weights)
+
+
+def _bind_part(node: Mapping[str, Any], part: Part, context: Mapping[str, Any]) -> tuple[BoundLoss, int | None]:
+    """Bind the loss of a part to what is known of its classes; return how many it has as well."""
+    task, own = task_named(part.task), dict(context)
+    own |= {"num_classes": part.num_classes, "class_counts": list(part.class_counts)} if part.class_names else {}
+    if task.target not in ("class", "mask", "labels"):
+        own = {name: value for name, value in own.items() if name not in ("num_classes", "class_counts")}
+    loss = bind(locate(node["_target_"]), hyperparameters(node), own, task.name)
+    return loss, task.classes or own.get("num_classes")
 
 
 def load_loss(name: str, **parameters: Any) -> BoundLoss:

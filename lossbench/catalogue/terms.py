@@ -39,10 +39,11 @@ def term_nodes(terms: Any) -> dict[str, Node]:
     named = next((key for key in numbered if not str(key).isdecimal()), None)
     if named is not None:
         raise ConfigError(f"loss.terms.{named}: a term has a number: +loss.terms.{len(numbered) - 1}=NAME.")
-    return {str(key): _node(f"loss.terms.{key}", numbered[key]) for key in sorted(numbered, key=int)}
+    return {str(key): node_of(f"loss.terms.{key}", numbered[key]) for key in sorted(numbered, key=int)}
 
 
-def _node(key: str, term: Any) -> Node:
+def node_of(key: str, term: Any, may_be_sum: bool = False) -> Node:
+    """Return the node of a term in the notation of `term_nodes`; see there for the errors."""
     given = dict(term) if isinstance(term, Mapping) else {"name": term}
     name = given.pop("name", None)
     if "_target_" in given:
@@ -52,7 +53,9 @@ def _node(key: str, term: Any) -> Node:
         raise ConfigError(f"{key}={name}: no such loss. {nearest(str(name), loss_names())} {own}")
     defaults = default_parameters(name)
     facts = facts_of(defaults["_target_"])
-    if facts is not None and facts.is_made_of_others:
+    if facts is not None and facts.is_made_of_parts:
+        raise ConfigError(f"{key}={name}: it is the loss of several tasks, not of one. Give the loss of one here.")
+    if facts is not None and facts.is_made_of_others and not may_be_sum:
         raise ConfigError(f"{key}={name}: a sum is no term of another sum. Give its terms and weights here.")
     known = [parameter for parameter in defaults if parameter != "_target_"]
     for parameter in given:

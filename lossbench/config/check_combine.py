@@ -11,8 +11,10 @@ from lossbench.catalogue.terms import term_nodes
 from lossbench.config.axes import AXES, NEEDS
 from lossbench.config.cell import Cell
 from lossbench.config.source import said_by
+from lossbench.data.shapes import data_for
 from lossbench.errors import ConfigError
 from lossbench.locate import locate, target_of
+from lossbench.tasks import task_named
 
 PLAIN = AXES["combine"]
 
@@ -44,6 +46,8 @@ def check_combine(cell: Cell) -> None:
     target = str(cell.config.combine["_target_"])
     if target == target_of("combine", PLAIN):
         raise ConfigError(f"combine._target_={target} is combine={PLAIN}, or combine=fixed to see the gradients.")
+    if said_by(target, "own_networks", False):
+        _require_parts(cell, chosen)
     if not target.startswith("lossbench."):
         _require_combination(target, chosen, cell.resolved["combine"])
     elif said_by(target, "by") == "gradient" and find_spec("torchjd") is None:
@@ -63,6 +67,21 @@ def _require_terms(cell: Cell, chosen: str) -> None:
     )
 
 
+def _require_parts(cell: Cell, chosen: str) -> None:
+    """Check that a network for each part can be trained, and nothing but the sum of their losses couples them."""
+    if not cell.task.parts:
+        raise ConfigError(
+            f"{chosen} trains a network for each of several tasks, but data={cell.data} is {cell.task.name}. Use "
+            f"combine={PLAIN}, or data with several: {', '.join(data_for(task_named('digit_pair')))}, scene_parts."
+        )
+    trainer = cell.config.trainer
+    if trainer.get("gradient_clip_val") and trainer.get("gradient_clip_algorithm") in (None, "norm"):
+        raise ConfigError(
+            f"trainer.gradient_clip_val={trainer.gradient_clip_val} clips by the norm over all networks of {chosen}, "
+            "so that they are no longer alone. Use trainer.gradient_clip_algorithm=value, or leave it out."
+        )
+
+
 def number_of_terms(cell: Cell) -> int:
     """Return how many terms the loss of a run has, or its learner adds up; 2 if these are at least two."""
     loss: Any = cell.resolved["loss"]
@@ -70,6 +89,8 @@ def number_of_terms(cell: Cell) -> int:
     if facts is None:
         own = locate(str(loss["_target_"]))
         return len(getattr(own, "term_names", ("loss",)))
+    if facts.is_made_of_parts:
+        return len(cell.task.parts)
     if facts.is_made_of_others:
         return len(term_nodes(loss["terms"]))
     adds = said_by(str(cell.config.learner["_target_"]), "adds_terms", False)

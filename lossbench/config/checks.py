@@ -15,6 +15,7 @@ from lossbench.config.axes import AXES
 from lossbench.config.cell import Cell
 from lossbench.config.check_data import check_own_data, check_parts, check_sides, check_views
 from lossbench.config.check_method import check_method
+from lossbench.config.check_several import check_terms_of_parts
 from lossbench.config.check_teacher import check_teacher, check_teachers
 from lossbench.config.check_trainer import check_trainer
 from lossbench.config.check_warm_start import check_warm_start
@@ -206,6 +207,8 @@ def _check_loss(cell: Cell) -> None:
     else:
         _check_task_of_loss(cell, facts, f"loss={cell.loss}")
         _check_learner(cell, cell.task, f"loss={cell.loss}")
+        if facts.is_made_of_parts:
+            check_terms_of_parts(cell, node, _check_own_loss)
 
 
 def _check_terms(cell: Cell, facts: LossFacts, node: dict[str, Any]) -> None:

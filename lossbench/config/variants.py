@@ -26,11 +26,16 @@ OF_COMMAND = (
 WRITTEN = 'Write variants.NAME="loss=focal loss.gamma=1", or in YAML variants: {NAME: [loss=focal, loss.gamma=1]}.'
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _TYPED = re.compile(r"\+{0,2}variants\.([^=]*)=(.*)", re.DOTALL)
+_OF_PART = re.compile(r"(loss\.(?:terms|weights)\.[^\W\d]\w*=.*)", re.DOTALL)
+"""A loss, or a weight, by the name of a part: which there are, the data say, not the YAML of the loss."""
 _BRACKETS = {"[": 1, "{": 1, "(": 1, "]": -1, "}": -1, ")": -1}
 
 
 def as_hydra_reads(words: Iterable[str]) -> list[str]:
     """Write the variants of a command line as lists in quotes, which Hydra's grammar takes; other words stay.
+
+    Keys of which no YAML says that there are some, `loss.terms.PART` and `loss.weights.PART`, get the plus signs with
+    which Hydra takes them.
 
     Raises
     ------
@@ -51,7 +56,7 @@ def _quoted(word: str) -> str:
         raise ConfigError(f"{word}: on the command line each variant is a key of its own. {WRITTEN}")
     match = _TYPED.fullmatch(word)
     if match is None:
-        return word
+        return _added(word)
     name, value = match[1], match[2].strip()
     _require_name(f"variants.{name}", name)
     if value.startswith('["'):
@@ -62,6 +67,10 @@ def _quoted(word: str) -> str:
         raise ConfigError(f"variants.{name}={value}: nothing stands under the name. {WRITTEN}")
     escaped = (part.replace('"', '\\"') for part in parts)
     return f"++variants.{name}=[" + ",".join(f'"{part}"' for part in escaped) + "]"
+
+
+def _added(word: str) -> str:
+    return f"++{word}" if _OF_PART.fullmatch(word) else word
 
 
 def _split(text: str, separators: str) -> list[str]:
@@ -106,7 +115,7 @@ def variants_in(config: DictConfig) -> dict[str, list[str]]:
             raise ConfigError(f"{key}: nothing stands under the name. {WRITTEN}")
         for line in given:
             _require_override(key, line)
-        found[str(name)] = given
+        found[str(name)] = [_added(line) for line in given]
     return found
 
 

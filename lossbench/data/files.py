@@ -82,7 +82,7 @@ FILES = {
     ),
 }
 """The sources that need files; all others are embedded (scikit-learn's, or generated)."""
-FILES["mnist_lines"] = FILES["mnist"]
+FILES["mnist_lines"] = FILES["mnist_pairs"] = FILES["mnist"]
 
 
 def data_root(root: str | None) -> Path:

@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from lossbench.data.center import center_and_scale
 from lossbench.data.loader import Batch
-from lossbench.data.module import center_and_scale
 from lossbench.data.shapes import data_for
 from lossbench.data.training_set import counts_by_class
 from lossbench.errors import ConfigError, first_line
@@ -43,7 +43,7 @@ class ForeignDataModule(pl.LightningDataModule):
     task : Task
         What is predicted.
     standardize : str
-        What a target of regression is trained as; see `module.center_and_scale`.
+        What a target of regression is trained as; see `center.center_and_scale`.
 
     Attributes
     ----------

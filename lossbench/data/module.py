@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from lossbench.data.center import center_and_scale
 from lossbench.data.corruptions import stratified_subset
 from lossbench.data.disjoint import apart, is_closed, renumbered, split_classes
 from lossbench.data.files import data_root
@@ -18,6 +18,7 @@ from lossbench.data.loader import Batch, BatchLoader
 from lossbench.data.sampling import uniform
 from lossbench.data.shapes import axis_of, declared_sources, require_parts, tasks_of
 from lossbench.data.sources.source import FIXED, Source, load_source
+from lossbench.data.target_parts import described, facts_of_parts, standardised
 from lossbench.data.training_set import TrainingSet, counts_by_class, strata, training_set, validation_split
 from lossbench.errors import ConfigError
 from lossbench.losses.bound_loss import context_names
@@ -123,6 +124,8 @@ class DataModule(pl.LightningDataModule):
         Of points to be generated.
     shared : mapping
         What belongs to no single sample; see `Source`.
+    parts : mapping of str to Part
+        Of several tasks of one network what is known of each; their targets stand beside one another in `target`.
     noise_kind : str
         The kind of the label noise.
     evaluation_loaders : dict of str to BatchLoader
@@ -241,6 +244,8 @@ class DataModule(pl.LightningDataModule):
         if texts := {name: text for name, text in self.shared.items() if isinstance(text, str)}:
             facts["shared"] = texts  # such as the version of what is read
         facts |= {name: dict(said) for name, said in self.shared.items() if isinstance(said, Mapping)}  # of own tables
+        if self.parts:
+            facts["parts"] = facts_of_parts(self.parts)
         if self.target_density is not None and self.target_density.skewed:
             facts["imbalance"] |= {
                 "bin_edges": self.target_density.edges.tolist(),
@@ -303,6 +308,7 @@ class DataModule(pl.LightningDataModule):
         self.input_shape = list(samples.inputs.shape[1:])
         self.num_train, self.train_size = len(source.train_target), len(train)
         self.modes, self.shared = source.modes, source.shared
+        self.parts = described(self.task.parts, source.shared.get("parts", {}), samples.target[train], self.standardize)
         self.contaminated = samples.index[training.contaminated]
         self._confusion = None
         self.target_density: TargetDensity | None = None
@@ -357,30 +363,12 @@ class DataModule(pl.LightningDataModule):
         }
 
     def _standardised(self, samples: Batch) -> Batch:
+        if self.parts:
+            return standardised(samples, self.parts)
         if self.num_classes is not None or not samples.target.is_floating_point():
             return samples
         target, clean = ((y - self.target_center) / self.target_scale for y in (samples.target, samples.target_clean))
         return samples._replace(target=target, target_clean=clean)
-
-
-def center_and_scale(target: Tensor, standardize: str = "robust") -> tuple[float, float]:
-    """Return the median and 1.4826 times the median absolute deviation, which estimates a Gaussian's deviation.
-
-    Where more than half of the values are equal the standard deviation stands in; where all are, 1. Standardised by
-    "none" it is 0 and 1.
-
-    Examples
-    --------
-    >>> center_and_scale(torch.tensor([1.0, 2.0, 3.0, 4.0, 100.0]))
-    (3.0, 1.4826)
-
-    """
-    if standardize == "none":
-        return 0.0, 1.0
-    values = target.double().numpy()
-    center = np.median(values)
-    scale = 1.4826 * np.median(np.abs(values - center)) or values.std() or 1.0
-    return float(center), float(scale)
 
 
 def _test_samples(source: Source, max_test: int | None) -> Batch:

@@ -162,7 +162,10 @@ def _made(
 
 
 def _require(wanted: Wanted, features: Mapping[str, Column], target: Target) -> None:
-    if wanted.features is None:
+    if wanted.features is None and target.parts:
+        for (name, told), values in zip(target.parts.items(), target.values.T, strict=True):
+            require_features(features, values, name, classes=bool(told["class_names"]))
+    elif wanted.features is None:
         classes = target.task not in ("regression", "count")
         require_features(features, target.values, ", ".join(wanted.target), classes=classes)
 

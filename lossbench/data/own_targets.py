@@ -1,7 +1,8 @@
 """The target of a user's table or arrays: what it is seen as, and why; what can't be learned is refused."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from lossbench.data.corruptions import Array
 from lossbench.data.files import DataError
 from lossbench.data.own_columns import Column
 from lossbench.tasks import task_named
+from lossbench.tasks.several import name_of, part_names
 
 FEW = 20
 """Whole numbers of at most so many values, each in ten rows on average, are seen as classes."""
@@ -24,17 +26,21 @@ class Target(NamedTuple):
     Parameters
     ----------
     values : array
-        Numbers (N,), float32; classes (N,), int64, counted from 0; labels (N, L), int64, -1 where not known.
+        Numbers (N,), float32; classes (N,), int64, counted from 0; labels (N, L), int64, -1 where not known; of several
+        targets each in its column (N, T), float32.
     task : str
-        "binary", "multiclass", "regression", "count" or "multilabel".
+        "binary", "multiclass", "regression", "count" or "multilabel", or one of several (`tasks.several.name_of`).
     names : tuple of str
         Of classes or labels.
+    parts : mapping of str to mapping
+        Of several targets what a source says of each, as `Source.shared["parts"]`.
 
     """
 
     values: Array
     task: str
     names: tuple[str, ...] = ()
+    parts: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
 
 def seen_as(columns: Mapping[str, Column]) -> tuple[str, str]:
@@ -52,6 +58,9 @@ def seen_as(columns: Mapping[str, Column]) -> tuple[str, str]:
 
     Examples
     --------
+    >>> price = Column("number", np.array([1.5, 2.0, 7.0]))
+    >>> seen_as({"price": price, "paid": Column("category", np.array([0, 1, 1]), ("no", "yes"))})[0]
+    'several(price=regression,paid=binary)'
     >>> seen_as({"price": Column("number", np.array([1.5, 2.0, 7.0]))})
     ('regression', 'numbers that are not whole')
     >>> seen_as({"paid": Column("category", np.array([0, 1]), ("no", "yes"))})
@@ -59,12 +68,7 @@ def seen_as(columns: Mapping[str, Column]) -> tuple[str, str]:
 
     """
     if len(columns) > 1:
-        if wrong := next((name for name, each in columns.items() if not _is_label(each)), None):
-            raise DataError(
-                f"several targets, of which {wrong!r} is not 0 or 1 everywhere. Supported are one column of classes, "
-                "one of numbers, or several of 0 and 1, one for each label (data.task=multilabel)."
-            )
-        return "multilabel", f"{len(columns)} columns of 0 and 1"
+        return _seen_as_several(columns)
     (name, column), *_ = columns.items()
     known = column.values[~column.missing]
     if not len(known):
@@ -84,6 +88,24 @@ def seen_as(columns: Mapping[str, Column]) -> tuple[str, str]:
     return "regression", f"whole numbers of {len(different)} values"
 
 
+def _like_several(target: Target, train: Mapping[str, Column], columns: Mapping[str, Column], task: str) -> Target:
+    names, parts = part_names(columns), task_named(task).parts
+    each = {}
+    for column, name in names.items():
+        trained = Target(np.empty(0), parts[name], tuple(target.parts[name]["class_names"]))
+        each[name] = like(trained, {column: train[column]}, {column: columns[column]}, parts[name])
+    return target._replace(values=np.stack([each[name].values.astype(np.float32) for name in parts], 1))
+
+
+def _seen_as_several(columns: Mapping[str, Column]) -> tuple[str, str]:
+    if all(_is_label(each) for each in columns.values()):
+        return "multilabel", f"{len(columns)} columns of 0 and 1"
+    names = part_names(columns)
+    each = {name: seen_as({name: column}) for name, column in columns.items()}
+    told = "; ".join(f"{name}: {why}" for name, (_, why) in each.items())
+    return name_of({names[name]: task for name, (task, _) in each.items()}), f"several targets ({told})"
+
+
 def read_target(columns: Mapping[str, Column], task: str, rows: Array | None = None) -> Target:
     """Read a target, of which no row is missing, as a task wants it; `rows` are their places in the file.
 
@@ -94,6 +116,8 @@ def read_target(columns: Mapping[str, Column], task: str, rows: Array | None = N
 
     """
     wanted = task_named(task)
+    if wanted.parts:
+        return _several(columns, wanted.parts, task, rows)
     kind = KINDS[wanted.target]
     if kind == "multilabel":
         return _labels(columns)
@@ -131,6 +155,8 @@ def like(target: Target, train: Mapping[str, Column], columns: Mapping[str, Colu
     for name, column in columns.items():
         if (column.kind == "category") != (train[name].kind == "category"):
             raise DataError(f"the target {name!r} is a {column.kind} there and a {train[name].kind} in data.path.")
+    if target.parts:
+        return _like_several(target, train, columns, task)
     if not target.names or target.task == "multilabel":
         return read_target(columns, task)
     (name, column), *_ = columns.items()
@@ -145,6 +171,20 @@ def like(target: Target, train: Mapping[str, Column], columns: Mapping[str, Colu
         )
     numbers = {each: number for number, each in enumerate(target.names)}
     return target._replace(values=np.array([numbers[word] for word in words], dtype=np.int64))
+
+
+def _several(columns: Mapping[str, Column], parts: Mapping[str, str], task: str, rows: Array | None) -> Target:
+    """Read several targets, each as the task of its part wants it."""
+    names = part_names(columns)
+    if set(names.values()) != set(parts):
+        raise DataError(
+            f"data.task={task} has the parts {', '.join(parts)}, but the targets are {', '.join(names.values())}. "
+            "Leave data.task out, or give each target its task there."
+        )
+    each = {name: read_target({column: columns[column]}, parts[name], rows) for column, name in names.items()}
+    values = np.stack([each[name].values.astype(np.float32) for name in parts], 1)
+    told = {name: {"shape": [], "class_names": list(each[name].names)} for name in parts}
+    return Target(values, name_of({name: each[name].task for name in parts}), parts=told)
 
 
 def _two_values(name: str, column: Column, values: Array) -> Array:
@@ -212,6 +252,8 @@ def tells(target: Target, seen: str, why: str) -> str:
 
 def missing_in(columns: Mapping[str, Column]) -> Array:
     """Return the rows in which a target is missing; of labels all of them: one alone is not known."""
+    if not all(_is_label(each) for each in columns.values()):
+        return np.logical_or.reduce([each.missing for each in columns.values()])
     return np.logical_and.reduce([each.missing for each in columns.values()])
 
 

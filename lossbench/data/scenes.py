@@ -189,6 +189,7 @@ def digit_scenes(
     most: int = 5,
     scales: tuple[float, float] = (1.0, 2.0),
     num_classes: int = 10,
+    nearer_is_larger: bool = False,
 ) -> Scenes:
     """Paste digits on textures, later ones over earlier ones, each at a random place, in a random size and colour.
 
@@ -218,6 +219,8 @@ def digit_scenes(
         Smallest and largest enlargement of a digit.
     num_classes : int
         Classes K; digits that are equal modulo K are of one class.
+    nearer_is_larger : bool
+        Whether a later digit is larger than each before it, so that a picture shows what is in front.
 
     Raises
     ------
@@ -242,7 +245,9 @@ def digit_scenes(
     for start in range(0, count, BLOCK):
         chosen = rng.integers(len(labels), size=(min(BLOCK, count - start), most))
         ground = _ground(len(chosen), backgrounds, size, rng)
-        blocks.append(_scenes(digits[chosen] / full, classes[chosen], ground, scales, rng))
+        blocks.append(
+            _scenes(digits[chosen] / full, classes[chosen], ground, _scales(scales, most, nearer_is_larger), rng)
+        )
     return Scenes(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
 
@@ -252,14 +257,22 @@ def _ground(count: int, backgrounds: Array | None, size: int, rng: Rng) -> Array
     return stretched(backgrounds[rng.integers(len(backgrounds), size=count)], size)
 
 
-def _scenes(ink: Array, classes: Array, canvas: Array, scales: tuple[float, float], rng: Rng) -> Scenes:
+def _scales(scales: tuple[float, float], most: int, grow: bool) -> list[tuple[float, float]]:
+    """Return the smallest and largest enlargement of each slot: the same for all, or one part after the other."""
+    if not grow:
+        return [scales] * most
+    ends = np.linspace(*scales, most + 1)
+    return list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True))
+
+
+def _scenes(ink: Array, classes: Array, canvas: Array, scales: list[tuple[float, float]], rng: Rng) -> Scenes:
     """Paste digits with ink (N, most, h, w) in [0, 1] on canvas (N, 3, H, W), which is written to."""
     count, most = classes.shape
     number = rng.integers(1, most + 1, size=count)
     instances = np.zeros((count, *canvas.shape[2:]), dtype=np.uint8)
     for slot in range(most):
         rows = np.flatnonzero(number > slot)
-        placed = _placed(ink[rows, slot], scales, canvas.shape[-1], rng)
+        placed = _placed(ink[rows, slot], scales[slot], canvas.shape[-1], rng)
         under, weight = canvas[rows], placed[:, None]
         mean = (under * weight).sum((2, 3)) / weight.sum((2, 3))
         colour = (mean + rng.uniform(0.35, 0.65, mean.shape).astype(np.float32)) % 1  # in a circle, .35 to each side

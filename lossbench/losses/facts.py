@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Any
 
 RUN_CONTEXT = frozenset(
-    {"class_counts", "num_classes", "max_epochs", "num_samples", "num_features", "bind_terms", "train_size"}
-)
+    {
+        "class_counts", "num_classes", "max_epochs", "num_samples", "num_features", "train_size",
+        "bind_terms", "bind_parts", "parts",
+    }
+)  # fmt: skip
 """Context that holds for a whole run: `index` is below `num_samples`, of which `train_size` are trained on.
 
 `num_features` is the width of embeddings, where those are what is learned.
 
-`bind_terms` is for a loss that is made of others.
+`bind_terms` is for a loss that is made of others; `parts`, the tasks of one network, and `bind_parts` for one that is
+made of a loss for each of them.
 """
 _FAMILIES = Path(__file__).parent
 
@@ -55,9 +59,14 @@ class LossFacts:
         return "bind_terms" in self.needs
 
     @property
+    def is_made_of_parts(self) -> bool:
+        """Whether it binds a loss for each of several tasks."""
+        return "bind_parts" in self.needs
+
+    @property
     def has_several_terms(self) -> bool:
         """Whether it adds terms up, which can be combined in other ways."""
-        return self.is_made_of_others or bool(self.terms)
+        return self.is_made_of_others or self.is_made_of_parts or bool(self.terms)
 
     @property
     def summary(self) -> str:

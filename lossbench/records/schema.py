@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from lossbench.tasks import own_tasks, task_named, tasks
+from lossbench.tasks import is_known, own_tasks, task_named
 from lossbench.tasks.task import Task, task_from
 
 SCHEMA = 2
@@ -130,4 +130,4 @@ def task_of(record: Record) -> Task:
 
     """
     facts = record.get("task_facts")
-    return task_from(facts) if facts and record["task"] not in tasks() else task_named(record["task"])
+    return task_from(facts) if facts and not is_known(record["task"]) else task_named(record["task"])

@@ -14,6 +14,7 @@ from lossbench.config.axes import AXES
 from lossbench.config.cell import Cell, without
 from lossbench.config.check_teacher import without_teacher
 from lossbench.config.check_trainer import STEPPING, stepping
+from lossbench.config.source import said_by
 from lossbench.errors import ConfigError
 from lossbench.learners import Learner
 from lossbench.learners.combining import Combining
@@ -24,6 +25,7 @@ from lossbench.losses.class_weights import at_least_one
 from lossbench.losses.perceptual import FeatureMaps
 from lossbench.methods.combining import Combine
 from lossbench.methods.posthoc import Posthoc
+from lossbench.models.heads import a_network_each
 from lossbench.running.build import (
     build,
     build_loss,
@@ -95,8 +97,9 @@ def _learner(cell: Cell, data: Any, of_images: dict[str, Any]) -> Learner:
     settings: Any = OmegaConf.to_container(without(config.learner, "_target_", "network"), resolve=True)
     if getattr(kind, "takes_a_model", False):
         width = settings.get("dim") or loss.num_outputs(data.num_classes)  # an embedding's, or what the loss takes
+        network = build_network(config.model, loss, data.input_shape, width, config.seed)
         return kind(
-            network=build_network(config.model, loss, data.input_shape, width, config.seed),
+            network=a_network_each(network) if _trains_apart(cell) else network,
             weighting=build(config.weighting),
             mixup=build(config.mixup),
             posthoc=_posthoc(cell, data),
@@ -109,9 +112,14 @@ def _learner(cell: Cell, data: Any, of_images: dict[str, Any]) -> Learner:
     return kind(network=network, **settings, **common)
 
 
+def _trains_apart(cell: Cell) -> bool:
+    """Tell whether each of several tasks has a network of its own."""
+    return bool(said_by(str(cell.config.combine["_target_"]), "own_networks", False))
+
+
 def _combining(cell: Cell, learner: Learner) -> Combining | None:
     """Build what combines the terms of the loss; None where the loss itself adds them up."""
-    if cell.axes["combine"] == AXES["combine"]:
+    if cell.axes["combine"] == AXES["combine"] or _trains_apart(cell):
         return None
     title, names = f"combine={cell.axes['combine']}", learner.term_names
     if len(names) < 2 or not learner.tells_terms:
@@ -141,6 +149,7 @@ def _schedule(cell: Cell, data: Any) -> Any:
 def _loss(cell: Cell, data: Any) -> BoundLoss:
     """Bind the loss to what the run knows, and call it once on made-up outputs."""
     context = {
+        "parts": getattr(data, "parts", None) or None,
         "class_counts": None if data.train_class_counts is None else at_least_one(data.train_class_counts),
         "num_classes": data.num_classes,
         "max_epochs": cell.config.trainer.max_epochs,
@@ -178,6 +187,7 @@ def _problem(cell: Cell, data: Any, of_images: dict[str, Any]) -> Problem:
         gaussian=_gaussian(data),
         modes=data.modes,
         shared=data.shared,
+        parts=getattr(data, "parts", {}),
         **of_images,
     )
 

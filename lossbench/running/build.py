@@ -1,7 +1,7 @@
 """Build the parts of a run from its config; every `instantiate` of the project is here."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ from lossbench.data.foreign import wrap
 from lossbench.errors import ConfigError
 from lossbench.locate import CONF, locate
 from lossbench.losses.bound_loss import BoundLoss
+from lossbench.losses.multitask import BoundPart, several_tasks
 from lossbench.models import Network
+from lossbench.models.heads import Heads
 from lossbench.models.network import CosineHead
 from lossbench.ranges import takes
 from lossbench.records.checkpoints import WholeFiles
@@ -136,13 +138,30 @@ def build_network(node: DictConfig, loss: BoundLoss, input_shape: list[int], num
     if not isinstance(num_features, int):
         raise ConfigError(f"model {node['_target_']} needs an attribute num_features: the width of what it returns.")
     with random_state(derive_seed(seed, "head")):
-        head: nn.Module
-        if head_of(node, loss) == "linear":
-            head = nn.Linear(num_features, num_outputs)
-        else:
-            scales_itself = loss.declaration.head == "cosine"
-            head = CosineHead(num_features, num_outputs, scale=1.0 if scales_itself else node.get("head_scale", 30.0))
-    return Network(backbone, head)
+        if isinstance(loss.function, several_tasks):
+            return Network(backbone, _heads(node, loss, num_features, getattr(backbone, "per_pixel", False)))
+        return Network(backbone, _head(node, loss, num_features, num_outputs))
+
+
+def _head(node: DictConfig, loss: BoundLoss, num_features: int, num_outputs: int) -> nn.Module:
+    if head_of(node, loss) == "linear":
+        return nn.Linear(num_features, num_outputs)
+    scales_itself = loss.declaration.head == "cosine"
+    return CosineHead(num_features, num_outputs, scale=1.0 if scales_itself else node.get("head_scale", 30.0))
+
+
+def _heads(node: DictConfig, loss: BoundLoss, num_features: int, per_pixel: bool) -> Heads:
+    """Build the head of each of several tasks; what is no map sees a mean and a maximum over pixels."""
+    bound: Mapping[str, BoundPart] = loss.function.parts
+    maps = [name for name, part in bound.items() if part.target]
+    heads = {
+        name: _head(
+            node, part.loss, num_features * (2 if per_pixel and not part.target else 1),
+            part.outputs[-1] if len(part.outputs) > len(part.target) else 1,
+        )
+        for name, part in bound.items()
+    }  # fmt: skip
+    return Heads(heads, maps)
 
 
 def head_of(node: DictConfig, loss: BoundLoss) -> str:

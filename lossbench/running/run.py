@@ -171,7 +171,8 @@ def _describe(cell: Cell, data: Any, learner: Learner) -> Record:
     network = learner.network
     parts = {"weights": network}
     if isinstance(network, Network):
-        parts = {"weights": network.backbone, "head": network.head}
+        # where each task has a backbone of its own, all start as one
+        parts = {"weights": getattr(network.backbone, "start", network.backbone), "head": network.head}
     return {
         **cell.record("running"),
         "teacher": taught_by(cell),

@@ -8,6 +8,7 @@ from functools import cache
 from importlib import import_module
 
 from lossbench.errors import ConfigError, nearest
+from lossbench.tasks.several import of_name
 from lossbench.tasks.task import Task
 
 _BROUGHT: dict[str, Task] = {}
@@ -27,6 +28,11 @@ def tasks() -> dict[str, Task]:
     return {**own_tasks(), **_BROUGHT}
 
 
+def is_known(name: str) -> bool:
+    """Tell whether there is a task of this name, or its name says what it is made of."""
+    return name in tasks() or of_name(name) is not None
+
+
 def task_named(name: str) -> Task:
     """Return a task by its name.
 
@@ -37,6 +43,9 @@ def task_named(name: str) -> Task:
 
     """
     known = tasks()
+    if name not in known and (made := of_name(name)) is not None:
+        bring(made)
+        return made
     if name not in known:
         raise ConfigError(f"data.task={name} is not known. {nearest(name, known)}")
     return known[name]

@@ -54,6 +54,38 @@ class Modes:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What is known of the data of one of several tasks of a network.
+
+    Parameters
+    ----------
+    task : str
+        The name of its task.
+    shape : tuple of int
+        Of the target of a sample: () for a class or a number, (H, W) for a mask or a map.
+    class_names : tuple of str
+        Of its classes; empty where there are none.
+    class_counts : tuple of int
+        Training samples, or pixels, of each class; empty where there are none, or it is not known.
+    center, scale : float
+        Numbers are trained as (target - center) / scale.
+
+    """
+
+    task: str
+    shape: tuple[int, ...] = ()
+    class_names: tuple[str, ...] = ()
+    class_counts: tuple[int, ...] = ()
+    center: float = 0.0
+    scale: float = 1.0
+
+    @property
+    def num_classes(self) -> int | None:
+        """The number of its classes; None where there are none."""
+        return len(self.class_names) or None
+
+
+@dataclass(frozen=True)
 class Problem:
     """What a learner knows of the data.
 
@@ -91,6 +123,8 @@ class Problem:
         Where points to be generated lie, if that is known.
     shared : mapping
         What belongs to no single sample, by name, such as the passages among which queries search.
+    parts : mapping of str to Part
+        Of several tasks of one network, by their names.
 
     """
 
@@ -111,6 +145,7 @@ class Problem:
     feature_maps: Callable[[Tensor], Sequence[Tensor]] | None = None
     modes: Modes | None = None
     shared: Mapping[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, Part] = field(default_factory=dict)
 
 
 SHOTS = {"many": (101, float("inf")), "medium": (20, 100), "few": (0, 19)}

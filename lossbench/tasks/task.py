@@ -36,7 +36,8 @@ METRICS_VERSION = 2
 NEITHER = "is neither better where it is higher nor where it is lower: no loss and no epoch can be chosen by it."
 Better = Literal["higher", "lower", "neither"]
 Target = Literal[
-    "class", "labels", "number", "count", "sequence", "sample", "mask", "map", "boxes", "passages", "tokens"
+    "class", "labels", "number", "count", "sequence", "sample", "mask", "map", "boxes", "passages", "tokens",
+    "parts", "maps",
 ]  # fmt: skip
 Bounds = tuple[float, float]
 UNBOUNDED, SHARE, ERROR, CORRELATION, EXPLAINED = (-inf, inf), (0.0, 1.0), (0.0, inf), (-1.0, 1.0), (-inf, 1.0)
@@ -110,7 +111,7 @@ class Task:
     target : str
         What a sample's target is: "class", "labels", "number", "count", "sequence", "sample" (new ones are drawn),
         "mask" (a class for each pixel), "map" (a number for each pixel), "boxes", "passages" (numbers of those that
-        answer) or "tokens".
+        answer), "tokens", or that of several tasks: "parts", or "maps" where one of them is of each pixel.
     metrics : tuple of Metric
         All that is measured, in the order in which a report has it.
     columns : tuple of str
@@ -200,7 +201,7 @@ class Task:
     @property
     def per_pixel(self) -> bool:
         """Whether a prediction is made for each pixel, by a model that has features of each."""
-        return self.target in ("mask", "map")
+        return self.target in ("mask", "map", "maps")
 
     @cached_property
     def named(self) -> dict[str, Metric]:

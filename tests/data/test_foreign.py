@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from lossbench.compare.numbers.by_sample import by_sample
 from lossbench.compare.numbers.comparisons import comparisons, read_outputs
 from lossbench.config import own_code
-from lossbench.data.module import center_and_scale
+from lossbench.data.center import center_and_scale
 from lossbench.errors import ConfigError
 from lossbench.losses.facts import declared_losses
 from lossbench.records import record

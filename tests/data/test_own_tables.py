@@ -247,7 +247,7 @@ BAD = {
     "text as number": ({}, {"target": "kind", "task": "regression"}, "a text, but data.task=regression needs numbers"),
     "three of two": ({}, {"target": "kind", "task": "binary"}, "data.task=binary has 2 classes, but .* 3: flat, house"),
     "no counts": ({}, {"task": "count"}, r"is \d+ in row 1, but a count is a whole number"),
-    "several numbers": ({}, {"target": ["price", "size"]}, "several targets, of which 'price' is not 0 or 1"),
+    "a date among several": ({}, {"target": ["price", "sold"]}, "the target 'sold' holds dates"),
     "dates": ({}, {"target": "sold"}, "the target 'sold' holds dates"),
     "negative weight": ({"w": [-1.0] + [1.0] * 59}, {"weight": "w"}, "data.weight=w is -1 in row"),
     "text id": ({}, {"id": "town"}, "data.id=town holds texts"),

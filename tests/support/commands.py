@@ -47,10 +47,11 @@ def _composed(overrides: tuple[str, ...]):
     from hydra import compose, initialize_config_dir
 
     from lossbench.config.cell import cell_of
+    from lossbench.config.variants import as_hydra_reads
     from lossbench.locate import CONF
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return cell_of(compose("config", ["tracking=none", *overrides], return_hydra_config=True))
+        return cell_of(compose("config", ["tracking=none", *as_hydra_reads(overrides)], return_hydra_config=True))
 
 
 def read_conf_once() -> None:

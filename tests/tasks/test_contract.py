@@ -97,7 +97,7 @@ def takes_its_own_example(task: Task) -> None:
     """The example goes through the baseline, and its link gives what the task measures."""
     classes = task.classes or CLASSES.get(task.target)
     context = {"class_counts": [9] * (classes or 0), "num_classes": classes, "num_samples": 99, "max_epochs": 2}
-    context["num_features"] = 4
+    context |= {"num_features": 4, "parts": task.sample(task, True)[1].parts or None}
     loss = load_loss(task.baseline, **{key: value for key, value in context.items() if value is not None})
     outputs, target, step = task.evaluate.example(loss, classes, 6, torch.Generator().manual_seed(0))
     assert set(step) <= set(task.context) | {"teacher_logits"}, f"not in Task.context: {set(step) - set(task.context)}"
@@ -134,7 +134,8 @@ def test_a_run_is_drawn(task, tmp_path):
     predictions, _ = task.sample(task, True, "test")
     last = {"epoch": 1, "test": predictions}
     snapshot = {"epoch": torch.tensor(1), **{name: predictions[name] for name in ("samples",) if name in predictions}}
-    entry = {"history": [{"epoch": 0, "train/loss": 1.0}], "name": "focal-s0", "data": {"class_names": None}}
+    entry = {"history": [{"epoch": 0, "train/loss": 1.0}], "name": "focal-s0", "task": task.name}
+    entry["data"] = {"class_names": None}
     paths = task.figures.of_run(tmp_path, entry, last, [snapshot] if len(snapshot) > 1 else [])
     assert paths and all(path.stat().st_size > 1000 for path in paths)
     plt.close("all")

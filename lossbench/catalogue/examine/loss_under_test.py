@@ -90,7 +90,7 @@ class LossUnderTest:
         counts = list(CLASS_COUNTS[: task.classes])
         context: dict[str, Any] = {"max_epochs": 10, "num_samples": sum(counts), "num_features": 4}
         context["train_size"] = sum(counts)
-        if task.target in ("class", "labels", "mask"):
+        if task.target in ("class", "labels", "mask", "parts"):
             context |= {"class_counts": counts, "num_classes": len(counts)}
         own = {key: value for key, value in changes.items() if key not in RUN_CONTEXT}
         context |= {key: value for key, value in changes.items() if key in RUN_CONTEXT}

@@ -6,7 +6,8 @@ from typing import Any
 from lossbench.catalogue.facts import default_parameters, facts_of, hyperparameters, loss_names
 from lossbench.catalogue.terms import in_words
 from lossbench.config.axes import AXES, additions, after, axes_of
-from lossbench.records.schema import Record
+from lossbench.records.schema import Record, task_of
+from lossbench.tasks import task_named
 
 SUM = "sum"
 """The parameter that stands for the terms and weights of a loss made of others."""
@@ -138,6 +139,8 @@ def _parameters(entry: Record) -> dict[str, Any]:
     facts = facts_of(entry["config"]["loss"].get("_target_", ""))
     if facts is not None and facts.is_made_of_others:
         loss[SUM] = in_words(loss.pop("terms"), loss.pop("weights"))
+    elif facts is not None and facts.is_made_of_parts:
+        loss = _of_parts(entry, loss.get("terms") or {}, loss.get("weights") or {})
     axes = {
         f"{axis}.{name}": value
         for axis in AXES
@@ -150,6 +153,16 @@ def _parameters(entry: Record) -> dict[str, Any]:
     teacher = entry.get("teacher")
     taught = {"teacher": f"{teacher['name']}-{teacher['key'][:8]}"} if teacher else {}
     return {**loss, **axes, **scheduled, **head, **taught}
+
+
+def _of_parts(entry: Record, terms: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
+    """Return the loss and the weight of each of several tasks, the usual ones where nothing is said."""
+    found: dict[str, Any] = {}
+    for part, task in task_of(entry).parts.items():
+        plain = task_named(task).baseline
+        found[part] = plain if terms.get(part) is None else in_words([terms[part]], [1.0])
+        found[f"weights.{part}"] = 1.0 if weights.get(part) is None else float(weights[part])
+    return found
 
 
 def _shown(value: Any) -> str:

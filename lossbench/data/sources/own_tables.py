@@ -12,7 +12,7 @@ from lossbench.data.sources.source import Source, source
 from lossbench.ranges import takes
 
 
-@source(shape=(), serves=("multiclass", "binary", "regression", "count", "multilabel"), by_task=True)
+@source(shape=(), serves=("multiclass", "binary", "regression", "count", "multilabel", "several"), by_task=True)
 @takes(
     path="text",
     target="text or list of 1+ text",
@@ -25,7 +25,7 @@ from lossbench.ranges import takes
     test="number (0, 1) or text",
 )
 def table(root: Path, seed: int, *, task: str, **columns: Any) -> Source:
-    """Read a table, CSV, TSV or parquet, with a column for each feature and one for the target.
+    """Read a table, CSV, TSV or parquet, with a column for each feature and one for each target.
 
     Parameters
     ----------
@@ -84,5 +84,5 @@ def _source(name: str, made: Prepared) -> Source:
         class_names=target.names,
         train_extras=extras,
         test_extras=test_extras,
-        shared={name: made.facts},
+        shared={name: made.facts, **({"parts": target.parts} if target.parts else {})},
     )

@@ -1,6 +1,7 @@
 """Made-up pictures with a class for each pixel."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -62,8 +63,8 @@ def digit_scenes(root: Path, seed: int, *, digits: str = "embedded", kinds: int 
 
     """
     train_stream, test_stream = _streams("digit_scenes", seed)
-    train = _digit_scenes(digits, kinds, root, "train", count, train_stream)
-    test = _digit_scenes(digits, kinds, root, "test", 200, test_stream)
+    train = scenes_of(digits, kinds, root, "train", count, train_stream)
+    test = scenes_of(digits, kinds, root, "test", 200, test_stream)
     pairs = {
         name: (torch.from_numpy(getattr(train, name)), torch.from_numpy(getattr(test, name))) for name in train._fields
     }
@@ -78,7 +79,9 @@ def digit_scenes(root: Path, seed: int, *, digits: str = "embedded", kinds: int 
     )
 
 
-def _digit_scenes(digits: str, kinds: int, root: Path, part: str, count: int, rng: Rng) -> scenes.Scenes:
+def scenes_of(
+    digits: str, kinds: int, root: Path, part: str, count: int, rng: Rng, *, nearer_is_larger: bool = False
+) -> scenes.Scenes:
     """Draw scenes of the first digits of one part of a data set, on textures or on images of that part of another."""
     grounds, scales = None, (1.0, 2.0)
     if digits == "mnist":
@@ -90,7 +93,8 @@ def _digit_scenes(digits: str, kinds: int, root: Path, part: str, count: int, rn
         single = tables.digits(root, 0)
     ink, labels = getattr(single, f"{part}_inputs")[:, 0].numpy(), getattr(single, f"{part}_target").numpy()
     ink, labels = ink[labels < kinds], labels[labels < kinds]
-    return scenes.digit_scenes(ink, labels, count, rng, backgrounds=grounds, size=48, scales=scales)
+    settings: dict[str, Any] = {"scales": scales, "nearer_is_larger": nearer_is_larger}
+    return scenes.digit_scenes(ink, labels, count, rng, backgrounds=grounds, size=48, **settings)
 
 
 def _streams(name: str, seed: int) -> tuple[Rng, Rng]:

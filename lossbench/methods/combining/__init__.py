@@ -17,6 +17,7 @@ An optimizer whose steps don't depend on the length of the gradient, such as Ada
 compare at learning rates tuned for each.
 """
 
+from lossbench.methods.combining.alone import alone
 from lossbench.methods.combining.by_gradient import cagrad, dualproj, graddrop, mgda, pcgrad, upgrad
 from lossbench.methods.combining.by_progress import cov_weighting, dwa, famo
 from lossbench.methods.combining.by_value import (
@@ -34,6 +35,7 @@ __all__ = [
     "ByGradient",
     "Combine",
     "aligned_mtl",
+    "alone",
     "cagrad",
     "chebyshev",
     "conflict_free",
