@@ -66,11 +66,13 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "tracking": ("lossbench.tracking.store.connect",),
     "race": ("lossbench.race.decide.Rules",),
     "advise": ("lossbench.cli.advise.advise_on",),
+    "search": ("lossbench.search.settings.Settings",),
+    "search.lr": ("lossbench.tune.space.search_space",),
     "tune": ("lossbench.tune.study.tune",),
     "tune.lr": ("lossbench.tune.space.search_space",),
 }
 """The nodes and who reads their keys, beside what is built from them; first those that others take values from."""
-OPTIONAL = ("advise", "race", "scale", "tune")
+OPTIONAL = ("advise", "race", "scale", "search", "tune")
 """The nodes that only some configs have."""
 CHOSEN = ("data", "learner", "loss", "model", "optimizer", *AXES)
 """The groups whose choice names a run, or is asked for: a list of choices, or a node without one, has no name."""

@@ -101,7 +101,7 @@ def plan(cells: Sequence[Cell], engine: str) -> Plan:
         if engine == "auto" and len(group) < _stacking(group[0]).least:
             alone += together.pop(key)
             reasons[f"fewer than {_stacking(group[0]).least} of {_model(group[0])} are faster so"] += len(group)
-    items = [WorkItem(part, stacked=True) for group in together.values() for part in _divided(group)]
+    items = [WorkItem(part, stacked=True) for group in together.values() for part in divided(group)]
     stacks = [f"{len(item.cells)} runs" for item in items]
     notes = [f"{sum(len(item.cells) for item in items)} runs train in stacks of {', '.join(stacks)}"] if items else []
     notes += [f"{_runs(count)} alone, {cores()} at a time: {reason}" for reason, count in reasons.items()]
@@ -148,7 +148,7 @@ def _group_key(cell: Cell) -> str:
     return digest(shared, leaving_out=NOT_SHARED)
 
 
-def _divided(cells: list[Cell]) -> list[list[Cell]]:
+def divided(cells: list[Cell]) -> list[list[Cell]]:
     """Divide the cells of a company into stacks of about the same size that fit, one for each core if they are many."""
     known = _stacking(cells[0])
     batch = max(cells[0].config.data.batch_size, cells[0].config.data.eval_batch_size / 2)

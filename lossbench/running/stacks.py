@@ -136,7 +136,7 @@ def _train(runs: Sequence[Run], checkpoints: Sequence[Checkpoint | None]) -> lis
     while runs:
         stack, data = _stack(runs, [each for each in kept if each is not None])
         together.enter(stack, runs)
-        trainer = build_trainer(_trainer_settings(runs[0].cell), [cost, tell, together], runs[0].cell.path)
+        trainer = build_trainer(trainer_settings(runs[0].cell), [cost, tell, together], runs[0].cell.path)
         if kept[0] is not None:
             restore_progress(trainer, kept[0]["loops"])
         shown = f"{len(runs)} runs of {runs[0].cell.data}"
@@ -155,7 +155,7 @@ def _train(runs: Sequence[Run], checkpoints: Sequence[Checkpoint | None]) -> lis
     return []
 
 
-def _trainer_settings(cell: Cell) -> DictConfig:
+def trainer_settings(cell: Cell) -> DictConfig:
     """Return what the trainer of a stack is built from: a stack clips and stops each run by itself."""
     return without(cell.config.trainer, "callbacks", "gradient_clip_val", "gradient_clip_algorithm")
 
@@ -179,13 +179,13 @@ def _stack(runs: Sequence[Run], checkpoints: Sequence[Checkpoint]) -> tuple[Stac
         sizes={name: loader.sizes for name, loader in data.evaluated.items()},
         clip=config.gradient_clip_val,
         clip_algorithm=config.gradient_clip_algorithm or "norm",
-        stoppers=[_stoppers(callbacks_of(config)) for _ in runs],
+        stoppers=[stoppers_of(callbacks_of(config)) for _ in runs],
         checkpoints=checkpoints,
     )
     return stack, data
 
 
-def _stoppers(callbacks: Iterable[Any]) -> list[EarlyStopping]:
+def stoppers_of(callbacks: Iterable[Any]) -> list[EarlyStopping]:
     return [build(callback) for callback in callbacks]
 
 
