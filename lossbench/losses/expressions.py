@@ -64,8 +64,8 @@ def expression(
 
     Formula: f(p_y), by default -log p_y + c1 (1 - p_y)
 
-    log(p) is computed as a log-softmax and log(1 - p) from the other classes, so that neither is cut off. The default is
-    `poly1`. Whether the probabilities are right depends on the formula: with more than two classes, of those of p
+    log(p) is computed as a log-softmax and log(1 - p) from the other classes, so that neither is cut off. The default
+    is `poly1`. Whether the probabilities are right depends on the formula: with more than two classes, of those of p
     alone only the cross-entropy is proper, up to scale and shift.
 
     Parameters

@@ -228,20 +228,16 @@ class _Reader:
 
     def operations(self, least: int) -> Node:
         """Read an operand and the operators after it that bind at least so strongly."""
-        left = self.operand()
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            self.fail(f"brackets, signs and powers are more than {MAX_DEPTH} deep")
+        left = self._operand()
         while self.kind == "mark" and (binds := _BINDS.get(self.token, 0)) >= least:
             name = self.token
             self.step()
             left = Call(name, (left, self.operations(binds + (name != "^"))))
-        return left
-
-    def operand(self) -> Node:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            self.fail(f"brackets, signs and powers are more than {MAX_DEPTH} deep")
-        node = self._operand()
         self.depth -= 1
-        return node
+        return left
 
     def _operand(self) -> Node:
         token, kind = self.token, self.kind

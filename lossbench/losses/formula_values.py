@@ -1,9 +1,9 @@
 """The values of a formula, computed so that they stay exact where the formula as it stands would round or overflow.
 
-What is a product, power, root or exponential of positive things is kept as its logarithm as long as a logarithm is asked
-for: log(p) is a log-softmax, log(1 - p) the log-sum-exp of the other classes, log(cosh(r)) does not overflow. What
-stays outside the domain of a root, power or logarithm is taken at its edge, the smallest normal number, with gradient 0.
-All else is as it is written: 1/r is infinite at 0.
+The logarithm of what is positive by its form is computed without forming it: log(p) is a log-softmax, log(1 - p) the
+log-sum-exp of the other classes, log(cosh(r)) does not overflow. Ratios, powers and roots of it are taken by it. What
+is outside the domain of another root, power or logarithm is taken at its edge, the smallest normal number, with
+gradient 0. All else is as it is written: 1/r is infinite at 0.
 """
 
 import math
@@ -21,8 +21,21 @@ _FUNCTIONS: Mapping[str, Callable[..., Tensor]] = {
     "cosh": torch.cosh, "exp": torch.exp, "max": torch.maximum, "min": torch.minimum, "relu": torch.relu,
     "sigmoid": torch.sigmoid, "softplus": F.softplus, "tanh": torch.tanh,
 }  # fmt: skip
+_LOG_OF: Mapping[str, Callable[..., Tensor]] = {"*": torch.add, "/": torch.sub, "+": torch.logaddexp}
+"""By operation its logarithm, from those of its arguments."""
 _P, _ONE = Name("p"), Number(1.0)
 _MISS = Call("-", (_ONE, _P))
+
+
+def _log_cosh(value: Tensor) -> Tensor:
+    return value.abs() + (0.5 * (-2 * value.abs()).expm1()).log1p()
+
+
+_LOG_OF_FUNCTION: Mapping[str, Callable[..., Tensor]] = {
+    "cosh": _log_cosh,
+    "exp": torch.Tensor.clone,
+    "sigmoid": F.logsigmoid,
+}
 
 
 class Values:
@@ -56,78 +69,54 @@ class Values:
             return self._number(node.value)
         if isinstance(node, Name):
             return self._named(node.name)
-        if node == _MISS and self._log_p is not None:
+        if node == _MISS:
             return self._log_of_miss().exp()
         if node.name == "log":
             return self.log_of(node.arguments[0])
-        if node.name in ("^", "sqrt"):
-            return self._power(node)
-        if node.name == "/":
-            return self._ratio(*node.arguments)
+        if node.name in ("/", "^", "sqrt"):
+            return self._log(node).exp() if _is_positive(node) else self._plain(node)
         return _FUNCTIONS[node.name](*map(self.of, node.arguments))
 
     def log_of(self, node: Node) -> Tensor:
         """Return the logarithm of a formula."""
-        log = self._log(node)
-        if log is not None:
-            return log
+        if _is_positive(node):
+            return self._log(node)
         if isinstance(node, Call) and node.name == "+" and _ONE in node.arguments:
             other = node.arguments[1 - node.arguments.index(_ONE)]
             return self.of(other).clamp(min=torch.finfo(self.like.dtype).eps - 1).log1p()
         return self.of(node).clamp(min=self._tiny).log()
 
-    def _log(self, node: Node) -> Tensor | None:
-        """Return the logarithm of what is positive by its form, without forming it; None for anything else."""
+    def _log(self, node: Node) -> Tensor:
+        """Return the logarithm of what is positive by its form, without forming it."""
         if isinstance(node, Number):
-            return self._number(math.log(node.value)) if node.value > 0 else None
+            return self._number(math.log(node.value))
         if isinstance(node, Name):
-            return self._log_p if node == _P else None
-        if node == _MISS and self._log_p is not None:
+            assert self._log_p is not None
+            return self._log_p
+        if node == _MISS:
             return self._log_of_miss()
-        first, *others = node.arguments
-        if node.name == "exp":
-            return self.of(first)
-        if node.name == "cosh":
-            size = self.of(first).abs()
-            return size + (0.5 * (-2 * size).expm1()).log1p()
-        if node.name == "sigmoid":
-            return F.logsigmoid(self.of(first))
-        if node.name in ("*", "/"):
-            one, other = self._log(first), self._log(others[0])
-            return None if one is None or other is None else one + other if node.name == "*" else one - other
+        if node.name in _LOG_OF:
+            return _LOG_OF[node.name](*map(self._log, node.arguments))
         if node.name in ("^", "sqrt"):
-            log = self._log(first)
-            return None if log is None else self._exponent(node) * log
-        return self._log_of_sum(node)
+            return self._exponent(node) * self._log(node.arguments[0])
+        return _LOG_OF_FUNCTION[node.name](self.of(node.arguments[0]))
 
-    def _log_of_sum(self, node: Call) -> Tensor | None:
-        if node.name != "+":
-            return None
-        one, other = (self._log(argument) for argument in node.arguments)
-        return None if one is None or other is None else torch.logaddexp(one, other)
-
-    def _power(self, node: Call) -> Tensor:
-        base = node.arguments[0]
-        log = self._log(base)
-        if log is not None:
-            return (self._exponent(node) * log).exp()
-        exact = _whole(node.arguments[1]) if node.name == "^" else None
+    def _plain(self, node: Call) -> Tensor:
+        """Return a ratio, power or root of what may have any sign."""
+        if node.name == "/":
+            return self.of(node.arguments[0]) / self.of(node.arguments[1])
+        base, exact = self.of(node.arguments[0]), _whole(node.arguments[-1]) if node.name == "^" else None
         if exact is not None:
-            return self.of(base).pow(exact)
-        inside = self.of(base).clamp(min=self._tiny)
+            return base.pow(exact)
+        inside = base.clamp(min=self._tiny)
         return inside.sqrt() if node.name == "sqrt" else inside.pow(self.of(node.arguments[1]))
-
-    def _ratio(self, above: Node, below: Node) -> Tensor:
-        logs = self._log(above), self._log(below)
-        if logs[0] is not None and logs[1] is not None:
-            return (logs[0] - logs[1]).exp()
-        return self.of(above) / self.of(below)
 
     def _exponent(self, node: Call) -> Tensor:
         return self._number(0.5) if node.name == "sqrt" else self.of(node.arguments[1])
 
     def _named(self, name: str) -> Tensor:
-        if name == "p" and self._log_p is not None:
+        if name == "p":
+            assert self._log_p is not None
             return self._log_p.exp()
         value = self.known[name]
         return value.to(self.like.dtype) if isinstance(value, Tensor) else self._number(value)
@@ -140,6 +129,19 @@ class Values:
             assert self._give_log_miss is not None
             self._log_miss = self._give_log_miss()
         return self._log_miss
+
+
+def _is_positive(node: Node) -> bool:
+    """Tell whether a formula is above 0 by its form, whatever its names are, p being a probability."""
+    if isinstance(node, Number):
+        return node.value > 0
+    if isinstance(node, Name) or node == _MISS:
+        return node in (_P, _MISS)
+    if node.name in _LOG_OF_FUNCTION:
+        return True
+    if node.name in ("^", "sqrt"):
+        return _is_positive(node.arguments[0])
+    return node.name in _LOG_OF and all(map(_is_positive, node.arguments))
 
 
 def _whole(node: Node) -> int | None:

@@ -68,11 +68,11 @@ def spline_residual(
 
     Formula: integral from 0 to |r| of g(t / scale) dt, g linear between (0, 0), (1, g1), (2, g2), (4, g4), then g4
 
-    With `convex`, the numbers are what the slope grows by: g1 = above1, g2 = g1 + above2, g4 = g2 + above4. Without, they
-    are the slopes themselves, so that far residuals may pull less, or not at all. Either way the loss is 0 at r = 0,
-    rises to both sides, has a continuous gradient of at most the largest slope, and linear tails. The default is `huber`;
-    squared, absolute, quantile and expectile loss are special values (absolute and quantile up to half a scale times
-    the slope, within which they are rounded off).
+    With `convex`, the numbers are what the slope grows by: g1 = above1, g2 = g1 + above2, g4 = g2 + above4. Without,
+    they are the slopes themselves, so that far residuals may pull less, or not at all. Either way the loss is 0 at
+    r = 0, rises to both sides, has a continuous gradient of at most the largest slope, and linear tails. The default is
+    `huber`; squared and expectile loss are special values up to residuals of 4 scales, absolute and quantile loss but
+    for a value of half a scale times the slope, since they are rounded off at 0.
 
     Each number may also be a Tensor of the shape of the values, where it differs from sample to sample.
 
