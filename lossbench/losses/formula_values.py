@@ -24,7 +24,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Tensor]] = {
 _LOG_OF: Mapping[str, Callable[..., Tensor]] = {"*": torch.add, "/": torch.sub, "+": torch.logaddexp}
 """By operation its logarithm, from those of its arguments."""
 _P, _ONE = Name("p"), Number(1.0)
-_MISS = Call("-", (_ONE, _P))
+_MISS, _LESS_MISS = Call("-", (_ONE, _P)), Call("-", (_P, _ONE))
 
 
 def _log_cosh(value: Tensor) -> Tensor:
@@ -69,8 +69,8 @@ class Values:
             return self._number(node.value)
         if isinstance(node, Name):
             return self._named(node.name)
-        if node == _MISS:
-            return self._log_of_miss().exp()
+        if node in (_MISS, _LESS_MISS) and self._log_p is not None:
+            return self._log_of_miss().exp() if node == _MISS else -self._log_of_miss().exp()
         if node.name == "log":
             return self.log_of(node.arguments[0])
         if node.name in ("/", "^", "sqrt"):
