@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from lossbench.catalogue.facts import default_parameters, hyperparameters
+from lossbench.catalogue.formulas import require_formula
 from lossbench.catalogue.terms import require_agreement, require_weights, term_nodes, title
 from lossbench.errors import ConfigError
 from lossbench.locate import locate
@@ -45,7 +46,7 @@ def bind(
     Raises
     ------
     ConfigError
-        If the loss asks for something that nobody supplies, or a parameter is outside its range.
+        If the loss asks for something that nobody supplies, or a parameter is outside its range or no formula.
 
     """
     said: Declaration | None = getattr(factory, "declaration", None)
@@ -59,6 +60,8 @@ def bind(
     for name, value in parameters.items():
         if name in declaration.ranges and value is not None and not within(declaration.ranges[name], value):
             raise ConfigError(f"loss.{name}={value} is out of range: allowed is {declaration.ranges[name]}.")
+    if declared:
+        require_formula(f"lossbench.losses.{getattr(factory, '__name__', '')}", parameters)
     context = {**context, "bind_terms": partial(_bind_terms, context=context, task=task)}
     needed = [name for name in context_names(factory) if name not in parameters]
     unknown = set(needed) - RUN_CONTEXT - set(served.context)

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lossbench.catalogue.facts import facts_of
+from lossbench.catalogue.formulas import require_formula
 from lossbench.config.axes import AXES
 from lossbench.config.cell import Cell
 from lossbench.config.engines import ENGINES
@@ -231,6 +232,7 @@ def check_node(path: str, node: Mapping[str, Any], table: Table) -> None:
             raise _not_allowed(key, value, table[name], node)
         if name not in table and _is_closed(path, node) and key not in OWNERS:
             raise ConfigError(f"{key}={shown(value)}: nothing reads the key {name!r}. {nearest(name, _public(table))}")
+    require_formula(str(node.get("_target_")), node, path)
     for name, search in (node.get("search") or {}).items() if path == "loss" else ():
         check_node("loss.search", {name: search}, {name: "dict"})
         check_node(f"loss.search.{name}", search, SEARCH)
