@@ -186,6 +186,7 @@ def _stack(runs: Sequence[Run], checkpoints: Sequence[Checkpoint]) -> tuple[Stac
 
 
 def stoppers_of(callbacks: Iterable[Any]) -> list[EarlyStopping]:
+    """Build the early stopping of a run."""
     return [build(callback) for callback in callbacks]
 
 

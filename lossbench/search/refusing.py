@@ -11,6 +11,7 @@ from lossbench.catalogue.examine import contract
 from lossbench.catalogue.examine.loss_under_test import LossUnderTest
 from lossbench.locate import locate
 from lossbench.losses.bound_loss import BoundLoss
+from lossbench.search.relatives import bound
 
 RULES = (contract.return_one_number_per_sample, contract.stay_finite_in_float32)
 """What of the contract can be asked of each candidate within milliseconds."""
@@ -46,25 +47,27 @@ def why_refused(node: Mapping[str, Any], proper: bool) -> str:
             rule(subject)
         except Exception as error:
             return f"{(rule.__doc__ or '').partition('.')[0]}: {str(error).partition('. ')[0]}"
-    return improper(subject.bind()) if proper else ""
+    return improper(node) if proper else ""
 
 
-def improper(loss: BoundLoss) -> str:
+def improper(node: Mapping[str, Any]) -> str:
     """Say how the minimiser of a loss is wrong; "" if it is right.
 
-    With two classes as frequent, the expected loss at the probability q of one, q L(m) + (1 - q) L(-m), must be least
-    where the link gives q. For numbers, the mean loss of normal noise must be least at its centre.
+    With two classes, the expected loss at the probability q of the one, q L(m) + (1 - q) L'(-m), must be least where
+    the link gives q; of classes that count by their size, one is rare. For numbers, the mean loss of normal noise must
+    be least at its centre.
     """
+    loss = bound(node)
     x = torch.linspace(-REACH, REACH, POINTS, dtype=torch.float64)
     if drawn_over(loss) == "residual":
         noise = torch.distributions.Normal(0.0, 1.0).icdf((torch.arange(201) + 0.5).double() / 201)
         risk = torch.stack([curves(loss, noise - shift)[0].mean() for shift in x[600:-600:20]])
         found = float(x[600:-600:20][risk.argmin()])
         return "" if abs(found) <= 2 * TOLERANCE else f"not proper: of noise around 0 it predicts {found:.2g}"
-    value = curves(loss, x)[0]
+    value, other = curves(loss, x)[0], curves(bound(node, rare=False), x)[0]
     predicted = _probability(loss, x)
     for q in (0.6, 0.75, 0.9):
-        found = float(predicted[(q * value + (1 - q) * value.flip(0)).argmin()])
+        found = float(predicted[(q * value + (1 - q) * other.flip(0)).argmin()])
         if abs(found - q) > TOLERANCE:
             return f"not proper: for a probability of {q:g} it predicts {found:.2g}"
     return ""

@@ -6,7 +6,6 @@ can be shared (`exact=False` of `lossbench.learners.stacked.stack`); else they t
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from lossbench.running.loss_scale import calibrate
 from lossbench.running.plan import divided, why_alone
 from lossbench.running.stacks import stoppers_of, trainer_settings
 from lossbench.running.trainer import TORCH_THREADS, quiet, threads_of, train
-from lossbench.running.workers import call
+from lossbench.running.workers import call_each
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +53,8 @@ def scores_of(cells: Sequence[Cell]) -> list[Score]:
     workers = min(cores(), len(parts))
     if workers == 1 or engine == "single":
         return [score for part in parts for score in train_together(part, stacked)]
-    with ThreadPoolExecutor(workers) as pool:  # each waits for a process that trains
-        told = pool.map(lambda part: call(f"{__name__}:in_worker", part, stacked, cores() // workers), parts)
-        return [score for scores in told for score in scores]
+    told = call_each(f"{__name__}:in_worker", [(part, stacked, cores() // workers) for part in parts], workers)
+    return [score for scores in told for score in scores]
 
 
 def in_worker(cells: Sequence[Cell], stacked: bool, threads: int) -> list[Score]:

@@ -47,11 +47,11 @@ class OptimizerOfRates(OptimizerGroup):
         shares = {run: self.rate_of(run) / largest if largest else 0.0 for run in self.runs}
         moved = [(part.leaf, _of_rows(shares, part.rows, part.leaf)) for part in self._parts]
         moved += [(own, torch.tensor(shares[run]).to(own)) for run in self.runs for own in self._own[run]]
-        before = [leaf.detach().clone() for leaf, _ in moved]
-        super().step()
         with torch.no_grad():
+            before = [leaf.clone() for leaf, _ in moved]
+            super().step()
             for (leaf, share), old in zip(moved, before, strict=True):
-                leaf.copy_(torch.lerp(old, leaf, share))
+                torch.lerp(old, leaf, share, out=leaf)
 
 
 class _Schedules:

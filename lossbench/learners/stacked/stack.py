@@ -102,7 +102,6 @@ class Stack(pl.LightningModule):
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Let the networks look into the stack, and make optimizer and schedule for each of their settings."""
-
         made, settings = (OptimizerGroup, settings_of) if self._exact else (OptimizerOfRates, settings_but_rate)
         modules = [self._backbone, *self._heads]
         for module in modules:
@@ -268,7 +267,7 @@ class Stack(pl.LightningModule):
 
 
 class LossGroup(nn.Module):
-    """The runs of one kind of head that share a loss with all its parameters, or but some numbers: they call it once."""
+    """The runs of one kind of head that share a loss, with all parameters or all but numbers: they call it once."""
 
     rows: Tensor
     places: Tensor
