@@ -63,7 +63,8 @@ PRECISIONS = ("32", "32-true", "64", "64-true", "bf16-mixed")
 EARLY_STOPPING = "pytorch_lightning.callbacks.EarlyStopping"
 NOT_SHARED = (
     "compare", "data.run_seed", "data.sampler", "data.seed", "loss", "model.head", "model.head_scale", "optimizer",
-    "output_dir", "rerun", "scheduler", "seed", "teacher", "tracking", "trust", "variant", "warm_start", *AXES,
+    "output_dir", "protocol", "rerun", "scheduler", "seed", "teacher", "tracking", "trust", "variant", "warm_start",
+    *AXES,
 )  # fmt: skip
 """What may differ between the runs of a stack."""
 

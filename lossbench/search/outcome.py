@@ -1,7 +1,9 @@
 """What a search leaves: the loss that was found, as YAML, and a page on how it was found and what it is worth."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,6 +13,7 @@ from optuna.trial import FrozenTrial
 
 from lossbench.catalogue.curves import draw_loss_curves, drawn_over
 from lossbench.catalogue.facts import facts_of
+from lossbench.compare.numbers.comparisons import as_file_name
 from lossbench.compare.numbers.statistics import PairedDifference, paired_difference
 from lossbench.config.cell import Cell
 from lossbench.locate import CONF
@@ -54,13 +57,23 @@ def write_outcome(found: Found, settings: Settings) -> Path:
 
 def cost_of(found: Found) -> str:
     """Say what a search has cost."""
-    whole = found.seconds + found.beside
-    share = f", of it {found.beside / whole:.0%} beside training" if whole else ""
-    diverged = sum(not math.isfinite(score(trial)) for trial in found.trained)
+    cost = _costs(found)
+    whole = cost["seconds"] + cost["seconds_beside"]
+    share = f", of it {cost['seconds_beside'] / whole:.0%} beside training" if whole else ""
     return (
-        f"Cost: {len(found.trained)} trials, of which {diverged} diverged, {len(found.refused)} candidates refused "
+        f"Cost: {cost['trained']} trials, of which {cost['diverged']} diverged, {cost['refused']} candidates refused "
         f"before training, {whole:.0f} seconds{share}."
     )
+
+
+def _costs(found: Found) -> dict[str, Any]:
+    return {
+        "trained": len(found.trained),
+        "diverged": sum(not math.isfinite(score(trial)) for trial in found.trained),
+        "refused": len(found.refused),
+        "seconds": found.seconds,
+        "seconds_beside": found.beside,
+    }
 
 
 def compared_cells(cells: Sequence[Cell], found: Mapping[str, Found], settings: Settings) -> list[Cell]:
@@ -101,16 +114,33 @@ def write_search(
     if near and drawn_over(bound(node)):
         losses = {NAME: bound(node), **{name: bound(known[name]) for name in list(near)[:SHOWN]}}
         draw_loss_curves(losses, folder / "curves")
+    worths = worth_of(searched, rivals, chosen)
+    problem = as_file_name(f"{searched.cell.data}-{chosen[0].problem[:8]}")
     sections = [
         f"# A loss for {searched.cell.data}, found in the family {settings.family}",
         _what(searched, node),
-        "## What it is worth\n\n" + _worth(searched, rivals, chosen),
+        "## What it is worth\n\n" + _worth(searched, worths),
+        f"The comparison on fresh seeds: [report](../../comparisons/{problem}/report.html).",
         "## Its nearest relatives\n\n" + _relatives(near),
         "## What it cost\n\n"
         + "\n".join(f"- {_title(each, settings)}: {cost_of(each)}" for each in (searched, *rivals)),
         f"## All candidates of {settings.family}\n\n" + _candidates(searched),
     ]
     files.write_text(folder / "search.md", "\n\n".join(sections) + "\n")
+    data = {
+        "data": searched.cell.data,
+        "family": settings.family,
+        "metric": searched.cell.monitor,
+        "higher_is_better": searched.higher,
+        "parameters": {name: value for name, value in node.items() if not name.startswith("_")},
+        "lr": searched.best.params["optimizer.lr"],
+        "search_seeds": settings.seeds,
+        "costs": {each.cell.loss: _costs(each) for each in (searched, *rivals)},
+        "distances": near,
+        "rivals": [asdict(each) for each in worths],
+        "conclusion": conclusion(worths),
+    }
+    files.write_text(folder / "search.json", json.dumps(data, indent=2) + "\n")
 
 
 def _what(found: Found, node: Mapping[str, Any]) -> str:
@@ -120,32 +150,72 @@ def _what(found: Found, node: Mapping[str, Any]) -> str:
     return f"{formula}with {values}; optimizer.lr = {_short(found.best.params['optimizer.lr'])}.\n\n![](curves.png)"
 
 
-def _worth(searched: Found, rivals: Sequence[Found], chosen: Sequence[Cell]) -> str:
+@dataclass(frozen=True)
+class Worth:
+    """What the loss that was found is worth beside a rival: its value less the rival's, in the metric of the search.
+
+    Parameters
+    ----------
+    rival : str
+        The known loss.
+    lead : float
+        Of the best candidate over the rival's best trial, on the seeds of the search.
+    val, test : PairedDifference or None
+        On fresh seeds; None if there are no such runs.
+    said : str
+        How the test part comes out: "better", "worse", "not told apart", "not known".
+
+    """
+
+    rival: str
+    lead: float
+    val: PairedDifference | None
+    test: PairedDifference | None
+    said: str
+
+
+def worth_of(searched: Found, rivals: Sequence[Found], chosen: Sequence[Cell]) -> list[Worth]:
+    """Return what a found loss is worth beside each rival, first beside the one with the best validation score."""
+    ordered = sorted(rivals, key=lambda each: score(each.best), reverse=searched.higher)
+    monitor, higher = searched.cell.monitor, searched.higher
+    mine = values_of(chosen, NAME, monitor)
+    found = []
+    for each in ordered:
+        other = values_of(chosen, each.cell.loss, monitor)
+        val, test = (_difference(mine, other, part, higher) for part in ("val", "test"))
+        lead = score(searched.best) - score(each.best)
+        found.append(Worth(each.cell.loss, lead, val, test, said_of(test, higher)))
+    return found
+
+
+def conclusion(worths: Sequence[Worth]) -> str:
+    """Say in a sentence what has come of a search."""
+    worse = [each.rival for each in worths if each.said == "worse"]
+    if worse:
+        return f"The loss that was found is worse than {', '.join(worse)}: the search has fooled itself."
+    first = worths[0]
+    if first.said == "better":
+        return f"The search found a loss that is better than {first.rival} on this problem."
+    return f"Nothing better than {first.rival} was found, as far as these seeds can tell."
+
+
+def _worth(searched: Found, worths: Sequence[Worth]) -> str:
     """Say how the lead on the search's own seeds survived on fresh ones, against each rival."""
-    cell, higher = searched.cell, searched.higher
+    better = "higher" if searched.higher else "lower"
     lines = [
-        f"`searched` less each rival in {cell.monitor} ({'higher' if higher else 'lower'} is better). The lead of the "
-        "search is that of the best candidate over the best trial of the rival, on the seeds that both were chosen by; "
-        "on fresh seeds it is what is left of it, with a 95 % interval over the seeds.",
+        f"`searched` less each rival in {searched.cell.monitor} ({better} is better). "
+        "The lead of the search is that of the best candidate over the rival's best trial, on the seeds that both were "
+        "chosen by; on fresh seeds it is what is left of it, with a 95 % interval over the seeds. First the rival with "
+        "the best validation score.",
         "",
         "| rival | validation, search seeds | validation, fresh seeds | test, fresh seeds | so on the test part |",
         "|---|---:|---:|---:|---|",
+        *(
+            f"| {each.rival} | {each.lead:+.4f} | {_told(each.val)} | {_told(each.test)} | {each.said} |"
+            for each in worths
+        ),
     ]
-    mine = values_of(chosen, NAME, cell.monitor)
-    best = (max if higher else min)(rivals, key=lambda each: score(each.best))
-    for each in rivals:
-        other = values_of(chosen, each.cell.loss, cell.monitor)
-        lead = score(searched.best) - score(each.best)
-        val, test = (_difference(mine, other, part, higher) for part in ("val", "test"))
-        name = f"**{each.cell.loss}**" if each is best else each.cell.loss
-        lines.append(f"| {name} | {lead:+.4f} | {_told(val)} | {_told(test)} | {said_of(test, higher)} |")
-    lines += ["", f"**{best.cell.loss}** is the rival with the best validation score on the search's seeds."]
-    test = _difference(mine, values_of(chosen, best.cell.loss, cell.monitor), "test", higher)
-    conclusion = {
-        "better": f"The search found a loss that is better than {best.cell.loss} on this problem.",
-        "worse": f"The loss that was found is worse than {best.cell.loss}: the search has fooled itself.",
-    }.get(said_of(test, higher), f"Nothing better than {best.cell.loss} was found, as far as these seeds can tell.")
-    return "\n".join([*lines, "", conclusion])
+    return "\n".join([*lines, "", conclusion(worths)])
 
 
 def values_of(chosen: Sequence[Cell], loss: str, metric: str) -> dict[int, dict[str, float]]:
