@@ -1,8 +1,8 @@
 """What a search costs: candidates as one stack, against `engine=packed`, against a process for each.
 
 All train the same candidates of the family taylor on digits_noisy, one seed each, by the MLP. The processes are
-estimated from a few, one after the other: `python -m lossbench` without tracking, which is also what starts, records and
-draws a run. packed is the same search with engine=packed, its records left out as well.
+estimated from a few, one after the other: `python -m lossbench` without tracking, which is also what starts, records
+and draws a run. packed is the same search with engine=packed, its records left out as well.
 
   python scripts/search_cost.py                          64 candidates, 3 processes
   python scripts/search_cost.py --candidates 16 --epochs 5

@@ -20,7 +20,7 @@ from lossbench.running import progress
 from lossbench.running.job import keep_freed_memory
 from lossbench.running.launch import launch
 from lossbench.running.stopping import stop_signals
-from lossbench.search.settings import Settings, check_search, contestant, require_family, settings_of
+from lossbench.search.settings import Settings, check_search, contestant, require_family, require_formulas, settings_of
 from lossbench.tune.space import short_name, study_name
 
 MOST_ADVISED = 4
@@ -74,6 +74,7 @@ def compose_searching(arguments: argparse.Namespace) -> Asked:
     settings = settings_of(first)
     family = require_family(settings.family, first.task.name)
     settings = replace(settings, family=family)
+    require_formulas(settings)
     for name in settings.against or ():
         if name == family:
             raise ConfigError(f"search.against={name}: that is the family itself. Name other losses, or leave it out.")

@@ -20,7 +20,7 @@ from lossbench.locate import CONF
 from lossbench.records import files, record
 from lossbench.search.relatives import bound, nearest_relatives, relatives_of
 from lossbench.search.settings import Settings
-from lossbench.search.study import Found, node_of, score
+from lossbench.search.study import Found, node_of, score, values_of_trial
 from lossbench.tune.space import study_name, tuned_cell
 
 NAME = "searched"
@@ -45,10 +45,10 @@ def write_outcome(found: Found, settings: Settings) -> Path:
         f"Found by lossbench.search in the family {family}.",
         *([f"Formula: {facts.formula}"] if facts is not None and facts.formula else []),
         f"For {found.cell.data}, by val/{found.cell.monitor} on seeds {', '.join(map(str, settings.seeds))}: "
-        f"{score(found.best):.4f}, with optimizer.lr={found.best.params['optimizer.lr']:.4g}.",
+        f"{score(found.best):.4f}, with optimizer.lr={found.values['optimizer.lr']:.4g}.",
         cost_of(found),
         f"Use: python -m lossbench --config-dir {folder} loss={NAME} data={found.cell.data} "
-        f"optimizer.lr={found.best.params['optimizer.lr']:.4g}",
+        f"optimizer.lr={found.values['optimizer.lr']:.4g}",
     ]
     text = "".join(f"# {line}\n" for line in lines) + OmegaConf.to_yaml(OmegaConf.create({**defaults, **node}))
     files.write_text(folder / "loss" / f"{NAME}.yaml", text)
@@ -81,7 +81,7 @@ def compared_cells(cells: Sequence[Cell], found: Mapping[str, Found], settings: 
     chosen = []
     for cell in cells:
         of_cell = found[study_name(cell)]
-        made = tuned_cell(cell, of_cell.best.params)
+        made = tuned_cell(cell, of_cell.values)
         if cell.loss == settings.family:
             OmegaConf.update(made.config, "loss", OmegaConf.create(node_of(of_cell)), merge=False)
             made = Cell(made.config, {**made.choices, "loss": NAME})
@@ -133,7 +133,7 @@ def write_search(
         "metric": searched.cell.monitor,
         "higher_is_better": searched.higher,
         "parameters": {name: value for name, value in node.items() if not name.startswith("_")},
-        "lr": searched.best.params["optimizer.lr"],
+        "lr": searched.values["optimizer.lr"],
         "search_seeds": settings.seeds,
         "costs": {each.cell.loss: _costs(each) for each in (searched, *rivals)},
         "distances": near,
@@ -147,7 +147,7 @@ def _what(found: Found, node: Mapping[str, Any]) -> str:
     facts = facts_of(node["_target_"])
     formula = f"{facts.formula}\n\n" if facts is not None and facts.formula else ""
     values = ", ".join(f"{name} = {_short(value)}" for name, value in node.items() if not name.startswith("_"))
-    return f"{formula}with {values}; optimizer.lr = {_short(found.best.params['optimizer.lr'])}.\n\n![](curves.png)"
+    return f"{formula}with {values}; optimizer.lr = {_short(found.values['optimizer.lr'])}.\n\n![](curves.png)"
 
 
 @dataclass(frozen=True)
@@ -267,12 +267,12 @@ def _relatives(near: Mapping[str, float]) -> str:
 
 
 def _candidates(found: Found) -> str:
-    names = list(found.best.params)
+    names = list(found.values)
     rows = sorted(enumerate(found.trials), key=lambda each: (("refused" in each[1].user_attrs), _rank(each[1], found)))
     shown = [name.removeprefix("loss.") for name in names]
     head = f"| number | {' | '.join(shown)} | val/{found.cell.monitor} |\n|---|{'---:|' * len(names)}---|"
     lines = [
-        f"| {number + 1} | {' | '.join(_short(trial.params[name]) for name in names)} | {_ended(trial)} |"
+        f"| {number + 1} | {' | '.join(_short(values_of_trial(trial)[name]) for name in names)} | {_ended(trial)} |"
         for number, trial in rows
     ]
     spread = [score(trial) for trial in found.trained if math.isfinite(score(trial))]

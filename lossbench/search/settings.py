@@ -10,6 +10,7 @@ from lossbench.catalogue.facts import facts_of, loss_names, losses_for
 from lossbench.config.cell import Cell, without
 from lossbench.errors import ConfigError, nearest
 from lossbench.locate import CONF
+from lossbench.losses.formula import VARIABLES
 from lossbench.ranges import takes
 from lossbench.tune.space import check_tuning
 
@@ -23,6 +24,7 @@ from lossbench.tune.space import check_tuning
     against="list of 1+ text or null",
     members="bool",
     proper="bool",
+    formulas="bool",
     seed="int [0, inf)",
     name="text or null",
 )
@@ -48,6 +50,8 @@ class Settings:
         Whether the first candidates are the losses that are known to be inside the family.
     proper : bool
         Whether to refuse candidates with the wrong minimiser.
+    formulas : bool
+        Whether the formula itself is searched, of a family that has one.
     seed : int
         Of the sampler.
     name : str or None
@@ -63,6 +67,7 @@ class Settings:
     against: list[str] | None
     members: bool
     proper: bool
+    formulas: bool
     seed: int
     name: str | None
 
@@ -118,6 +123,13 @@ def require_family(name: str | None, task: str) -> str:
     return name
 
 
+def require_formulas(settings: Settings) -> None:
+    """Raise a `ConfigError` if formulas are to be searched in a family that has none."""
+    if settings.formulas and settings.family not in VARIABLES:
+        known = ", ".join(VARIABLES)
+        raise ConfigError(f"search.formulas=true: {settings.family} has no formula. Families that have one: {known}.")
+
+
 def families_for(task: str) -> list[str]:
     """Return the losses of a task whose YAML says what to search."""
     return [name for name in losses_for(task) if _yaml_of(name).get("search")]
@@ -137,6 +149,7 @@ def contestant(cell: Cell, settings: Settings) -> Cell:
     config = without(cell.config, "search", "race")
     asked = {"trials": settings.trials, "seeds": list(settings.seeds), "lr": dict(settings.lr), "pruner": "none",
              "seed": settings.seed, "race": False, "batch": settings.batch}  # fmt: skip
+    asked |= {"formulas": True} if settings.formulas else {}
     OmegaConf.update(config, "tune", OmegaConf.create(asked), merge=False)
     return Cell(config, cell.choices, cell.overrides)
 
@@ -156,8 +169,6 @@ def check_search(cells: Sequence[Cell], settings: Settings) -> None:
             f"seed={','.join(map(str, shared))} is also in search.seeds={settings.seeds}. Losses that were chosen on a "
             "seed look better on it than they are: use other seeds in one of the two."
         )
-    if len({cell.problem for cell in cells}) > 1:
-        raise ConfigError("a search is on one problem. Give every key but seed one value.")
     if cells[0].config.data.get("val_fraction") == 0:
         raise ConfigError(
             "data.val_fraction=0 leaves no validation part, but the search chooses by it. Allowed: (0, 1)."
@@ -165,4 +176,6 @@ def check_search(cells: Sequence[Cell], settings: Settings) -> None:
     try:
         check_tuning(list(cells))
     except ConfigError as error:
-        raise ConfigError(str(error).replace("tune.", "search.")) from error
+        raise ConfigError(str(error).replace("tune.", "search.").replace("tuning", "the search")) from error
+    if len({cell.problem for cell in cells}) > 1:
+        raise ConfigError("a search is on one problem. Give every key but seed one value.")

@@ -22,6 +22,7 @@ from lossbench.config.cell import Cell
 from lossbench.errors import ConfigError
 from lossbench.records import claims
 from lossbench.running import progress
+from lossbench.search.formulas import KEY, next_formula
 from lossbench.search.refusing import why_refused
 from lossbench.search.relatives import known_of
 from lossbench.search.settings import Settings
@@ -72,6 +73,11 @@ class Found:
         return (max if self.higher else min)(self.trained, key=score)
 
     @property
+    def values(self) -> dict[str, Any]:
+        """What was found, by key of the config."""
+        return values_of_trial(self.best)
+
+    @property
     def seconds(self) -> float:
         """What training the candidates took."""
         return sum(trial.user_attrs.get("seconds", 0.0) for trial in self.trials)
@@ -86,6 +92,12 @@ def score(trial: FrozenTrial) -> float:
     """Return the validation score of a trial, infinitely bad if it diverged."""
     assert trial.value is not None
     return trial.value
+
+
+def values_of_trial(trial: FrozenTrial) -> dict[str, Any]:
+    """Return the values of a trial by key; a formula, of which Optuna knows nothing, is said beside."""
+    formula = trial.user_attrs.get("formula")
+    return {**trial.params, **({} if formula is None else {KEY: formula})}
 
 
 def search(cell: Cell, settings: Settings) -> Found:
@@ -177,18 +189,21 @@ def _candidates(
     done = study.get_trials(deepcopy=False)
     drawn.add_trials(done)
     drawn.sampler = TPESampler(seed=derive_seed(settings.seed, "batch", len(done)) % 2**32, constant_liar=True)
-    for values in _known(cell, settings, space)[len(done) :]:
-        drawn.enqueue_trial(values)
+    known = _known(cell, settings, space)
+    for values in known[len(done) :]:
+        drawn.enqueue_trial({key: value for key, value in values.items() if key != KEY})
+    formulas = _Formulas(done, known, settings, _is_higher(study)) if settings.formulas and is_family else None
     kept: list[dict[str, Any]] = []
     refused: list[tuple[dict[str, Any], str]] = []
     while len(kept) < wanted:
         trial = drawn.ask(space)
-        why = why_refused(_node(cell, trial.params), settings.proper) if is_family else ""
+        values = {**trial.params, **(formulas.next() if formulas else {})}
+        why = why_refused(_node(cell, values), settings.proper) if is_family else ""
         if not why:
-            kept.append(dict(trial.params))
+            kept.append(values)
             continue
-        refused.append((dict(trial.params), why))
-        drawn.tell(trial, -math.inf if study.direction == optuna.study.StudyDirection.MAXIMIZE else math.inf)
+        refused.append((values, why))
+        drawn.tell(trial, -math.inf if _is_higher(study) else math.inf)
         if len(refused) > MOST_REFUSED * wanted:
             raise ConfigError(
                 f"search.family={cell.loss}: {len(refused)} candidates were refused for {len(kept)} that are worth "
@@ -197,20 +212,48 @@ def _candidates(
     return kept, refused
 
 
+class _Formulas:
+    """The formulas of the candidates, one after the other: the known ones, then made of the best so far."""
+
+    def __init__(self, done: list[FrozenTrial], known: list[dict[str, Any]], settings: Settings, higher: bool) -> None:
+        self._known, self._settings = known, settings
+        self._tried = [str(trial.user_attrs["formula"]) for trial in done]
+        trained = [trial for trial in done if math.isfinite(score(trial))]
+        ranked = sorted(trained, key=score, reverse=higher)
+        self._best = [str(trial.user_attrs["formula"]) for trial in ranked]
+
+    def next(self) -> dict[str, str]:
+        number = len(self._tried)
+        if number < len(self._known):
+            found = str(self._known[number][KEY])
+        else:
+            found = next_formula(str(self._settings.family), self._tried, self._best, self._settings.seed, number)
+        self._tried.append(found)
+        return {KEY: found}
+
+
 def _known(cell: Cell, settings: Settings, space: Mapping[str, BaseDistribution]) -> list[dict[str, Any]]:
     """Return what is tried first: the values as given, then those of the losses that are inside the family."""
     given = given_values(cell)
+    if settings.formulas and cell.loss == settings.family:
+        given[KEY] = cell.resolved["loss"]["expression"]
     first = [given]
     if settings.members and cell.loss == settings.family:
         for member in known_of(cell.resolved["loss"]).values():
             own = {f"loss.{name}": value for name, value in member.items()}
             fixed = {key: value for key, value in own.items() if key not in given}
             values = {**given, **{key: value for key, value in own.items() if key in given}}
-            inside = all(space[key]._contains(space[key].to_internal_repr(value)) for key, value in values.items())
+            inside = all(
+                space[key]._contains(space[key].to_internal_repr(value)) for key, value in values.items() if key != KEY
+            )
             same = all(cell.resolved["loss"].get(key.partition(".")[2]) == value for key, value in fixed.items())
             if inside and same and values not in first:
                 first.append(values)
     return first
+
+
+def _is_higher(study: optuna.Study) -> bool:
+    return study.direction == optuna.study.StudyDirection.MAXIMIZE
 
 
 def _space(cell: Cell) -> dict[str, BaseDistribution]:
@@ -227,10 +270,12 @@ def _node(cell: Cell, values: Mapping[str, Any]) -> dict[str, Any]:
 def _trial(
     values: Mapping[str, Any], space: Mapping[str, BaseDistribution], value: float, said: Mapping[str, Any]
 ) -> FrozenTrial:
-    return create_trial(params=dict(values), distributions=dict(space), value=value, user_attrs=dict(said))
+    params = {key: one for key, one in values.items() if key != KEY}
+    formula = {"formula": values[KEY]} if KEY in values else {}
+    return create_trial(params=params, distributions=dict(space), value=value, user_attrs={**said, **formula})
 
 
 def node_of(found: Found) -> dict[str, Any]:
     """Return the config node of the loss that was found, without what is searched."""
-    node = _node(found.cell, found.best.params)
+    node = _node(found.cell, found.values)
     return {name: value for name, value in node.items() if name != "search"}
