@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from lossbench.catalogue.facts import default_parameters, hyperparameters
+from lossbench.catalogue.formulas import require_formula
 from lossbench.catalogue.parts import part_nodes, weights_of
 from lossbench.catalogue.terms import require_agreement, require_weights, term_nodes, title
 from lossbench.errors import ConfigError
@@ -48,7 +49,7 @@ def bind(
     Raises
     ------
     ConfigError
-        If the loss asks for something that nobody supplies, or a parameter is outside its range.
+        If the loss asks for something that nobody supplies, or a parameter is outside its range or no formula.
 
     """
     said: Declaration | None = getattr(factory, "declaration", None)
@@ -62,6 +63,8 @@ def bind(
     for name, value in parameters.items():
         if name in declaration.ranges and value is not None and not within(declaration.ranges[name], value):
             raise ConfigError(f"loss.{name}={value} is out of range: allowed is {declaration.ranges[name]}.")
+    if declared:
+        require_formula(f"lossbench.losses.{getattr(factory, '__name__', '')}", parameters)
     binders = {"bind_terms": partial(_bind_terms, context=context, task=task)}
     binders["bind_parts"] = partial(_bind_parts, context=context)
     context = {"parts": task_named(task).parts or served.parts, **context, **binders}

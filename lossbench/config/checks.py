@@ -174,7 +174,7 @@ def _check_keys(cell: Cell) -> None:
 def _top_keys() -> set[str]:
     config: Any = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
     groups = {str(group) for default in config["defaults"] if isinstance(default, dict) for group in default}
-    return {*config, *groups, "protocol", "advise", "race", "scale", "tune"} - {"defaults", "hydra"}
+    return {*config, *groups, "protocol", "advise", "race", "scale", "search", "tune"} - {"defaults", "hydra"}
 
 
 @cache

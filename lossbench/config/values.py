@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lossbench.catalogue.facts import facts_of
+from lossbench.catalogue.formulas import require_formula
 from lossbench.config.axes import AXES
 from lossbench.config.cell import Cell
 from lossbench.config.engines import ENGINES
@@ -68,11 +69,13 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "tracking": ("lossbench.tracking.store.connect",),
     "race": ("lossbench.race.decide.Rules",),
     "advise": ("lossbench.cli.advise.advise_on",),
+    "search": ("lossbench.search.settings.Settings",),
+    "search.lr": ("lossbench.tune.space.search_space",),
     "tune": ("lossbench.tune.study.tune",),
     "tune.lr": ("lossbench.tune.space.search_space",),
 }
 """The nodes and who reads their keys, beside what is built from them; first those that others take values from."""
-OPTIONAL = ("advise", "race", "scale", "tune")
+OPTIONAL = ("advise", "race", "scale", "search", "tune")
 """The nodes that only some configs have."""
 CHOSEN = ("data", "learner", "loss", "model", "optimizer", *AXES)
 """The groups whose choice names a run, or is asked for: a list of choices, or a node without one, has no name."""
@@ -231,6 +234,7 @@ def check_node(path: str, node: Mapping[str, Any], table: Table) -> None:
             raise _not_allowed(key, value, table[name], node)
         if name not in table and _is_closed(path, node) and key not in OWNERS:
             raise ConfigError(f"{key}={shown(value)}: nothing reads the key {name!r}. {nearest(name, _public(table))}")
+    require_formula(str(node.get("_target_")), node, path)
     for name, search in (node.get("search") or {}).items() if path == "loss" else ():
         check_node("loss.search", {name: search}, {name: "dict"})
         check_node(f"loss.search.{name}", search, SEARCH)

@@ -19,8 +19,8 @@ from lossbench.config.cell import Cell
 from lossbench.errors import ConfigError, first_line
 
 OF_COMMAND = (
-    "compare", "engine", "hydra", "output_dir", "rerun", "skip_impossible", "tracking", "trust", "tune", "variant",
-    "variants",
+    "compare", "engine", "hydra", "output_dir", "rerun", "search", "skip_impossible", "tracking", "trust", "tune",
+    "variant", "variants",
 )  # fmt: skip
 """What holds for a whole command, so that no variant can set it."""
 WRITTEN = 'Write variants.NAME="loss=focal loss.gamma=1", or in YAML variants: {NAME: [loss=focal, loss.gamma=1]}.'

@@ -161,6 +161,7 @@ def label_smoothing(logits: Tensor, target: Tensor, *, smoothing: float = 0.1) -
         "arXiv:2204.12511"
     ),
     ranges={"epsilon": "[-1, inf)"},
+    broadcasts=True,
 )
 def poly1(logits: Tensor, target: Tensor, *, epsilon: float = 2.0) -> Tensor:
     """Cross-entropy with another weight on the first term of its expansion in powers of 1 - p_y (Poly-1).

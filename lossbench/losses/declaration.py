@@ -63,6 +63,9 @@ class Declaration:
         Of outputs, target and values, as "N H W K , N H W -> N": a letter is one size, K that of the classes or labels,
         D the width of embeddings, `...` are any sizes, and what has the same letter is equal. "" is what `SHAPES` says
         of the task; of other tasks only the number of samples is compared.
+    broadcasts : bool
+        Whether each of its parameters that is a number may also be a tensor (N,), one value for each sample. A stack
+        that searches such a loss calls it once for all candidates.
 
     """
 
@@ -77,6 +80,7 @@ class Declaration:
     coupled: bool = False
     detached: str = ""
     shapes: str = ""
+    broadcasts: bool = False
 
     @functools.cached_property
     def sides(self) -> "Sides":
@@ -115,15 +119,15 @@ def loss(
     coupled: bool = False,
     detached: str = "",
     shapes: str = "",
+    broadcasts: bool = False,
 ) -> Callable[[Declared], Declared]:
     """Declare a function, or an `nn.Module` class, as a loss; see `Declaration` for the arguments.
 
     What is decorated has its `Declaration` as the attribute `declaration`, and a call of it checks first that the
     target has the shape that belongs to the outputs (`require_shapes`).
     """
-    declaration = Declaration(
-        task, link, source, problem, head, reduction, outputs, dict(ranges or {}), coupled, detached, shapes
-    )
+    of_values = (reduction, outputs, dict(ranges or {}), coupled, detached, shapes, broadcasts)
+    declaration = Declaration(task, link, source, problem, head, *of_values)
 
     def declare(declared: Declared) -> Declared:
         made: Any = declared

@@ -45,6 +45,7 @@ class LossFacts:
     coupled: bool = False
     detached: str = ""
     shapes: str = ""
+    broadcasts: bool = False
     needs: tuple[str, ...] = ()
     annotations: dict[str, str] = field(default_factory=dict, compare=False)  # as written, so from source text alone
     memory: bool = False

@@ -32,6 +32,7 @@ __all__ = ["margin_family"]
         "gamma": "[-2, 2]",
         "tau": "(-inf, inf)",
     },
+    broadcasts=True,
 )
 def margin_family(
     logits: Tensor,

@@ -25,6 +25,7 @@ __all__ = ["robust_family"]
     ),
     problem="outliers",
     ranges={"alpha": "[-inf, 2]", "c": "(0, inf)", "tau": "(0, 1)", "factor": "(0, inf)"},
+    broadcasts=True,
 )
 def robust_family(
     prediction: Tensor, target: Tensor, *, alpha: float = 2.0, c: float = 1.0, tau: float = 0.5, factor: float = 1.0

@@ -35,6 +35,7 @@ __all__ = ["taylor"]
         "a5": "(-inf, inf)",
         "a6": "(-inf, inf)",
     },
+    broadcasts=True,
 )
 def taylor(
     logits: Tensor,

@@ -39,6 +39,7 @@ __all__ = ["amse", "gce", "js", "mae_prob", "phuber_ce", "taylor_ce", "truncated
     ),
     problem="noise",
     ranges={"q": "(0, 1]"},
+    broadcasts=True,
 )
 def gce(logits: Tensor, target: Tensor, *, q: float = 0.7) -> Tensor:
     """Generalised cross-entropy: between the cross-entropy and the absolute error on probabilities.

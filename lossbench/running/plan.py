@@ -63,7 +63,8 @@ PRECISIONS = ("32", "32-true", "64", "64-true", "bf16-mixed")
 EARLY_STOPPING = "pytorch_lightning.callbacks.EarlyStopping"
 NOT_SHARED = (
     "compare", "data.run_seed", "data.sampler", "data.seed", "loss", "model.head", "model.head_scale", "optimizer",
-    "output_dir", "rerun", "scheduler", "seed", "teacher", "tracking", "trust", "variant", "warm_start", *AXES,
+    "output_dir", "protocol", "rerun", "scheduler", "seed", "teacher", "tracking", "trust", "variant", "warm_start",
+    *AXES,
 )  # fmt: skip
 """What may differ between the runs of a stack."""
 
@@ -102,7 +103,7 @@ def plan(cells: Sequence[Cell], engine: str, places: int | None = None) -> Plan:
         if engine == "auto" and len(group) < _stacking(group[0]).least:
             alone += together.pop(key)
             reasons[f"fewer than {_stacking(group[0]).least} of {_model(group[0])} are faster so"] += len(group)
-    items = [WorkItem(part, stacked=True) for group in together.values() for part in _divided(group, places)]
+    items = [WorkItem(part, stacked=True) for group in together.values() for part in divided(group, places)]
     stacks = [f"{len(item.cells)} runs" for item in items]
     notes = [f"{sum(len(item.cells) for item in items)} runs train in stacks of {', '.join(stacks)}"] if items else []
     notes += [f"{_runs(count)} alone, {places} at a time: {reason}" for reason, count in reasons.items()]
@@ -150,7 +151,7 @@ def _group_key(cell: Cell) -> str:
     return digest(shared, leaving_out=NOT_SHARED)
 
 
-def _divided(cells: list[Cell], places: int) -> list[list[Cell]]:
+def divided(cells: list[Cell], places: int) -> list[list[Cell]]:
     """Divide the cells of a company into stacks of about one size that fit, one for each place if they are many."""
     known = _stacking(cells[0])
     batch = max(cells[0].config.data.batch_size, cells[0].config.data.eval_batch_size / 2)

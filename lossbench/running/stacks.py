@@ -137,7 +137,7 @@ def _train(runs: Sequence[Run], checkpoints: Sequence[Checkpoint | None]) -> lis
         stack, data = _stack(runs, [each for each in kept if each is not None])
         together.enter(stack, runs)
         ours = StillOurs(*(member.cell.path for member in runs))
-        trainer = build_trainer(_trainer_settings(runs[0].cell), [cost, tell, ours, together], runs[0].cell.path)
+        trainer = build_trainer(trainer_settings(runs[0].cell), [cost, tell, ours, together], runs[0].cell.path)
         if kept[0] is not None:
             restore_progress(trainer, kept[0]["loops"])
         shown = f"{len(runs)} runs of {runs[0].cell.data}"
@@ -156,7 +156,7 @@ def _train(runs: Sequence[Run], checkpoints: Sequence[Checkpoint | None]) -> lis
     return []
 
 
-def _trainer_settings(cell: Cell) -> DictConfig:
+def trainer_settings(cell: Cell) -> DictConfig:
     """Return what the trainer of a stack is built from: a stack clips and stops each run by itself."""
     return without(cell.config.trainer, "callbacks", "gradient_clip_val", "gradient_clip_algorithm")
 
@@ -180,13 +180,14 @@ def _stack(runs: Sequence[Run], checkpoints: Sequence[Checkpoint]) -> tuple[Stac
         sizes={name: loader.sizes for name, loader in data.evaluated.items()},
         clip=config.gradient_clip_val,
         clip_algorithm=config.gradient_clip_algorithm or "norm",
-        stoppers=[_stoppers(callbacks_of(config)) for _ in runs],
+        stoppers=[stoppers_of(callbacks_of(config)) for _ in runs],
         checkpoints=checkpoints,
     )
     return stack, data
 
 
-def _stoppers(callbacks: Iterable[Any]) -> list[EarlyStopping]:
+def stoppers_of(callbacks: Iterable[Any]) -> list[EarlyStopping]:
+    """Build the early stopping of a run."""
     return [build(callback) for callback in callbacks]
 
 

@@ -116,22 +116,46 @@ def run_items(items: Sequence[WorkItem], workers: int) -> None:
 
 def call(place: str, *arguments: Any) -> Any:
     """Call a function, given as "module:name", in a warm worker; return what it returns, or raise what it raises."""
+    return call_each(place, [arguments], 1)[0]
+
+
+def call_each(place: str, calls: Sequence[Sequence[Any]], at_once: int) -> list[Any]:
+    """Call a function with several lists of arguments, each in a warm worker; return what each call returns.
+
+    The first error is raised, and whatever ends this ends the workers.
+    """
     context = multiprocessing.get_context("forkserver")
-    here, there = context.Pipe()
-    process = context.Process(target=_answer, args=(there, place, arguments), name="lossbench-call")
-    process.start()
-    there.close()
+    left, answers = deque(enumerate(calls)), dict[int, Any]()
+    running: dict[Any, tuple[int, BaseProcess]] = {}
     try:
-        value, error = here.recv()
-    except EOFError:
-        raise RuntimeError(f"the process of {place} died") from None
+        while left or running:
+            while left and len(running) < at_once:
+                number, arguments = left.popleft()
+                here, there = context.Pipe()
+                process = context.Process(target=_answer, args=(there, place, arguments), name="lossbench-call")
+                process.start()
+                there.close()
+                running[here] = number, process
+            for ready in wait(list(running)):
+                number, process = running[ready]
+                try:
+                    answers[number], error = ready.recv()  # type: ignore[union-attr]
+                except EOFError:
+                    raise RuntimeError(f"the process of {place} died") from None
+                if error is not None:
+                    raise error
+                _end(ready, process)
+                del running[ready]
     finally:
-        here.close()
-        process.terminate()
-        process.join()
-    if error is not None:
-        raise error
-    return value
+        for here, (_, process) in running.items():
+            _end(here, process)
+    return [answers[number] for number in range(len(calls))]
+
+
+def _end(connection: Any, process: BaseProcess) -> None:
+    connection.close()
+    process.terminate()
+    process.join()
 
 
 def _answer(connection: Connection, place: str, arguments: Sequence[Any]) -> None:

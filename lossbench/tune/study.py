@@ -96,11 +96,11 @@ def tune(cell: Cell) -> dict[str, Any] | None:
     return dict(best.params)
 
 
-def open_study(cell: Cell) -> optuna.Study:
-    """Open the study of a cell in `OUTPUT_DIR/tuning.db`, or make it."""
+def open_study(cell: Cell, file: str = "tuning.db") -> optuna.Study:
+    """Open the study of a cell in a file of `OUTPUT_DIR`, or make it."""
     for logger in ("optuna", "alembic"):
         logging.getLogger(logger).setLevel(logging.WARNING)
-    path = Path(cell.config.output_dir) / "tuning.db"
+    path = Path(cell.config.output_dir) / file
     path.parent.mkdir(parents=True, exist_ok=True)
     higher = cell.task.higher_is_better(cell.monitor)
     try:
@@ -113,7 +113,7 @@ def open_study(cell: Cell) -> optuna.Study:
             load_if_exists=True,
         )
     except Exception as error:
-        raise ConfigError(f"{path}: Optuna can't use it: {first_line(error)}. Move it away to tune anew.") from error
+        raise ConfigError(f"{path}: Optuna can't use it: {first_line(error)}. Move it away to search anew.") from error
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
@@ -148,7 +148,7 @@ def _pruner(cell: Cell) -> BasePruner:
 def _run_trials(study: optuna.Study, cell: Cell) -> None:
     """Run what is missing, up to the first failure; what an earlier command left unfinished comes first."""
     settings, given = cell.config.tune, given_values(cell)
-    space = {key: _distribution(search, given[key]) for key, search in search_space(cell).items()}
+    space = {key: distribution(search, given[key]) for key, search in search_space(cell).items()}
     owed = _owed(study, given)
     while (number := len(finished(study))) < settings.trials:
         if owed:
@@ -177,7 +177,8 @@ def _owed(study: optuna.Study, given: dict[str, Any]) -> list[dict[str, Any]]:
     return owed
 
 
-def _distribution(search: Search, given: Any) -> BaseDistribution:
+def distribution(search: Search, given: Any) -> BaseDistribution:
+    """Return what Optuna draws a searched value from; whole numbers stay what they are."""
     if "choices" in search:
         return CategoricalDistribution(search["choices"])
     low, high, is_log = search["low"], search["high"], bool(search.get("log"))

@@ -216,9 +216,9 @@ def test_choices_and_whole_numbers_stay_what_they_are(compose, bowl):
     (cell,) = compose("loss=class_balanced", "tune.trials=12")
     studies.tune(cell)
     assert {values["loss.beta"] for values, _ in tried(cell)} <= {0.9, 0.99, 0.999, 0.9999}
-    whole = studies._distribution({"low": 1, "high": 9, "log": True}, 3)
+    whole = studies.distribution({"low": 1, "high": 9, "log": True}, 3)
     assert whole == optuna.distributions.IntDistribution(1, 9, log=True)
-    assert isinstance(studies._distribution({"low": 1, "high": 9}, 3.0), optuna.distributions.FloatDistribution)
+    assert isinstance(studies.distribution({"low": 1, "high": 9}, 3.0), optuna.distributions.FloatDistribution)
 
 
 def test_tuned_runs_are_one_problem_of_their_own(compose):

@@ -36,12 +36,16 @@ class OptimizerGroup:
         groups: list[State] = [{"params": [part.leaf for part in self._parts]}]
         if own := [parameter for parameters in self._own.values() for parameter in parameters]:
             groups.append({"params": own, "weight_decay": 0.0})
-        self.optimizer = learners[runs[0]].optimizer_factory(groups)
-        self.scheduler = learners[runs[0]].scheduler_factory(self.optimizer)
+        self.optimizer = learners[self.leader].optimizer_factory(groups)
+        self.scheduler: Any = learners[self.leader].scheduler_factory(self.optimizer)
 
     @property
-    def rate(self) -> float:
-        """The learning rate."""
+    def leader(self) -> int:
+        """The run whose settings the optimizer has."""
+        return self.runs[0]
+
+    def rate_of(self, run: int) -> float:
+        """Return the learning rate of a run."""
         return float(self.optimizer.param_groups[0]["lr"])
 
     def step(self) -> None:
@@ -101,6 +105,11 @@ class ParameterSlice:
     def gradient(self) -> Tensor | None:
         """Return the gradient of the rows."""
         return None if self._stacked.grad is None else self._stacked.grad[self._slice]
+
+
+def settings_of(learner: Supervised) -> str:
+    """Return what the runs of a group have in common."""
+    return repr((learner.optimizer_factory, learner.scheduler_factory))
 
 
 def own_parameters(learner: Supervised) -> list[nn.Parameter]:

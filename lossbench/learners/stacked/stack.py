@@ -3,6 +3,7 @@
 The networks of all runs are one set of parameters with a leading run axis, so that a step is one forward pass, one
 backward pass and one update for all. Nothing else is shared: each run keeps its `Supervised` learner, whose network
 looks into the stack, and with it its loss, weighting, history and evaluations. Runs with the same loss call it once.
+In a stack of candidates (`exact=False`), where what counts is the best, so do those whose loss is a family's member.
 No operation mixes runs, so that one that diverges, fails or stops early leaves without touching the others.
 """
 
@@ -19,9 +20,10 @@ from torch.optim import Optimizer
 from lossbench.compat.lightning import progress_of, wants_to_stop
 from lossbench.errors import Diverged
 from lossbench.learners.learner import joined
-from lossbench.learners.stacked.optimizer import OptimizerGroup
+from lossbench.learners.stacked.members import Numbers, family_of, identity
+from lossbench.learners.stacked.optimizer import OptimizerGroup, settings_of
+from lossbench.learners.stacked.rates import OptimizerOfRates, settings_but_rate
 from lossbench.learners.supervised import Supervised, in_full_precision, weighted
-from lossbench.losses.bound_loss import BoundLoss
 from lossbench.models.stacked_module import StackedModule
 from lossbench.records.checkpoints import Checkpoint
 from lossbench.records.record import ending_of
@@ -51,6 +53,9 @@ class Stack(pl.LightningModule):
         The early stopping of each run.
     checkpoints : sequence of dict, optional
         Where each run goes on from; all of the same epoch.
+    exact : bool
+        Whether each run gets bit for bit what it gets alone. Else within rounding, and faster: runs that differ in the
+        numbers of a loss that broadcasts share its call, those that differ in the learning rate a step.
 
     """
 
@@ -67,6 +72,7 @@ class Stack(pl.LightningModule):
         clip_algorithm: str = "norm",
         stoppers: Sequence[list[EarlyStopping]] | None = None,
         checkpoints: Sequence[Checkpoint] = (),
+        exact: bool = True,
     ) -> None:
         super().__init__()
         self.learners = learners
@@ -75,11 +81,11 @@ class Stack(pl.LightningModule):
         self.began: list[int] = []
         self._sizes = sizes
         self._clip, self._clip_algorithm = clip, clip_algorithm
-        self._checkpoints = checkpoints
+        self._checkpoints, self._exact = checkpoints, exact
         self._restore_learners()
         self._backbone = StackedModule([learner.network.backbone for learner in learners], range(len(learners)))
         self._heads = list(_heads(learners))
-        self._groups = list(_loss_groups(learners, self._heads, data_of_runs))
+        self._groups = list(_loss_groups(learners, self._heads, data_of_runs, exact))
         self._modules_of_runs = nn.ModuleList([*self._heads, *self._groups])  # what Lightning moves and converts
         self.segments: list[OptimizerGroup] = []
         self.register_buffer("_data", torch.tensor(data_of_runs))
@@ -96,15 +102,12 @@ class Stack(pl.LightningModule):
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Let the networks look into the stack, and make optimizer and schedule for each of their settings."""
-
-        def settings(run: int) -> str:
-            return repr((self.learners[run].optimizer_factory, self.learners[run].scheduler_factory))
-
+        made, settings = (OptimizerGroup, settings_of) if self._exact else (OptimizerOfRates, settings_but_rate)
         modules = [self._backbone, *self._heads]
         for module in modules:
             module.look_into()
-        for _, runs in groupby(range(len(self.learners)), settings):
-            self.segments.append(OptimizerGroup(list(runs), self.learners, modules))
+        for _, runs in groupby(range(len(self.learners)), lambda run: settings(self.learners[run])):
+            self.segments.append(made(list(runs), self.learners, modules))
             if self._checkpoints:
                 self.segments[-1].restore(dict(enumerate(self._checkpoints)))
         return [segment.optimizer for segment in self.segments]
@@ -192,7 +195,7 @@ class Stack(pl.LightningModule):
         losses = (self._loss_sum / self._samples).tolist()
         for run in self.began:
             if self.endings.get(run, {"status": "finished"})["status"] == "finished":
-                rate = next(segment.rate for segment in self.segments if run in segment.runs)
+                rate = next(segment.rate_of(run) for segment in self.segments if run in segment.runs)
                 self.learners[run].end_epoch(self.current_epoch, losses[run], self._samples, rate)
         for segment in self.segments:
             segment.scheduler.step()
@@ -264,7 +267,7 @@ class Stack(pl.LightningModule):
 
 
 class LossGroup(nn.Module):
-    """The runs of one kind of head that share a loss with all its parameters: they call it once."""
+    """The runs of one kind of head that share a loss, with all parameters or all but numbers: they call it once."""
 
     rows: Tensor
     places: Tensor
@@ -276,6 +279,7 @@ class LossGroup(nn.Module):
         super().__init__()
         loss = learners[runs[0]].loss
         self.loss, self.module, self.head, self.runs = loss, loss.module, head, runs
+        self.numbers = Numbers([learners[run].loss for run in runs])
         self.teachers = [learners[run].teacher for run in runs]
         for name, values in (("rows", rows), ("places", places), ("members", runs)):
             self.register_buffer(name, torch.tensor(values), persistent=False)
@@ -294,7 +298,8 @@ class LossGroup(nn.Module):
                 context[name] = self._taught(batch.inputs.index_select(0, self.places))
             else:
                 context[name] = epoch if name == "epoch" else _flat(getattr(batch, name), self.places)
-        terms = self.loss.terms(chosen.flatten(0, 1), wanted.flatten(0, 1), **context)
+        loss = self.numbers.given_to(self.loss, wanted.shape[1], chosen)
+        terms = loss.terms(chosen.flatten(0, 1), wanted.flatten(0, 1), **context)
         return {name: term.view(wanted.shape[:2]) for name, term in terms.items()}
 
     def _taught(self, inputs: Tensor) -> Tensor:
@@ -318,23 +323,15 @@ def _heads(learners: Sequence[Supervised]) -> Iterator[StackedModule]:
 
 
 def _loss_groups(
-    learners: Sequence[Supervised], heads: Sequence[StackedModule], data_of_runs: Sequence[int]
+    learners: Sequence[Supervised], heads: Sequence[StackedModule], data_of_runs: Sequence[int], exact: bool
 ) -> Iterator[LossGroup]:
+    alike = identity if exact else family_of
     for number, head in enumerate(heads):
         shared: dict[object, list[int]] = {}
         for run in head.runs:
             loss = learners[run].loss
             alone = loss.module is not None or loss.declaration.coupled
-            shared.setdefault(run if alone else identity(loss), []).append(run)
+            shared.setdefault(run if alone else alike(loss), []).append(run)
         for runs in shared.values():
             rows, places = [head.runs.index(run) for run in runs], [data_of_runs[run] for run in runs]
             yield LossGroup(learners, number, runs, rows, places)
-
-
-def identity(loss: BoundLoss) -> str:
-    """Return what two losses have in common that give the same values: function, parameters, context and factor."""
-    function = getattr(loss.function, "func", loss.function)
-    parameters = {
-        name: value.tolist() if torch.is_tensor(value) else value for name, value in sorted(loss.parameters.items())
-    }
-    return repr((function.__module__, function.__qualname__, parameters, loss.factor))
