@@ -124,7 +124,8 @@ def _product(form: Any) -> Node:
     above: list[Node] = []
     below: list[Node] = []
     sign = 1
-    for factor in form.as_ordered_factors():
+    for each in form.as_ordered_factors():
+        factor = each
         base, exponent = factor.as_base_exp()
         under = exponent.is_number and exponent.is_negative and base != sympy.E and _logistic(factor) is None
         if isinstance(factor, sympy.Rational) and factor.q != 1 and (abs(factor.p) == 1 or _is_fraction(factor)):
