@@ -103,7 +103,8 @@ def split_classes(target: Tensor, count: int, fraction: float, rng: Rng) -> Part
     if (left := max(0, count - held_out)) < 2:
         raise ConfigError(
             f"data.val_fraction={fraction:g} holds {held_out} of {count} classes out (data.disjoint=true): "
-            f"{left} {'is' if left == 1 else 'are'} left to train, 2 needed. Set data.val_fraction=0 to do without, or use other data."
+            f"{left} {'is' if left == 1 else 'are'} left to train, 2 needed. "
+            "Set data.val_fraction=0 to do without, or use other data."
         )
     val = np.sort(rng.permutation(count)[:held_out])
     train = np.setdiff1d(np.arange(count), val)

@@ -91,7 +91,7 @@ def _learner(cell: Cell, data: Any, of_images: dict[str, Any]) -> Learner:
     if getattr(kind, "takes_a_model", False):
         width = settings.get("dim") or loss.num_outputs(data.num_classes)  # an embedding's, or what the loss takes
         return kind(
-            network=build_network(config.model, loss, data.input_shape, width, config.seed),
+            network=build_network(config.model, loss, data.input_shape, width, config.seed, _rows(data)),
             weighting=build(config.weighting),
             mixup=build(config.mixup),
             posthoc=_posthoc(cell, data),
@@ -102,6 +102,12 @@ def _learner(cell: Cell, data: Any, of_images: dict[str, Any]) -> Learner:
     with random_state(derive_seed(config.seed, "network")), refusals(f"learner={cell.choices['learner']}"):
         network = build(config.learner.network)(input_shape=data.input_shape, num_classes=data.num_classes)
     return kind(network=network, **settings, **common)
+
+
+def _rows(data: Any) -> int:
+    """Return the samples to train and validate on, which are as many under every seed."""
+    sizes = data.facts().get("sizes", {})
+    return int(sizes["train"] + sizes["val"]) if sizes else int(data.train_size)
 
 
 def _schedule(cell: Cell, data: Any) -> Any:

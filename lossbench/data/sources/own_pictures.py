@@ -1,6 +1,6 @@
 """Pictures of the user's own, from folders."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
