@@ -9,7 +9,6 @@ from torch import Tensor
 
 from lossbench.data.loader import Batch, BatchLoader
 
-
 CARRIED = ("weight", "group", "id")
 """The extras of samples that come along: others, such as images, are for tasks without a stacked form."""
 
