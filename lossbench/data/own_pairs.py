@@ -31,7 +31,8 @@ def read_pairs(path: str) -> list[Pair]:
     ------
     DataError
         If there is no such file, a row lacks a query or a passage, a grade is no whole number from 0, a passage has two
-        grades for a query, a part is neither train nor test, a query is in both or only some rows have one, or no passage answers a query.
+        grades for a query, a part is neither train nor test, a query is in both or only some rows have one, or no
+        passage answers a query.
 
     """
     place = Path(path).expanduser()
