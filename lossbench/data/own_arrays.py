@@ -12,7 +12,7 @@ import numpy as np
 from lossbench.data.corruptions import Array
 from lossbench.data.files import DataError
 from lossbench.data.own_columns import Column
-from lossbench.data.own_parts import Prepared, Wanted, groups_of, ids_of, said_of, test_rows, weights_of
+from lossbench.data.own_parts import Prepared, Wanted, groups_of, ids_of, lacking, said_of, test_rows, weights_of
 from lossbench.data.own_targets import Target, like, missing_in, read_target, require_two_of_each, seen_as, tells
 from lossbench.errors import first_line, nearest
 
@@ -60,7 +60,7 @@ def prepare(wanted: Wanted) -> Prepared:
         if channels_last(arrays["X"].shape):
             said.append(f"X has shape {arrays['X'].shape}, channels last: they are put before the pixels")
         if len(known) < len(arrays["y"]):
-            said.append(f"{len(arrays['y']) - len(known)} samples have no target: left out")
+            said.append(lacking(len(arrays["y"]) - len(known), "sample"))
         given = {key: name for key in ("weight", "group", "id") if (name := getattr(wanted, key)) is not None}
         extra = {key: _of_samples(name, arrays, len(arrays["y"])).take(known) for key, name in given.items()}
         if parted:

@@ -11,7 +11,7 @@ from lossbench.data.sources.source import Source
 
 Parts = tuple[Tensor, Tensor]
 """Of the training and of the test part."""
-PART = 1024
+PART = 256
 """Images that are looked at at a time."""
 
 
