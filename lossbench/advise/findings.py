@@ -16,6 +16,8 @@ from lossbench.advise import classes, labels, numbers
 from lossbench.advise.probe import FOLDS, MOST_ROWS, class_probabilities, few_features
 from lossbench.data import DataModule
 from lossbench.data.corruptions import Array, stratified_subset
+from lossbench.data.foreign import ForeignDataModule
+from lossbench.data.mapped import held
 from lossbench.errors import ConfigError
 from lossbench.seeding import numpy_stream
 from lossbench.tasks.task import Task
@@ -73,7 +75,7 @@ class Seen:
         starts = np.cumsum([0, *map(len, self.parts)])
         chosen = [rows[(rows >= start) & (rows < end)] - start for start, end in pairwise(starts)]
         return np.concatenate(
-            [part[torch.from_numpy(some)].numpy() for part, some in zip(self.parts, chosen, strict=True)]
+            [held(part[torch.from_numpy(some)]).numpy() for part, some in zip(self.parts, chosen, strict=True)]
         )
 
 
@@ -92,12 +94,12 @@ def look(data: DataModule) -> Found:
     Parameters
     ----------
     data : DataModule
-        After `setup`.
+        After `setup`; or a `ForeignDataModule` of the user's own data.
 
     Raises
     ------
     ConfigError
-        If the data are not in memory, or not set up.
+        If the data are not set up, or those of the user's own are too large for a look.
 
     """
     seen = _seen(data)
@@ -112,18 +114,21 @@ def look(data: DataModule) -> Found:
 
 def _seen(data: Any) -> Seen:
     loaders = getattr(data, "evaluation_loaders", None)
-    if not getattr(data, "in_memory", False) or not loaders:
-        raise ConfigError("advice looks at data in memory after setup(); these are not. Use a data set of lossbench's.")
-    parts = [data.train_dataloader().samples, *([loaders["val"].samples] if "val" in loaders else [])]
-    if data.disjoint:
+    if not loaders:
+        raise ConfigError("advice looks at data after setup(): call it first.")
+    if isinstance(data, ForeignDataModule):
+        parts = [data.samples(name) for name in ("train", "val") if name in data.sizes]
+        test = data.sizes["test"]
+    else:
+        parts = [data.train_dataloader().samples, *([loaders["val"].samples] if "val" in loaders else [])]
+        test = len(loaders["test"].samples.index)
+    if getattr(data, "disjoint", False):
         parts = parts[:1]  # its numbers of classes are those that are trained on
     target = np.concatenate([part.target.numpy() for part in parts])
     if data.num_classes is None and target.dtype.kind == "f":
         target = target.astype(np.float64) * data.target_scale + data.target_center
-    test = len(loaders["test"].samples.index)
-    return Seen(
-        data.task, tuple(part.inputs for part in parts), target, test, data.num_classes, tuple(data.class_names)
-    )
+    inputs = tuple(part.inputs for part in parts)
+    return Seen(data.task, inputs, target, test, data.num_classes, tuple(data.class_names))
 
 
 def _of_size(seen: Seen) -> Found:
