@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.advise import classes, labels, numbers
+from lossbench.advise import by_cleanlab, classes, labels, numbers
 from lossbench.advise.probe import FOLDS, MOST_ROWS, class_probabilities, few_features
 from lossbench.data import DataModule
 from lossbench.data.corruptions import Array, stratified_subset
@@ -87,7 +87,8 @@ def look(data: DataModule) -> Found:
 
     Every task: `task`, `samples`, `features`, `test_samples`, `samples_per_feature`, and `smallest_difference` where
     there is a probe. Classes: `classes`, `imbalance`, `rare_classes`, `accuracy_probe`, `wrong_labels`,
-    `wrong_labels_asymmetry`, `wrong_labels_by_class`, `wrong_labels_at_most`. Numbers: `outliers`, `outliers_side`,
+    `wrong_labels_asymmetry`, `wrong_labels_by_class`, `wrong_labels_at_most`, and where cleanlab is installed
+    `wrong_labels_cleanlab`. Numbers: `outliers`, `outliers_side`,
     `tails`, `spread_grows`, `skew`, `zeros`, `counts`, `dispersion`, `rare_targets`, and of tables
     `outliers_inputs`. Several labels: `labels_per_sample`, `negatives_per_positive`.
 
@@ -171,6 +172,7 @@ def _of_probe(seen: Seen, num_classes: int, counts: Array) -> Found:
     largest = float(counts.max() / counts.sum())
     sees = accuracy - largest > SKILL * (1 - largest)  # else any label looks wrong
     wrong = _of_wrong_labels(seen, classes.wrong_labels(probed.predicted, target), accuracy, counts) if sees else []
+    wrong += _of_cleanlab(seen, by_cleanlab.wrong_by_class(probed.predicted, target)) if sees else []
     return _by_name(
         Finding(
             "accuracy_probe", accuracy, f"A cheap probe ({probed.name}) predicts {accuracy:.1%} of the observed "
@@ -212,6 +214,21 @@ def _of_wrong_labels(seen: Seen, wrong: classes.WrongLabels, accuracy: float, co
             + ", ".join(f"{name(label)} ({by_class[label]:.1%})" for label in worst) + "."
         ),
         *([_smallest_by_class(seen, 1 - right, counts / counts.sum())] if seen.task.named.get("accuracy") else []),
+    ]  # fmt: skip
+
+
+def _of_cleanlab(seen: Seen, found: tuple[float, list[float]] | None) -> list[Finding]:
+    """Set cleanlab's estimate beside ours; no rule asks for it."""
+    if found is None:
+        return []
+    (share, by_class), name = found, _namer(seen.class_names)
+    worst = np.argsort(by_class)[::-1][:3].tolist()
+    return [
+        Finding(
+            "wrong_labels_cleanlab", by_class, f"By cleanlab {share:.1%} of them are wrong, most of those labelled "
+            + ", ".join(f"{name(label)} ({by_class[label]:.1%})" for label in worst)
+            + "; it counts what the probe gets wrong as well."
+        )
     ]  # fmt: skip
 
 
