@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossbench.advise import classes, labels, numbers
+from lossbench.advise import by_cleanlab, classes, labels, numbers
 from lossbench.advise.probe import FOLDS, MOST_ROWS, class_probabilities, few_features
 from lossbench.data import DataModule
 from lossbench.data.corruptions import Array, stratified_subset
+from lossbench.data.foreign import ForeignDataModule
+from lossbench.data.mapped import held
 from lossbench.errors import ConfigError
 from lossbench.seeding import numpy_stream
 from lossbench.tasks.task import Task
@@ -73,7 +75,7 @@ class Seen:
         starts = np.cumsum([0, *map(len, self.parts)])
         chosen = [rows[(rows >= start) & (rows < end)] - start for start, end in pairwise(starts)]
         return np.concatenate(
-            [part[torch.from_numpy(some)].numpy() for part, some in zip(self.parts, chosen, strict=True)]
+            [held(part[torch.from_numpy(some)]).numpy() for part, some in zip(self.parts, chosen, strict=True)]
         )
 
 
@@ -85,19 +87,20 @@ def look(data: DataModule) -> Found:
 
     Every task: `task`, `samples`, `features`, `test_samples`, `samples_per_feature`, and `smallest_difference` where
     there is a probe. Classes: `classes`, `imbalance`, `rare_classes`, `accuracy_probe`, `wrong_labels`,
-    `wrong_labels_asymmetry`, `wrong_labels_by_class`, `wrong_labels_at_most`. Numbers: `outliers`, `outliers_side`,
+    `wrong_labels_asymmetry`, `wrong_labels_by_class`, `wrong_labels_at_most`, and where cleanlab is installed
+    `wrong_labels_cleanlab`. Numbers: `outliers`, `outliers_side`,
     `tails`, `spread_grows`, `skew`, `zeros`, `counts`, `dispersion`, `rare_targets`, and of tables
     `outliers_inputs`. Several labels: `labels_per_sample`, `negatives_per_positive`.
 
     Parameters
     ----------
     data : DataModule
-        After `setup`.
+        After `setup`; or a `ForeignDataModule` of the user's own data.
 
     Raises
     ------
     ConfigError
-        If the data are not in memory, or not set up.
+        If the data are not set up, or those of the user's own are too large for a look.
 
     """
     seen = _seen(data)
@@ -112,18 +115,21 @@ def look(data: DataModule) -> Found:
 
 def _seen(data: Any) -> Seen:
     loaders = getattr(data, "evaluation_loaders", None)
-    if not getattr(data, "in_memory", False) or not loaders:
-        raise ConfigError("advice looks at data in memory after setup(); these are not. Use a data set of lossbench's.")
-    parts = [data.train_dataloader().samples, *([loaders["val"].samples] if "val" in loaders else [])]
-    if data.disjoint:
+    if not loaders:
+        raise ConfigError("advice looks at data after setup(): call it first.")
+    if isinstance(data, ForeignDataModule):
+        parts = [data.samples(name) for name in ("train", "val") if name in data.sizes]
+        test = data.sizes["test"]
+    else:
+        parts = [data.train_dataloader().samples, *([loaders["val"].samples] if "val" in loaders else [])]
+        test = len(loaders["test"].samples.index)
+    if getattr(data, "disjoint", False):
         parts = parts[:1]  # its numbers of classes are those that are trained on
     target = np.concatenate([part.target.numpy() for part in parts])
     if data.num_classes is None and target.dtype.kind == "f":
         target = target.astype(np.float64) * data.target_scale + data.target_center
-    test = len(loaders["test"].samples.index)
-    return Seen(
-        data.task, tuple(part.inputs for part in parts), target, test, data.num_classes, tuple(data.class_names)
-    )
+    inputs = tuple(part.inputs for part in parts)
+    return Seen(data.task, inputs, target, test, data.num_classes, tuple(data.class_names))
 
 
 def _of_size(seen: Seen) -> Found:
@@ -166,6 +172,7 @@ def _of_probe(seen: Seen, num_classes: int, counts: Array) -> Found:
     largest = float(counts.max() / counts.sum())
     sees = accuracy - largest > SKILL * (1 - largest)  # else any label looks wrong
     wrong = _of_wrong_labels(seen, classes.wrong_labels(probed.predicted, target), accuracy, counts) if sees else []
+    wrong += _of_cleanlab(seen, by_cleanlab.wrong_by_class(probed.predicted, target)) if sees else []
     return _by_name(
         Finding(
             "accuracy_probe", accuracy, f"A cheap probe ({probed.name}) predicts {accuracy:.1%} of the observed "
@@ -207,6 +214,21 @@ def _of_wrong_labels(seen: Seen, wrong: classes.WrongLabels, accuracy: float, co
             + ", ".join(f"{name(label)} ({by_class[label]:.1%})" for label in worst) + "."
         ),
         *([_smallest_by_class(seen, 1 - right, counts / counts.sum())] if seen.task.named.get("accuracy") else []),
+    ]  # fmt: skip
+
+
+def _of_cleanlab(seen: Seen, found: tuple[float, list[float]] | None) -> list[Finding]:
+    """Set cleanlab's estimate beside ours; no rule asks for it."""
+    if found is None:
+        return []
+    (share, by_class), name = found, _namer(seen.class_names)
+    worst = np.argsort(by_class)[::-1][:3].tolist()
+    return [
+        Finding(
+            "wrong_labels_cleanlab", by_class, f"By cleanlab {share:.1%} of them are wrong, most of those labelled "
+            + ", ".join(f"{name(label)} ({by_class[label]:.1%})" for label in worst)
+            + "; it counts what the probe gets wrong as well."
+        )
     ]  # fmt: skip
 
 

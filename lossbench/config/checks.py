@@ -15,6 +15,7 @@ from lossbench.config.axes import AXES
 from lossbench.config.cell import Cell
 from lossbench.config.check_data import check_own_data, check_parts, check_sides, check_views
 from lossbench.config.check_method import check_method
+from lossbench.config.check_model import check_model, say_of_large_images
 from lossbench.config.check_several import check_terms_of_parts
 from lossbench.config.check_teacher import check_teacher, check_teachers
 from lossbench.config.check_trainer import check_trainer
@@ -57,6 +58,7 @@ def check(cells: Iterable[Cell]) -> None:
     for source, path in {(cell.config.data.get("source"), cell.config.data.get("path")) for cell in cells}:
         require_files(source, path)
     told = [line for cell in cells for line in read_own(cell.resolved["data"], cell.task.name)]
+    told += [line for cell in cells for line in say_of_large_images(cell)]
     for line in dict.fromkeys(told):
         print(line, file=sys.stderr)
     for output_dir in {str(cell.config.output_dir) for cell in cells}:
@@ -146,6 +148,7 @@ def check_fit(cell: Cell) -> None:
     check_own_data(cell)
     check_parts(cell)
     check_sides(cell)
+    check_model(cell)
     check_views(cell)
     check_trainer(cell)
     check_method(cell)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lossbench.data.mapped import held
 from lossbench.errors import ConfigError
 
 CROPPED = 4
@@ -57,7 +58,7 @@ class CropAndFlip:
             raise ConfigError(
                 f"data.augment=true crops and flips 32x32 RGB images, but inputs have shape {shape}. Use false."
             )
-        self._windows = crop_windows(images)
+        self._windows = crop_windows(held(images))
 
     def draw(self, size: int, generator: torch.Generator) -> Tensor:
         """Draw row offset, column offset and flip (0 or 1) of each row, int64, shape (N, 3)."""
@@ -117,7 +118,7 @@ class TwoViews:
     def __call__(self, rows: Tensor, draws: Tensor) -> Tensor:
         """Make both views of each row, beside each other: (2 B, C, H, W), float32."""
         turn, scale, right, down, contrast, noise, place = draws.flatten(0, 1).unbind(1)
-        images = self._images[rows]
+        images = held(self._images[rows])
         whole = (images.float() / 255 if images.dtype == torch.uint8 else images).repeat_interleave(self.views, 0)
         shift = (2 * torch.stack([right, down], 1) - 1) * 2 * SHIFT  # the coordinates of an image go from -1 to 1
         made = moved(whole, math.radians(TURN) * (2 * turn - 1), _between(SCALE, scale), shift, "reflection")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lossbench.data.corruptions import Rng
 from lossbench.data.loader import Batch
+from lossbench.data.mapped import joined
 from lossbench.data.sources.source import Source
 from lossbench.errors import ConfigError
 
@@ -99,10 +100,11 @@ def split_classes(target: Tensor, count: int, fraction: float, rng: Rng) -> Part
 
     """
     held_out = max(2, round(fraction * count)) if fraction > 0 else 0
-    if count - held_out < 2:
+    if (left := max(0, count - held_out)) < 2:
         raise ConfigError(
             f"data.val_fraction={fraction:g} holds {held_out} of {count} classes out (data.disjoint=true): "
-            f"{count - held_out} are left to train, 2 needed. Set data.val_fraction=0 to do without, or use other data."
+            f"{left} {'is' if left == 1 else 'are'} left to train, 2 needed. "
+            "Set data.val_fraction=0 to do without, or use other data."
         )
     val = np.sort(rng.permutation(count)[:held_out])
     train = np.setdiff1d(np.arange(count), val)
@@ -122,8 +124,8 @@ def _with_all_of(source: Source, classes: Tensor) -> Source:
     rows = torch.isin(source.train_target, classes).nonzero()[:, 0]
     return replace(
         source,
-        test_inputs=torch.cat([source.test_inputs, source.train_inputs[rows]]),
+        test_inputs=joined(source.test_inputs, source.train_inputs[rows]),
         test_target=torch.cat([source.test_target, source.train_target[rows]]),
-        test_extras={name: torch.cat([each, source.train_extras[name][rows]])
+        test_extras={name: joined(each, source.train_extras[name][rows])
                      for name, each in source.test_extras.items()},
     )  # fmt: skip

@@ -21,6 +21,8 @@ from lossbench.ranges import takes
 from lossbench.tasks import task_named
 from lossbench.tasks.task import Task
 
+MOST_BYTES = 2 * 10**9
+"""Of a part that is read into memory whole."""
 NOT_IN_PAIRS = {"sequence": "the alignment of each line", "boxes": "the boxes of each image"}
 """By target what a task needs that pairs (inputs, target) lack."""
 
@@ -47,6 +49,8 @@ class ForeignDataModule(pl.LightningDataModule):
 
     Attributes
     ----------
+    sizes : dict of str to int
+        The samples of each part.
     hashes : dict of str to str
         SHA-256 of what must be equal in paired runs: "targets" of the training set, of a stream in no order; and, from
         training on, "order": which samples came in the first epoch, of a stream their targets.
@@ -84,9 +88,12 @@ class ForeignDataModule(pl.LightningDataModule):
             self.num_classes = int(getattr(module, "num_classes", task.classes or int(targets.max()) + 1))
             self.train_class_counts = counts_by_class(targets.long(), self.num_classes, several=False)
         loaders = {"val": _optional(module, "val_dataloader"), "test": _optional(module, "test_dataloader")}
+        self.sizes = {"train": len(targets)}
         for name, loader in loaders.items():
             if loader is not None:
-                require_labels(_read(loader, name, task)[1], f"the {name} set", task, self.num_classes)
+                found = _read(loader, name, task)[1]
+                require_labels(found, f"the {name} set", task, self.num_classes)
+                self.sizes[name] = len(found)
         self.evaluation_loaders = {name: self._wrap(loader) for name, loader in loaders.items() if loader is not None}
         if "test" not in self.evaluation_loaders:
             raise ConfigError(
@@ -105,6 +112,26 @@ class ForeignDataModule(pl.LightningDataModule):
     def val_dataloader(self) -> list["_Batches"]:
         """Return the loaders that are evaluated after each epoch."""
         return list(self.evaluation_loaders.values())
+
+    def samples(self, name: str) -> Batch:
+        """Return a whole part, "train", "val" or "test", for a look at it: the first as no sampler draws from it.
+
+        Raises
+        ------
+        ConfigError
+            If its inputs would take more than `MOST_BYTES` of memory.
+
+        """
+        loader = self._wrap(_in_order(self._train)) if name == "train" else self.evaluation_loaders[name]
+        batches: list[Batch] = []
+        for batch in loader:
+            batches.append(batch._replace(extras={}))
+            if len(batches) * batches[0].inputs.nbytes > MOST_BYTES:
+                raise ConfigError(
+                    f"data._target_={self.name}: its {name} set has more than {MOST_BYTES / 1e9:g} GB of inputs, which "
+                    "are read into memory for a look at them. Give an option to it that makes it smaller."
+                )
+        return Batch(*(torch.cat(each) for each in zip(*(batch[:4] for batch in batches), strict=True)))
 
     def facts(self) -> dict[str, Any]:
         """Return what the record says of the data."""
@@ -227,10 +254,16 @@ def _has_numbers(loader: Any) -> bool:
     return known and not isinstance(loader.dataset, IterableDataset)
 
 
+def _in_order(loader: Any) -> Any:
+    """Return a loader of the data themselves, not of what a sampler draws of them, where it isn't a stream."""
+    if not _has_numbers(loader):
+        return loader
+    return DataLoader(loader.dataset, batch_size=loader.batch_size or 256, collate_fn=loader.collate_fn)
+
+
 def _read(loader: Any, part: str, task: Task) -> tuple[Tensor, Tensor, Tensor | None]:
     """Read a whole part; return the first inputs, all targets, and the weights if there are some."""
-    if _has_numbers(loader):  # the data themselves, not what a sampler draws of them
-        loader = DataLoader(loader.dataset, batch_size=loader.batch_size or 256, collate_fn=loader.collate_fn)
+    loader = _in_order(loader)
     first: Tensor | None = None
     targets, weights, start = [], [], 0
     for batch in loader:

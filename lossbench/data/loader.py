@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lossbench.data.augmentation import Augmentation, CropAndFlip, TwoViews
+from lossbench.data.mapped import held
 from lossbench.data.sampling import batch_sizes, uniform
 from lossbench.errors import ConfigError
 from lossbench.losses.bound_loss import asking
@@ -21,7 +22,8 @@ class Batch(NamedTuple):
     Parameters
     ----------
     inputs : Tensor, shape (N, ...)
-        In a batch: float32, normalised; numbers of tokens, int64, stay as they are.
+        In a batch: float32, normalised; numbers of tokens, int64, stay as they are. Of a whole data set what lies in a
+        file may be a `mapped.MappedRows`.
     target : Tensor, shape (N,)
         As observed, corruption included: int64 classes, or float32 standardised by the data module's center and scale.
         Of sequences the classes in their order, then -1, shape (N, S).
@@ -165,9 +167,9 @@ class BatchLoader:
             inputs = self._augmentation(rows, draws)
             rows = rows.repeat_interleave(self._augmentation.views)
         else:
-            inputs = self.samples.inputs[rows]
+            inputs = held(self.samples.inputs[rows])
         target, clean = (each[rows].long() if each.dtype == torch.uint8 else each[rows] for each in self.samples[1:3])
-        extras = {name: each[rows] for name, each in self.samples.extras.items()}
+        extras = {name: held(each[rows]) for name, each in self.samples.extras.items()}
         return Batch(normalised(inputs, self._mean, self._std), target, clean, self.samples.index[rows], extras)
 
 

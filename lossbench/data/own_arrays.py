@@ -12,11 +12,13 @@ import numpy as np
 from lossbench.data.corruptions import Array
 from lossbench.data.files import DataError
 from lossbench.data.own_columns import Column
-from lossbench.data.own_parts import Prepared, Wanted, groups_of, ids_of, said_of, test_rows, weights_of
+from lossbench.data.own_parts import Prepared, Wanted, groups_of, ids_of, lacking, said_of, test_rows, weights_of
 from lossbench.data.own_targets import Target, like, missing_in, read_target, require_two_of_each, seen_as, tells
 from lossbench.errors import first_line, nearest
 
 ENDINGS = (".npz", ".pt")
+CHANNELS = (1, 3, 4)
+"""Of images: grey, colours, colours with how opaque they are."""
 WANTED = "X (N, ...) and y (N,), and if wanted X_test and y_test"
 
 
@@ -55,8 +57,10 @@ def prepare(wanted: Wanted) -> Prepared:
         target = read_target(columns, wanted.task, known)
         inputs = _inputs("X", arrays)[known]
         said = [f"{len(arrays['X']):,} samples of shape {inputs.shape[1:]}; y is {tells(target, task, why)}"]
+        if channels_last(arrays["X"].shape):
+            said.append(f"X has shape {arrays['X'].shape}, channels last: they are put before the pixels")
         if len(known) < len(arrays["y"]):
-            said.append(f"{len(arrays['y']) - len(known)} samples have no target: left out")
+            said.append(lacking(len(arrays["y"]) - len(known), "sample"))
         given = {key: name for key in ("weight", "group", "id") if (name := getattr(wanted, key)) is not None}
         extra = {key: _of_samples(name, arrays, len(arrays["y"])).take(known) for key, name in given.items()}
         if parted:
@@ -157,8 +161,20 @@ def _pt(place: Path) -> dict[str, Array]:
     return {name: (each.float() if each.dtype == torch.bfloat16 else each).numpy() for name, each in tensors.items()}
 
 
+def channels_last(shape: tuple[int, ...]) -> bool:
+    """Tell whether inputs of a shape are images (N, H, W, C): 1, 3 or 4 at the end, and not where channels belong.
+
+    Examples
+    --------
+    >>> channels_last((60, 32, 32, 3)), channels_last((60, 3, 32, 32)), channels_last((60, 3, 4, 4))
+    (True, False, False)
+
+    """
+    return len(shape) == 4 and shape[3] in CHANNELS and shape[1] not in CHANNELS
+
+
 def _inputs(name: str, arrays: Mapping[str, Array]) -> Array:
-    """Return inputs as numbers: a vector gets a feature, a grey image a channel."""
+    """Return inputs as numbers: a vector gets a feature, a grey image a channel, channels come before the pixels."""
     inputs = arrays[name]
     if inputs.dtype.kind not in "fiub" or inputs.ndim > 4:
         raise DataError(
@@ -169,6 +185,8 @@ def _inputs(name: str, arrays: Mapping[str, Array]) -> Array:
         raise DataError(f"{name}{place} is {inputs[tuple(place)]}: sample {place[0]}. All numbers are to be finite.")
     if inputs.ndim in (1, 3):
         inputs = inputs[:, None]
+    if channels_last(inputs.shape):
+        inputs = np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
     return inputs if inputs.ndim == 4 and inputs.dtype == np.uint8 else inputs.astype(np.float64, copy=False)
 
 

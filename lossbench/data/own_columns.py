@@ -305,7 +305,8 @@ def _with_news(columns: Mapping[str, Column], rare: int) -> tuple[list[str], lis
             kept.append(name)
             if gaps:
                 filled = "a level of its own" if counts is not None else "the median, and an input that says so"
-                told.append(f"{name}: {gaps} of {len(column.values)} training rows have no value: {filled}")
+                have = "has" if gaps == 1 else "have"
+                told.append(f"{name}: {gaps} of {len(column.values)} training rows {have} no value: {filled}")
             if column.kind == "date":
                 told.append(f"{name}: dates, read as days since 1970-01-01")
             if counts is not None and (few := int((counts[counts > 0] < rare).sum())) > 1:

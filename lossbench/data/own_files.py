@@ -115,6 +115,22 @@ def pictures_of_classes(folder: Path) -> dict[str, dict[str, list[Path]]]:
     return found
 
 
+def size_of_pictures(folder: Path) -> tuple[int, int]:
+    """Return height and width of the first picture in a folder of classes, of which only the head is read; 0 if none.
+
+    What is wrong with a picture is told where all are read.
+    """
+    from PIL import Image
+
+    found = pictures_of_classes(folder)
+    first = next(path for part in found.values() for of_class in part.values() for path in of_class)
+    try:
+        with Image.open(first) as opened:
+            return opened.height, opened.width
+    except OSError:
+        return 0, 0
+
+
 def _by_class(folder: Path) -> dict[str, list[Path]]:
     """Return the pictures in each folder of a folder."""
     classes = sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))

@@ -30,8 +30,9 @@ def read_pairs(path: str) -> list[Pair]:
     Raises
     ------
     DataError
-        If there is no such file, a row lacks a query or a passage, a grade is no whole number from 0, a part is
-        neither train nor test, a query is in both or only some rows have one, or no passage answers a query.
+        If there is no such file, a row lacks a query or a passage, a grade is no whole number from 0, a passage has two
+        grades for a query, a part is neither train nor test, a query is in both or only some rows have one, or no
+        passage answers a query.
 
     """
     place = Path(path).expanduser()
@@ -45,6 +46,7 @@ def read_pairs(path: str) -> list[Pair]:
     pairs = [_pair(f"data.path={path}, line {line}", row) for line, row in rows]
     if not pairs:
         raise DataError(f"data.path={path} has no rows. It is to have {EXAMPLE}.")
+    _check_grades(path, pairs, [line for line, _ in rows])
     _check_queries(path, pairs)
     return pairs
 
@@ -77,6 +79,18 @@ def _pair(where: str, row: dict[str, Any]) -> Pair:
     if part and part not in PARTS:
         raise DataError(f"{where}: part={part}, but a part is one of: {', '.join(PARTS)}.")
     return Pair(query, passage, int(grade), part)
+
+
+def _check_grades(path: str, pairs: list[Pair], lines: list[int]) -> None:
+    """Refuse a passage that answers the same query with two grades; the same row twice says nothing new."""
+    first: dict[tuple[str, str], tuple[int, int]] = {}
+    for pair, line in zip(pairs, lines, strict=True):
+        grade, before = first.setdefault((pair.query, pair.passage), (pair.grade, line))
+        if grade != pair.grade:
+            raise DataError(
+                f"data.path={path}: line {before} gives a passage the grade {grade} for the query {pair.query!r}, line "
+                f"{line} the grade {pair.grade}. Keep one of them."
+            )
 
 
 def _check_queries(path: str, pairs: list[Pair]) -> None:

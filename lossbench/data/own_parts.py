@@ -88,6 +88,18 @@ def said_of(where: str) -> Iterator[None]:
         raise DataError(f"{where}: {error}") from error
 
 
+def lacking(count: int, what: str) -> str:
+    """Say that samples without a target are left out.
+
+    Examples
+    --------
+    >>> lacking(1, "row"), lacking(3, "test row")
+    ('1 row has no target: left out', '3 test rows have no target: left out')
+
+    """
+    return f"{count} {what} has no target: left out" if count == 1 else f"{count} {what}s have no target: left out"
+
+
 def test_rows(target: Target, share: float, group: Array | None = None, time: Array | None = None) -> Array:
     """Return the rows of the test part, in ascending order; a draw is the same under every seed.
 

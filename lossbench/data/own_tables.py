@@ -12,7 +12,7 @@ import numpy as np
 from lossbench.data.corruptions import Array
 from lossbench.data.files import DataError
 from lossbench.data.own_columns import Column, column_of, encode, require_features
-from lossbench.data.own_parts import Prepared, Wanted, groups_of, ids_of, said_of, test_rows, weights_of
+from lossbench.data.own_parts import Prepared, Wanted, groups_of, ids_of, lacking, said_of, test_rows, weights_of
 from lossbench.data.own_targets import (
     Target,
     like,
@@ -70,7 +70,7 @@ def prepare(wanted: Wanted) -> Prepared:
         target = read_target(targets, wanted.task, known)
     said = [f"{rows:,} rows, {len(names)} features; {', '.join(wanted.target)} is {tells(target, task, why)}"]
     if len(known) < rows:
-        said.append(f"{rows - len(known)} rows have no target: left out")
+        said.append(lacking(rows - len(known), "row"))
     if target.task == "binary":
         said.append(f"class 1, the positive one, is {target.names[1]}")
     features = {name: columns[name] for name in names}
@@ -118,7 +118,7 @@ def _with_test_file(
         if not len(known):
             raise DataError(f"the target {wanted.target[0]!r} has no value in any row.")
         if gaps := len(tests[wanted.target[0]].values) - len(known):
-            said.append(f"{gaps} test rows have no target: left out")
+            said.append(lacking(gaps, "test row"))
         tests = {name: column.take(known) for name, column in tests.items()}
         of_test = {name: tests[name] for name in wanted.target}
         values = [target, like(target, {name: columns[name] for name in wanted.target}, of_test, wanted.task)]

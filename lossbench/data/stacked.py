@@ -9,6 +9,9 @@ from torch import Tensor
 
 from lossbench.data.loader import Batch, BatchLoader
 
+CARRIED = ("weight", "group", "id")
+"""The extras of samples that come along: others, such as images, are for tasks without a stacked form."""
+
 
 class StackedLoader:
     """Iterate over several loaders side by side: batches with a leading axis, one place for each loader.
@@ -21,6 +24,7 @@ class StackedLoader:
     def __init__(self, loaders: Sequence[BatchLoader]) -> None:
         self.loaders = loaders
         self.sizes = [len(loader.samples.index) for loader in loaders]
+        self._carried = [name for name in CARRIED if all(name in loader.samples.extras for loader in loaders)]
 
     batch_sampler = None  # Lightning asks every loader that has a sampler for it
 
@@ -48,7 +52,8 @@ class StackedLoader:
     def _together(self, steps: Sequence[tuple[Tensor, Tensor | None]]) -> Batch:
         batches = [loader.batch(*step) for loader, step in zip(self.loaders, steps, strict=True)]
         inputs, target, target_clean, index = map(torch.stack, zip(*(batch[:4] for batch in batches), strict=True))
-        return Batch(inputs, target, target_clean, index)
+        extras = {name: torch.stack([batch.extras[name] for batch in batches]) for name in self._carried}
+        return Batch(inputs, target, target_clean, index, extras)
 
 
 class StackedData(pl.LightningDataModule):

@@ -21,6 +21,7 @@ from lossbench.data.grouped import choose_groups
 from lossbench.data.label_density import skewed_subset
 from lossbench.data.label_noise import noisy_labels
 from lossbench.data.loader import Batch, normalised
+from lossbench.data.mapped import held
 from lossbench.data.mask_noise import fewer_pixels, noisy_masks
 from lossbench.data.sources.source import Source
 from lossbench.errors import ConfigError
@@ -183,7 +184,7 @@ def _noisy(name: str, source: Source, index: Tensor, noise: Settings, rng: Rng) 
         return noisy_masks(noise["kind"], source.train_target[index].numpy(), rng, instances=known, **settings)
 
     def inputs_of(rows: Array) -> Array:
-        inputs = source.train_inputs[index[torch.from_numpy(rows)]]
+        inputs = held(source.train_inputs[index[torch.from_numpy(rows)]])
         return normalised(inputs, source.mean, source.std).flatten(1).numpy()
 
     labels = source.train_target[index].numpy()

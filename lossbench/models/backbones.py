@@ -8,10 +8,40 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lossbench.data.shapes import require_fit
+from lossbench.errors import ConfigError
 from lossbench.ranges import takes
 
+WIDTHS = (32, 64, 128, 256, 512)
+"""Of the layers of an `MLP` whose sizes are found from the data."""
+WEIGHTS = 20
+"""For each sample, that such a network has at most, unless it has the narrowest layers."""
 
-@takes(hidden="list of int [1, inf)")
+
+def hidden_for(rows: int, features: int) -> list[int]:
+    """Return the widths of the two hidden layers of an `MLP` for so many samples: `hidden=auto`.
+
+    Both are the largest of `WIDTHS` for which (features + width) * width, the weights into both layers, is at most
+    `WEIGHTS` times the samples. Wide networks do not overfit for their width (Belkin et al. 2019, arXiv:1812.11118),
+    so the rule keeps small problems cheap rather than safe.
+
+    Parameters
+    ----------
+    rows : int
+        Samples to train and validate on.
+    features : int
+        Numbers of an input.
+
+    Examples
+    --------
+    >>> hidden_for(150, 4), hidden_for(1500, 64), hidden_for(50_000, 20)
+    ([32, 32], [128, 128], [512, 512])
+
+    """
+    fitting = [width for width in WIDTHS if (features + width) * width <= WEIGHTS * rows]
+    return 2 * [max(fitting, default=WIDTHS[0])]
+
+
+@takes(hidden="one of: auto or list of int [1, inf)")
 class MLP(nn.Sequential):
     """Multilayer perceptron on flattened inputs, ReLU after each layer.
 
@@ -20,7 +50,8 @@ class MLP(nn.Sequential):
     input_shape : sequence of int
         Shape of one input.
     hidden : sequence of int
-        Width of each hidden layer; the last one is the number of features.
+        Width of each hidden layer; the last one is the number of features. In a config "auto" stands for what
+        `hidden_for` says of the data of a run.
 
     """
 
@@ -28,6 +59,8 @@ class MLP(nn.Sequential):
     one_thread = True
 
     def __init__(self, input_shape: Sequence[int], hidden: Sequence[int] = (128, 128)) -> None:
+        if isinstance(hidden, str):
+            raise ConfigError(f"hidden={hidden}: give the width of each layer, such as hidden_for(rows, features).")
         widths = [prod(input_shape), *hidden]
         layers: list[nn.Module] = [nn.Flatten()]
         for width_in, width_out in pairwise(widths):

@@ -49,6 +49,8 @@ class Record(TypedDict, total=False):
     """Of a task that is not lossbench's; see `Task.facts`."""
     teacher: dict[str, str] | None
     head: str
+    hidden: list[int]
+    """The widths that `model.hidden=auto` has become."""
     protocol: dict[str, Any]
     data: dict[str, Any]
     """What the data came out as: sizes, counts, realised rates."""

@@ -97,7 +97,7 @@ def _learner(cell: Cell, data: Any, of_images: dict[str, Any]) -> Learner:
     settings: Any = OmegaConf.to_container(without(config.learner, "_target_", "network"), resolve=True)
     if getattr(kind, "takes_a_model", False):
         width = settings.get("dim") or loss.num_outputs(data.num_classes)  # an embedding's, or what the loss takes
-        network = build_network(config.model, loss, data.input_shape, width, config.seed)
+        network = build_network(config.model, loss, data.input_shape, width, config.seed, _rows(data))
         return kind(
             network=a_network_each(network) if _trains_apart(cell) else network,
             weighting=build(config.weighting),
@@ -135,6 +135,10 @@ def _combining(cell: Cell, learner: Learner) -> Combining | None:
             f"{title} returned {type(method).__name__}; it must return a lossbench.methods.combining.Combine."
         )
     return Combining(method, names, title)
+def _rows(data: Any) -> int:
+    """Return the samples to train and validate on, which are as many under every seed."""
+    sizes = data.facts().get("sizes", {})
+    return int(sizes["train"] + sizes["val"]) if sizes else int(data.train_size)
 
 
 def _schedule(cell: Cell, data: Any) -> Any:

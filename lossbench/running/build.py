@@ -1,6 +1,7 @@
 """Build the parts of a run from its config; every `instantiate` of the project is here."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from lossbench.locate import CONF, locate
 from lossbench.losses.bound_loss import BoundLoss
 from lossbench.losses.multitask import BoundPart, several_tasks
 from lossbench.models import Network
+from lossbench.models.backbones import hidden_for
 from lossbench.models.heads import Heads
 from lossbench.models.network import CosineHead
 from lossbench.ranges import takes
@@ -122,8 +124,12 @@ def build_loss(node: DictConfig, task: str, context: dict[str, Any]) -> BoundLos
 
 
 @takes(head="one of: auto, cosine, linear", head_scale="number (0, inf)")
-def build_network(node: DictConfig, loss: BoundLoss, input_shape: list[int], num_outputs: int, seed: int) -> Network:
+def build_network(
+    node: DictConfig, loss: BoundLoss, input_shape: list[int], num_outputs: int, seed: int, rows: int | None = None
+) -> Network:
     """Build backbone and head, each with initial weights that depend on the seed alone.
+
+    `hidden=auto` of an MLP becomes what fits so many samples to train and validate on.
 
     Raises
     ------
@@ -132,6 +138,8 @@ def build_network(node: DictConfig, loss: BoundLoss, input_shape: list[int], num
 
     """
     settings = without(node, "head", "head_scale")
+    if settings.get("hidden") == "auto" and rows is not None:
+        settings.hidden = hidden_for(rows, math.prod(input_shape))
     with random_state(derive_seed(seed, "backbone")), refusals(f"model {node['_target_']}"):
         backbone: nn.Module = build(settings)(input_shape=input_shape)
     num_features = getattr(backbone, "num_features", None)

@@ -34,7 +34,8 @@ def load_teacher(folder: Path, input_shape: Sequence[int], num_classes: int | No
     """
     entry = record.read(folder)
     assert entry is not None  # `check_teacher` has seen it
-    model = OmegaConf.create(entry["config"]["model"])
+    chosen = {"hidden": entry["hidden"]} if "hidden" in entry else {}
+    model = OmegaConf.create({**entry["config"]["model"], **chosen})
     loss = load_loss("cross_entropy")
     network = build_network(model, loss, list(input_shape), loss.num_outputs(num_classes), seed=0)
     try:

@@ -116,7 +116,6 @@ def why_alone(cell: Cell, forced: bool = False) -> str | None:
     trainer, model = cell.config.trainer, _model(cell)
     optimizer = str(cell.config.optimizer["_target_"])
     callbacks = {str(callback["_target_"]) for callback in callbacks_of(trainer)}
-    of_samples = [f"data.{name}" for name in ("weight", "group", "id") if cell.config.data.get(name) is not None]
     changed = [name for name, default in DEFAULTS.items() if trainer.get(name, default) != default]
     reasons = {
         f"learner={cell.choices['learner']} has no stacked form": not cell.is_supervised,
@@ -131,7 +130,6 @@ def why_alone(cell: Cell, forced: bool = False) -> str | None:
             asks_for("momentum_embeddings", cell.resolved["loss"], unknown=False)
         ),
         f"data={cell.data} brings its own batches": not cell.is_in_memory,
-        f"what is known of each sample ({', '.join(of_samples)}) has no stacked form": of_samples,
         f"{optimizer} may mix what is stacked": optimizer.removeprefix("torch.optim.") not in ELEMENTWISE,
         "compile=true": cell.config.compile,
         f"scheduler={cell.choices['scheduler']} is not stepped after each epoch": (

@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import nn
 
 from lossbench.config.cell import Cell
 from lossbench.config.check_teacher import taught_by
@@ -177,6 +178,7 @@ def _describe(cell: Cell, data: Any, learner: Learner) -> Record:
         **cell.record("running"),
         "teacher": taught_by(cell),
         "head": head_of(cell.config.model, learner.loss),
+        **_chosen(cell, learner),
         "protocol": cell.resolved.get("protocol", {"name": "default"}),
         "data": data.facts(),
         "hashes": {
@@ -191,6 +193,14 @@ def _describe(cell: Cell, data: Any, learner: Learner) -> Record:
         "git": provenance.git_state(),
         "started": time.time(),
     }
+
+
+def _chosen(cell: Cell, learner: Learner) -> Record:
+    """Return what the config has left to be found from the data."""
+    if not isinstance(learner.network, Network) or cell.config.model.get("hidden") != "auto":
+        return {}
+    layers = [layer for layer in learner.network.backbone.modules() if isinstance(layer, nn.Linear)]
+    return {"hidden": [layer.out_features for layer in layers]}
 
 
 def _fit(cell: Cell, trainer: pl.Trainer, learner: Learner, data: Any) -> Record:

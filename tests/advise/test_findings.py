@@ -13,6 +13,7 @@ from lossbench.advise.probe import class_probabilities, few_features
 from lossbench.data import DataModule
 from lossbench.errors import ConfigError
 
+OPTIONAL = {"wrong_labels_cleanlab"}
 ALWAYS = {"task", "samples", "features", "test_samples", "samples_per_feature"}
 CLASSES = {
     "classes", "imbalance", "rare_classes", "accuracy_probe", "wrong_labels", "wrong_labels_asymmetry",
@@ -49,7 +50,7 @@ def made(source, task, **settings):
 )
 def test_each_task_has_its_findings(source, task, names):
     found = look(made(source, task))
-    assert found.keys() == ALWAYS | names
+    assert found.keys() - OPTIONAL == ALWAYS | names
     for name, each in found.items():
         assert each.name == name
         assert each.told[0].isupper() or each.told[0].isdigit()

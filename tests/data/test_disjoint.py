@@ -101,7 +101,7 @@ def test_of_an_odd_number_the_larger_half_is_trained():
 def test_a_part_of_one_class_is_refused():
     with pytest.raises(ConfigError, match="2 classes to train and 1 to test are left"):
         apart(made_up([0, 1, 2], [2]))
-    with pytest.raises(ConfigError, match=r"data\.val_fraction=0\.9 holds 4 of 5 classes out.*1 are left to train"):
+    with pytest.raises(ConfigError, match=r"data\.val_fraction=0\.9 holds 4 of 5 classes out.*1 is left to train"):
         ready(val_fraction=0.9)
 
 

@@ -67,6 +67,20 @@ def test_images_of_bytes_stay_bytes(saved):
     assert (grey.input_shape, grey.task.name) == ([1, 4, 4], "regression")
 
 
+def test_channels_that_come_last_are_put_first_and_told(saved):
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (ROWS, 5, 6, 3), dtype=np.uint8)
+    first = of_arrays(saved({"X": images.transpose(0, 3, 1, 2), "y": np.arange(ROWS) % 2}, "first.npz"))
+    test = {"X_test": images[:9], "y_test": np.arange(9) % 2}
+    last = of_arrays(saved({"X": images, "y": np.arange(ROWS) % 2}, "last.npz"))
+    np.testing.assert_array_equal(last.inputs[0], first.inputs[0])
+    np.testing.assert_array_equal(last.mean, first.mean)
+    assert any("channels last: they are put before the pixels" in line for line in last.told)
+    assert not any("channels" in line for line in first.told)
+    parted = of_arrays(saved({"X": images / 255, "y": np.arange(ROWS) % 2, **test, "X_test": images[:9] / 255}))
+    assert [each.shape[1:] for each in parted.inputs] == [(3, 5, 6)] * 2
+
+
 BAD_ARRAYS = {
     "no y": ({"y": None}, "it has no y"),
     "lengths": ({"y": np.arange(3)}, "a sample of each belongs together"),
@@ -101,3 +115,7 @@ def test_files_that_run_code_are_refused(tmp_path, saved, arrays):
         of_arrays(str(tmp_path / "list.pt"))
     with pytest.raises(ConfigError, match="there is no array w"):
         of_arrays(saved(arrays), weight="w")
+    for wrong in (-1.0, np.nan):
+        weights = np.where(np.arange(ROWS) == 7, wrong, 1.0)
+        with pytest.raises(ConfigError, match=r"data\.weight=w is .* in row .*: weights are numbers from 0"):
+            of_arrays(saved({**arrays, "w": weights}), weight="w")

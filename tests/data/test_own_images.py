@@ -1,5 +1,7 @@
 """Images of the user's own, a folder for each class."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,9 @@ from PIL import Image
 
 from lossbench.data import DataModule
 from lossbench.data.files import DataError
+from lossbench.data.mapped import MappedRows
 from lossbench.data.own_files import require_files
+from lossbench.data.sources.source import load_source
 from lossbench.errors import ConfigError
 
 
@@ -94,3 +98,74 @@ def test_its_preset_composes_with_a_convolutional_network(cell, folder):
     assert made.choices["model"] == "lenet" and made.task.name == "multiclass"
     with pytest.raises(ConfigError, match=r"data\.path is needed"):
         cell("data=images")
+
+
+@pytest.fixture
+def limited(folder, tmp_path_factory):
+    return {"path": folder, "root": str(tmp_path_factory.mktemp("cache")), "memory_limit": 1e-6}
+
+
+def batches(module):
+    return [*module.train_dataloader(), *module.test_dataloader()]
+
+
+@pytest.mark.parametrize(
+    ("task", "settings"),
+    [
+        ("multiclass", {}),
+        ("multiclass", {"noise": {"kind": "instance", "rate": 0.2}, "max_train": 40}),
+        ("embedding", {"disjoint": True, "val_fraction": 0, "views": 2}),
+    ],
+)
+def test_images_beyond_the_limit_lie_in_a_file_and_give_the_same_numbers(limited, task, settings):
+    mapped = ready(task=task, **limited, **settings)
+    usual = ready(limited["path"], task, **settings)
+    assert isinstance(mapped.train_dataloader().samples.inputs, MappedRows)
+    assert mapped.facts() == usual.facts() and mapped.hashes == usual.hashes
+    for one, other in zip(batches(mapped), batches(usual), strict=True):
+        assert torch.equal(one.inputs, other.inputs) and torch.equal(one.target, other.target)
+        assert torch.equal(one.extras["image"], other.extras["image"])
+
+
+def test_the_file_is_made_once_for_the_same_contents(limited):
+    ready(**limited)
+    (made,) = (Path(limited["root"]) / "pictures").glob("*.uint8")
+    before = made.stat().st_mtime_ns
+    assert made.stat().st_size == 80 * 3 * 12 * 10
+    load_source.cache_clear()
+    ready(**limited)
+    assert made.stat().st_mtime_ns == before
+    Image.fromarray(np.full((12, 10, 3), 9, np.uint8)).save(limited["path"] / "ant" / "00.png")
+    load_source.cache_clear()
+    assert 9 in ready(**limited).test_dataloader().samples.inputs.whole[:20, 0, 0, 0]
+
+
+def test_what_is_half_written_is_swept(limited):
+    kept = Path(limited["root"]) / "pictures"
+    kept.mkdir(parents=True)
+    (kept / "of-a-killed-process.part").write_bytes(b"123")
+    (limited["path"] / "dog" / "19.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"19\.png can't be read"):
+        ready(**limited)
+    assert [each.suffix for each in kept.iterdir() if each.name != ".lock"] == [".part"]
+    (limited["path"] / "dog" / "19.png").unlink()
+    ready(**limited)
+    assert [each.suffix for each in kept.iterdir() if each.name != ".lock"] == [".uint8"]
+
+
+def test_a_folder_that_cannot_be_written_is_told(limited):
+    (Path(limited["root"]) / "pictures").write_bytes(b"a file")
+    with pytest.raises(DataError, match=r"data\.memory_limit: .* data\.root=DIR"):
+        ready(**limited)
+
+
+def test_the_limit_is_in_no_key(cell, folder):
+    keys = {cell("data=images", f"data.path={folder}", f"data.memory_limit={limit}").key for limit in (0, 1)}
+    assert len(keys) == 1
+
+
+def test_mean_and_deviation_are_those_of_the_pixels(folder):
+    loader = ready(folder, val_fraction=0).train_dataloader()
+    pixels = loader.samples.inputs.numpy() / 255
+    np.testing.assert_allclose(loader._mean, pixels.mean((0, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(loader._std, pixels.std((0, 2, 3), ddof=1), rtol=1e-6)

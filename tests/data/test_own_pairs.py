@@ -6,6 +6,7 @@ import pytest
 
 from lossbench.data.files import DataError
 from lossbench.data.own_files import require_files
+from lossbench.data.own_pairs import read_pairs
 from lossbench.data.sources.source import load_source
 
 CSV = """query,passage,grade
@@ -88,3 +89,12 @@ def test_what_is_wrong_is_told(tmp_path, name, text, match):
 def test_a_file_that_is_not_there_is_told():
     with pytest.raises(DataError, match=r"data.path=none.csv: there is no file. It is to be"):
         require_files("pairs", "none.csv")
+
+
+def test_rows_that_contradict_each_other_are_refused(tmp_path):
+    twice = CSV + "how to end,return ends,1\n"
+    assert len(read_pairs(written(tmp_path, "twice.csv", twice))) == 6
+    with pytest.raises(
+        DataError, match=r"line 5 gives a passage the grade 1 for the query 'how to end', line 7 the grade 3"
+    ):
+        read_pairs(written(tmp_path, "other.csv", CSV + "how to end,return ends,3\n"))

@@ -4,10 +4,13 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from lossbench import load_loss
+from lossbench.config.checks import check_cell
 from lossbench.errors import ConfigError
 from lossbench.locate import CONF
 from lossbench.methods.schedules import warmup_step
+from lossbench.models.backbones import MLP, hidden_for
 from lossbench.running.build import build_network, hash_of
+from lossbench.running.run import run
 
 
 def network(model: str, input_shape: list[int], loss: str = "cross_entropy", seed: int = 0, head: str = "auto"):
@@ -70,3 +73,25 @@ def test_warmup_step_is_the_schedule_of_cao_2019():
         schedule.step()
     assert rates[:6] == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1, 0.1])
     assert rates[159:161] == pytest.approx([0.1, 0.001]) and rates[180] == pytest.approx(1e-5)
+
+
+@pytest.mark.parametrize(("rows", "features", "width"), [(1, 4, 32), (480, 10, 64), (1500, 64, 128), (10**6, 20, 512)])
+def test_hidden_layers_are_as_wide_as_rows_and_features_allow(rows, features, width):
+    assert hidden_for(rows, features) == [width, width]
+    assert width == 32 or (features + width) * width <= 20 * rows
+    assert width == 512 or (features + 2 * width) * 2 * width > 20 * rows
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_hidden_is_found_from_the_data_and_recorded(cell):
+    entry = run(cell("data=digits", "model.hidden=auto", "trainer.max_epochs=1"))
+    assert entry["hidden"] == [128, 128] and entry["config"]["model"]["hidden"] == "auto"
+    same = run(cell("data=digits", "trainer.max_epochs=1"))
+    assert "hidden" not in same and same["hashes"]["weights"] == entry["hashes"]["weights"]
+    teacher = cell("data=digits", "model.hidden=auto", "trainer.max_epochs=1").path
+    taught = run(cell("data=digits", "loss=distillation", f"teacher={teacher}", "trainer.max_epochs=1"))
+    assert taught["status"] == "finished"
+    with pytest.raises(ConfigError, match=r"model\.hidden=wide is not known"):
+        check_cell(cell("model.hidden=wide"))
+    with pytest.raises(ConfigError, match="give the width of each layer"):
+        MLP([4], hidden="auto")

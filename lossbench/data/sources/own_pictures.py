@@ -1,6 +1,7 @@
 """Pictures of the user's own, from folders."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from lossbench.data.corruptions import Array, choose_per_class, part_of
 from lossbench.data.files import DataError
+from lossbench.data.mapped import MappedRows, content_of, mapped
 from lossbench.data.own_files import pairs_of, pictures_of_classes
 from lossbench.data.sources.pictures import standardised
 from lossbench.data.sources.source import FIXED, Source, source
@@ -60,14 +62,27 @@ def masks(root: Path, seed: int, *, path: str, size: Sequence[int] | None = None
 
 
 @source(shape=(), serves=("multiclass", "images"))
-@takes(path="text", size="list of 2 int [1, inf) or null", test="number (0, 1)")
-def images(root: Path, seed: int, *, path: str, size: Sequence[int] | None = None, test: float = 0.2) -> Source:
-    """Images of the user's own, a folder of them for each class; in colours, kept in memory as bytes.
+@takes(
+    path="text",
+    size="list of 2 int [1, inf) or null",
+    test="number (0, 1)",
+    memory_limit="number [0, inf)",
+)
+def images(
+    root: Path,
+    seed: int,
+    *,
+    path: str,
+    size: Sequence[int] | None = None,
+    test: float = 0.2,
+    memory_limit: float = 0.5,
+) -> Source:
+    """Images of the user's own, a folder of them for each class; in colours, kept as bytes.
 
     Parameters
     ----------
     root : Path
-        Not looked at.
+        The folder of the data sets: those beyond the limit are kept in a file there; see `mapped.mapped`.
     seed : int
         Not looked at.
     path : str
@@ -77,6 +92,9 @@ def images(root: Path, seed: int, *, path: str, size: Sequence[int] | None = Non
     test : float
         Without `train/` and `test/` the share of each class that is drawn for the test part, the same under every seed,
         at least one image and never all.
+    memory_limit : float
+        Gigabytes (10^9 bytes) of all images up to which they are kept in memory, some six times as much while they are
+        divided; beyond that they stay in a file that is mapped into memory. It changes no number.
 
     Raises
     ------
@@ -86,35 +104,42 @@ def images(root: Path, seed: int, *, path: str, size: Sequence[int] | None = Non
     """
     found = pictures_of_classes(Path(path).expanduser())
     names = sorted({name for part in found.values() for name in part})
-    read = {part: _read_classes(of_part, names, size) for part, of_part in found.items()}
-    if "all" in read:
-        pictures, target = read["all"]
+    paths = [path for part in found.values() for of_class in part.values() for path in of_class]
+    target = torch.tensor(
+        [names.index(name) for part in found.values() for name, of_class in part.items() for _ in of_class]
+    )
+    pictures = _read_all(paths, size, root, memory_limit)
+    if "all" in found:
         counts = np.bincount(target, minlength=len(names))
         sizes = [min(max(1, part_of(int(count), test)), int(count) - 1) for count in counts]
-        tested = choose_per_class(target.numpy(), sizes, numpy_stream(FIXED, "images", "test"))
-        rows = {"train": np.setdiff1d(np.arange(len(target)), tested), "test": tested}
-        read = {part: (pictures[chosen], target[chosen]) for part, chosen in rows.items()}
-    (train, train_target), (tests, test_target) = read["train"], read["test"]
-    if train.shape[1:] != tests.shape[1:]:
-        raise DataError(
-            f"data.path: images in train/ are {tuple(train.shape[1:])}, those in test/ {tuple(tests.shape[1:])}. "
-            "Bring all to one size with data.size=[HEIGHT,WIDTH]."
-        )
-    return standardised("multiclass", (train, tests), (train_target, test_target), tuple(names))
+        tested = torch.from_numpy(choose_per_class(target.numpy(), sizes, numpy_stream(FIXED, "images", "test")))
+        trained = torch.from_numpy(np.setdiff1d(np.arange(len(target)), tested))
+    else:
+        trained, tested = torch.arange(len(target)).split([sum(map(len, part.values())) for part in found.values()])
+    parts = (pictures[trained], pictures[tested])
+    return standardised("multiclass", parts, (target[trained], target[tested]), tuple(names))
 
 
-def _read_classes(found: Mapping[str, Sequence[Path]], names: Sequence[str], size: Any) -> tuple[Tensor, Tensor]:
-    """Read the images (N, 3, H, W), uint8, and their classes (N,) of a part."""
-    paths = [path for pictures in found.values() for path in pictures]
-    pictures = [_read(path, size, colour=True) for path in paths]
-    for path, picture in zip(paths, pictures, strict=True):
-        if picture.shape != pictures[0].shape:
-            raise DataError(
-                f"data.path: {path} has shape {picture.shape}, but {paths[0]} has {pictures[0].shape}. Bring all "
-                "to one size with data.size=[HEIGHT,WIDTH]."
-            )
-    target = [names.index(name) for name, of_class in found.items() for _ in of_class]
-    return torch.from_numpy(np.stack(pictures)), torch.tensor(target)
+def _read_all(paths: Sequence[Path], size: Sequence[int] | None, root: Path, memory_limit: float) -> Any:
+    """Read images (N, 3, H, W), uint8, into memory, or beyond a limit of gigabytes into a file."""
+    shape = (len(paths), *_read(paths[0], size, colour=True).shape)
+
+    def read() -> Iterator[Array]:
+        for path in paths:
+            picture = _read(path, size, colour=True)
+            if picture.shape != shape[1:]:
+                raise DataError(
+                    f"data.path: {path} has shape {picture.shape}, but {paths[0]} has {shape[1:]}. Bring all "
+                    "to one size with data.size=[HEIGHT,WIDTH]."
+                )
+            yield picture
+
+    if prod(shape) > memory_limit * 1e9:
+        return MappedRows(mapped(root, content_of(paths, shape), shape, read()), torch.arange(len(paths)))
+    pictures = np.empty(shape, dtype=np.uint8)
+    for row, picture in enumerate(read()):
+        pictures[row] = picture
+    return torch.from_numpy(pictures)
 
 
 def _read_pairs(folder: Path, size: Sequence[int] | None) -> tuple[Tensor, Tensor]:

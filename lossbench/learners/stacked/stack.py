@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 
 from lossbench.compat.lightning import progress_of, wants_to_stop
 from lossbench.errors import Diverged
-from lossbench.learners.learner import joined
+from lossbench.learners.learner import OF_SAMPLES, joined
 from lossbench.learners.stacked.members import Numbers, family_of, identity
 from lossbench.learners.stacked.optimizer import OptimizerGroup, settings_of
 from lossbench.learners.stacked.rates import OptimizerOfRates, settings_but_rate
@@ -144,7 +144,7 @@ class Stack(pl.LightningModule):
         features = self._backbone(self._of_slots(batch.inputs))
         outputs = self._outputs(features)
         target = batch.target.index_select(0, self._data)
-        weights = None if self._weights is None else self._weights.gather(1, target)
+        weights = self._weights_of(batch, target)
         values = dict.fromkeys(range(len(self.learners)), torch.zeros(target.shape[1], device=self.device))
         for group in list(self._groups):
             try:
@@ -159,6 +159,14 @@ class Stack(pl.LightningModule):
                     run = group.runs[0]
                     self.learners[run].add_terms(**{name: weighted(term[0], None if weights is None else weights[run])})
         return weighted(torch.stack(list(values.values())), weights)
+
+    def _weights_of(self, batch: Any, target: Tensor) -> Tensor | None:
+        """Return the weights (R, N) of classes times those of samples; None where all are alike."""
+        weights = None if self._weights is None else self._weights.gather(1, target)
+        if (own := batch.extras.get("weight")) is None:
+            return weights
+        own = own.index_select(0, self._data)
+        return own if weights is None else weights * own
 
     def _of_slots(self, inputs: Tensor) -> Tensor:
         return inputs.index_select(0, self._data[self._backbone.runs_of_slots])
@@ -208,6 +216,7 @@ class Stack(pl.LightningModule):
         """Keep outputs, targets and indices of one evaluation batch."""
         outputs = self._outputs(self._backbone(self._of_slots(batch.inputs)))
         part = {f"outputs/{head}": each for head, each in enumerate(outputs)} | self.learners[0].known_of(batch)
+        part |= {name: batch.extras[name] for name in OF_SAMPLES if name in batch.extras}
         part = {name: tensor.detach().cpu() for name, tensor in part.items()}
         list(self._collected.values())[dataloader_idx].append(part)
 
@@ -296,8 +305,11 @@ class LossGroup(nn.Module):
                 context[name] = features.index_select(0, self.members).flatten(0, 1)
             elif name == "teacher_logits":
                 context[name] = self._taught(batch.inputs.index_select(0, self.places))
+            elif name == "epoch":
+                context[name] = epoch
             else:
-                context[name] = epoch if name == "epoch" else _flat(getattr(batch, name), self.places)
+                known = batch.extras[name] if name in batch.extras else getattr(batch, name)
+                context[name] = _flat(known, self.places)
         loss = self.numbers.given_to(self.loss, wanted.shape[1], chosen)
         terms = loss.terms(chosen.flatten(0, 1), wanted.flatten(0, 1), **context)
         return {name: term.view(wanted.shape[:2]) for name, term in terms.items()}
