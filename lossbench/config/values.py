@@ -36,6 +36,7 @@ CONFIG: Table = {
     "monitor": "text or null",
     "threads": "int [1, inf) or null",
     "output_dir": "text",
+    "pictures": "one of: auto, always, never",
     "compile": "bool",
     "engine": f"one of: {', '.join(ENGINES)}",
     "rerun": "bool",

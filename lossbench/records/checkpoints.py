@@ -18,6 +18,9 @@ Checkpoint = dict[str, Any]
 """What Lightning saves of a trainer, and under "lossbench" what the learner adds, the key of its run among it."""
 
 
+KEPT_WHEN_DONE = ("epoch", "global_step", "pytorch-lightning_version", "state_dict")
+
+
 class UnusableCheckpoint(Exception):
     """A checkpoint that can't be used; the message says which and why."""
 
@@ -56,6 +59,19 @@ def read_checkpoint(path: Path, key: str | None = None) -> Checkpoint:
     if key is not None and _key_of(checkpoint) != key:
         raise UnusableCheckpoint(f"{path} is the checkpoint of another run")
     return checkpoint
+
+
+def lighten(path: Path) -> None:
+    """Keep of the checkpoint of a run that is done what can still be asked for: the weights, and whose they are.
+
+    Its optimizer and what was last predicted are of use only to go on; they are two thirds of a small file.
+    """
+    try:
+        checkpoint = read_checkpoint(path)
+    except UnusableCheckpoint:
+        return
+    kept = {name: checkpoint[name] for name in KEPT_WHEN_DONE if name in checkpoint}
+    write_checkpoint(path, {**kept, "lossbench": {"key": _key_of(checkpoint)}})
 
 
 def _key_of(checkpoint: Checkpoint) -> Any:

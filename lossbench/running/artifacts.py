@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from lossbench.learners import Learner
 from lossbench.records import record
+from lossbench.records.checkpoints import lighten
 from lossbench.records.files import replace, write_text
 from lossbench.records.schema import Record
 from lossbench.running.figures import draw_run
@@ -18,7 +19,7 @@ MOST_CLASSES = 100
 """The confusion matrix of more classes is not in the record; it follows from the predictions."""
 
 
-def write_outcome(folder: Path, entry: Record, learner: Learner) -> list[Path]:
+def write_outcome(folder: Path, entry: Record, learner: Learner, draw: bool = True) -> list[Path]:
     """Complete the record and write all files of a run, the record last; return their paths.
 
     The metrics in the record are those of the evaluation, and of a run that has ended, the further ones too.
@@ -36,6 +37,8 @@ def write_outcome(folder: Path, entry: Record, learner: Learner) -> list[Path]:
         Its record; the metrics and the history are added here.
     learner : Learner
         The learner after training, however it ended.
+    draw : bool
+        Whether to draw pictures.
 
     """
     last, best = learner.last, learner.best
@@ -65,8 +68,12 @@ def write_outcome(folder: Path, entry: Record, learner: Learner) -> list[Path]:
         files.append(folder / "snapshots.npz")
         names = learner.snapshots[0]
         _write_arrays(files[-1], {name: torch.stack([each[name] for each in learner.snapshots]) for name in names})
-    files += draw_run(folder, entry, last, learner.snapshots)
+    if draw:
+        files += draw_run(folder, entry, last, learner.snapshots)
     record.write(folder, entry)
+    if record.is_done(entry):
+        for name in ("last", "best"):
+            lighten(folder / "checkpoints" / f"{name}.ckpt")
     return [*files, folder / record.FILE]
 
 

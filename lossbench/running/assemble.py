@@ -135,6 +135,8 @@ def _combining(cell: Cell, learner: Learner) -> Combining | None:
             f"{title} returned {type(method).__name__}; it must return a lossbench.methods.combining.Combine."
         )
     return Combining(method, names, title)
+
+
 def _rows(data: Any) -> int:
     """Return the samples to train and validate on, which are as many under every seed."""
     sizes = data.facts().get("sizes", {})

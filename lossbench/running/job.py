@@ -39,6 +39,8 @@ def run_job(config: DictConfig) -> str:
             _leave_nothing(cell)
             return "left out"
         check_fit(cell)
+        if HydraConfig.get().mode == RunMode.MULTIRUN and config.pictures == "auto":
+            config.pictures = "never"  # the report of the comparison has them
         keep_freed_memory()
         _share_cores(launched.launcher.get("n_jobs"))
         from lossbench.running.run import run

@@ -50,6 +50,7 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
         After telling what is done, if the command is stopped.
 
     """
+    _leave_pictures_to_the_report(cells)
     print(f"lossbench: {_counted(cells)}; results go to {cells[0].config.output_dir}/", file=sys.stderr)
     entries = _read(cells)
     if all(map(record.is_done, entries)) and not cells[0].config.rerun:
@@ -58,9 +59,7 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
         return _exit_code(entries)
     from lossbench.tracking.store import prepare, set_environment
 
-    engine = engine_of(cells)
-    if start is not None:
-        engine = "single"
+    engine = "single" if start is not None else engine_of(cells)
     if engine != "single":
         set_environment(cells[0].config.tracking)
         start_forkserver()
@@ -97,9 +96,15 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     mend_cells(cells, entries, folders)
     if engine != "single":
         stop_forkserver()
-    if cells[0].config.tracking.uri is not None:
-        print("\n".join(links(parents, cells[0].config.tracking.uri)))
+    if (uri := cells[0].config.tracking.uri) is not None:
+        print("\n".join(links(parents, uri)))
     return _exit_code(entries)
+
+
+def _leave_pictures_to_the_report(cells: list[Cell]) -> None:
+    for cell in cells if len(cells) > 1 else []:
+        if cell.config.pictures == "auto":
+            cell.config.pictures = "never"
 
 
 def _run_by_hydra(cells: list[Cell], _engine: str) -> None:
@@ -128,6 +133,7 @@ def run_round(cells: list[Cell], engine: str) -> None:
         If the command is stopped.
 
     """
+    _leave_pictures_to_the_report(cells)
     if engine == "single":
         from lossbench.running.run import run
 

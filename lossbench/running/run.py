@@ -61,7 +61,7 @@ class Run:
         self.entry["hashes"] |= self.data.hashes  # own data know their order when they have been trained on
         try:
             with files.telling_a_full_disk(self.cell.path):
-                write_outcome(self.cell.path, self.entry, self.learner)
+                write_outcome(self.cell.path, self.entry, self.learner, draw=self.cell.config.pictures != "never")
         except DiskFull as error:
             log.error("%s: %s", self.cell.name, error)
             self.entry |= record.ending_of(error)

@@ -133,10 +133,23 @@ def parameters_of(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict
     return {**flat, **{group.replace("/", "."): choice for group, choice in choices.items()}}
 
 
-def values_of(entry: Record) -> Values:
-    """Return every value of a record that MLflow has: curves by their epoch, the final values at step 0.
+def step_of_curves(config: Mapping[str, Any]) -> int:
+    """Return every how many epochs MLflow has of a run, so that a curve has about `tracking.points`; 1 for all."""
+    points = config["tracking"].get("points")
+    return 1 if points is None else -(-int(config["trainer"]["max_epochs"]) // int(points))
 
-    What is no finite number is nan there.
+
+def wanted_of(entry: Record) -> Values:
+    """Return what MLflow shall have of `values_of`: of the curves every so many epochs, and the last."""
+    step, history = step_of_curves(entry["config"]), entry.get("history", [])
+    last = int(history[-1]["epoch"]) if history else 0
+    return {key: value for key, value in values_of(entry).items() if key[1] % step == 0 or key[1] == last}
+
+
+def values_of(entry: Record) -> Values:
+    """Return every value of a record: curves by their epoch, the final values at step 0.
+
+    What is no finite number is nan, as in MLflow.
     """
     curves = {
         (name, int(row["epoch"])): value
@@ -237,7 +250,7 @@ def complete(client: "MlflowClient", run_id: str, entry: Record, folder: Path, k
         record.write(folder, entry)
     log_params(client, run_id, entry, known)
     log_data(client, run_id, entry, known)
-    missing = as_metrics({key: value for key, value in values.items() if key not in known.values})
+    missing = as_metrics({key: value for key, value in wanted_of(entry).items() if key not in known.values})
     for start in range(0, len(missing), BATCH_METRICS):
         client.log_batch(run_id, metrics=missing[start : start + BATCH_METRICS])
     for path in files_of(folder):
@@ -270,7 +283,7 @@ def agree(client: "MlflowClient", entry: Record, folder: Path) -> str:
     else:
         run_id, known, told = run.info.run_id, known_of(client, run), ""
         status = run.info.status if run.info.status != STATUS[entry["status"]] else ""
-        values = values_of(entry)
+        values = wanted_of(entry)
         lacking = sum(not is_same(known.values.get(key), value) for key, value in values.items())
         if not status and not lacking and not _lacks_files(client, run_id, folder):
             return ""

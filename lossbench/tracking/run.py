@@ -25,6 +25,7 @@ from lossbench.tracking.agreement import (
     new_run,
     run_of,
     set_tags,
+    step_of_curves,
     tags_of,
 )
 from lossbench.tracking.store import connect
@@ -61,6 +62,7 @@ class RunTracker:
         self._folder, self._tracking = folder, tracking
         self._client: MlflowClient | None = None
         self._buffer: list[Any] = []
+        self._step = step_of_curves(entry["config"])
         self._flushed = time.monotonic()
         self._known = Known()
         self._work = "start the run"
@@ -80,8 +82,8 @@ class RunTracker:
         log_data(self._client, self.run_id, entry, self._known)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Take the metrics of one epoch; they are sent together every few seconds."""
-        if self._client is None:
+        """Take the metrics of one epoch; those of the epochs that MLflow has are sent together every few seconds."""
+        if self._client is None or step % self._step:
             return
         values = {(name, step): value if math.isfinite(value) else math.nan for name, value in metrics.items()}
         new = {key: value for key, value in values.items() if key not in self._known.values}

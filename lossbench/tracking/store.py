@@ -48,7 +48,7 @@ _CLIENT = {
 """Settings of MLflow's client unless the user has others: a server that is gone must not hold up a run for minutes."""
 
 
-@takes(uri="text or null", experiment="text or null", telemetry="bool")
+@takes(uri="text or null", experiment="text or null", points="int [1, inf) or null", telemetry="bool")
 def connect(tracking: DictConfig) -> "MlflowClient":
     """Return a client of the configured store, with MLflow's own usage statistics off unless asked for."""
     _import_mlflow(tracking)

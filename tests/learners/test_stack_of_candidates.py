@@ -78,7 +78,9 @@ def test_one_call_gives_each_member_its_own_value_and_gradient(name, dtype):
     generator, of_classes = torch.Generator().manual_seed(0), members[0].declaration.takes_classes
     shape = (len(members), 50, 4) if of_classes else (len(members), 50)
     outputs = (4 * torch.randn(shape, generator=generator, dtype=dtype)).requires_grad_()
-    target = torch.randint(4, (50,), generator=generator) if of_classes else torch.randn(50, generator=generator).to(dtype)
+    target = (
+        torch.randint(4, (50,), generator=generator) if of_classes else torch.randn(50, generator=generator).to(dtype)
+    )
     target = target.expand(len(members), 50)
     given = Numbers(members).given_to(members[0], 50, outputs)
     value = given(outputs.flatten(0, 1), target.flatten(0, 1)).view(len(members), 50)

@@ -11,6 +11,7 @@ from lossbench.config.compose import compose_cells
 from lossbench.errors import ConfigError
 from lossbench.learners import Supervised
 from lossbench.records import record
+from lossbench.records.checkpoints import KEPT_WHEN_DONE
 from lossbench.records.schema import Record
 from lossbench.running.run import run
 
@@ -74,7 +75,13 @@ def test_what_a_run_leaves(cell):
     best = max(entry["history"], key=lambda row: row["val/balanced_accuracy"])
     assert entry["epochs"]["best_val"] == best["epoch"]
     checkpoint = torch.load(made.path / "checkpoints" / "last.ckpt", weights_only=True)
-    assert checkpoint["epoch"] == 1
+    assert checkpoint["epoch"] == 1 and set(checkpoint) == {*KEPT_WHEN_DONE, "lossbench"}
+    assert checkpoint["lossbench"] == {"key": made.key}
+    made.config.rerun, made.config.pictures = True, "never"
+    for path in made.path.glob("*.png"):
+        path.unlink()
+    run(made)
+    assert not list(made.path.glob("*.png"))
 
 
 @pytest.mark.usefixtures("undrawn")

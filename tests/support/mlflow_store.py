@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lossbench.records import record
-from lossbench.tracking.agreement import files_of, is_same, parameters_of, values_of
+from lossbench.tracking.agreement import files_of, is_same, parameters_of, wanted_of
 from lossbench.tracking.store import STATUS, connect, experiment_name
 
 
@@ -31,7 +31,7 @@ def differences(cells: Sequence, sweeps: bool = True) -> list[str]:
             found.append(f"{cell.name}: {run.info.status}")
         if run.data.params != parameters_of(entry["config"], entry["choices"]):
             found.append(f"{cell.name}: parameters")
-        values = values_of(entry)
+        values = wanted_of(entry)
         history = [
             ((name, metric.step), metric.value)
             for name in run.data.metrics

@@ -23,6 +23,7 @@ from lossbench.tracking.run import RunTracker
 from lossbench.tracking.store import connect, database_of, hide_credentials, prepare, sqlite_uri
 from lossbench.tracking.sweep import Parent, close_parents
 from tests.support.mlflow_store import differences, runs_of
+from tests.support.records import killed
 
 pytestmark = pytest.mark.xdist_group("store")
 
@@ -75,6 +76,19 @@ def test_a_sweep_is_recorded_whole_and_a_call_with_nothing_to_do_leaves_the_stor
     assert differences(made) == []
     monkeypatch.setattr("lossbench.tracking.repair.connect", lambda _: pytest.fail("the store was opened"))
     assert sweep(made) == 0
+
+
+def test_a_curve_has_so_many_points_and_the_last_and_a_run_that_goes_on_keeps_to_them(cells, monkeypatch):
+    (made,) = cells("points", "cross_entropy")
+    made.config.trainer.max_epochs, made.config.tracking.points = 8, 3
+    made = type(made)(made.config, made.choices)
+    prepare([made])
+    killed(made, 5, 0, monkeypatch)
+    run(made)
+    client, entry = connect(made.config.tracking), record.read(made.path)
+    steps = [point.step for point in client.get_metric_history(entry["mlflow_run_id"], "val/accuracy")]
+    assert sorted(steps) == [0, 3, 6, 7] and len(entry["history"]) == 8
+    assert len(runs_of([made])) == 1
 
 
 def test_what_was_killed_before_the_tracker_was_told_is_told_by_the_next_call(cells, monkeypatch):
