@@ -62,7 +62,7 @@ def bind(
     for name, value in parameters.items():
         if name in declaration.ranges and value is not None and not within(declaration.ranges[name], value):
             raise ConfigError(f"loss.{name}={value} is out of range: allowed is {declaration.ranges[name]}.")
-    binders = {"bind_terms": partial(_bind_terms, context=context, task=task)}
+    binders: dict[str, Any] = {"bind_terms": partial(_bind_terms, context=context, task=task)}
     binders["bind_parts"] = partial(_bind_parts, context=context)
     context = {"parts": task_named(task).parts or served.parts, **context, **binders}
     needed = [name for name in context_names(factory) if name not in parameters]
