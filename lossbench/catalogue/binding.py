@@ -65,7 +65,7 @@ def bind(
             raise ConfigError(f"loss.{name}={value} is out of range: allowed is {declaration.ranges[name]}.")
     if declared:
         require_formula(f"lossbench.losses.{getattr(factory, '__name__', '')}", parameters)
-    binders = {"bind_terms": partial(_bind_terms, context=context, task=task)}
+    binders: dict[str, Any] = {"bind_terms": partial(_bind_terms, context=context, task=task)}
     binders["bind_parts"] = partial(_bind_parts, context=context)
     context = {"parts": task_named(task).parts or served.parts, **context, **binders}
     needed = [name for name in context_names(factory) if name not in parameters]

@@ -94,6 +94,8 @@ def _with_test(
     if tests.shape[1:] != inputs.shape[1:] or tests.dtype != inputs.dtype:
         raise DataError(f"X has samples of shape {inputs.shape[1:]}, X_test of {tests.shape[1:]}, or other types.")
     of_test = _target_columns("y", arrays["y_test"])
+    if len(of_test) == len(columns):  # those of several numbers may look like labels in a small part
+        of_test = dict(zip(columns, of_test.values(), strict=True))
     if len(gaps := np.flatnonzero(missing_in(of_test))):
         raise DataError(f"y_test has no value for sample {gaps[0]}.")
     further = {}
@@ -209,11 +211,14 @@ def _standardised(train: Array) -> tuple[Any, Array, Array]:
 def _target_columns(name: str, values: Array) -> dict[str, Column]:
     if values.ndim > 2 or values.dtype.kind not in "fiubU":
         raise DataError(
-            f"{name} has type {values.dtype} and shape {values.shape}. It is to be (N,), or (N, L) of 0 and 1."
+            f"{name} has type {values.dtype} and shape {values.shape}. It is to be (N,), or (N, T): labels of 0 "
+            "and 1, or several targets."
         )
     if values.ndim == 1 or values.shape[1] == 1:
         return {name: _column(name, values.reshape(-1))}
-    return {f"label {place}": _column(name, each) for place, each in enumerate(values.T)}
+    labels = values.dtype.kind != "U" and np.isin(values[values == values], (0, 1)).all()  # noqa: PLR0124  no NaN
+    word = "label" if labels else "y"
+    return {f"{word} {place}": _column(name, each) for place, each in enumerate(values.T)}
 
 
 def _of_samples(name: str, arrays: Mapping[str, Array], samples: int) -> Column:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lossbench.losses.bound_loss import BoundLoss
-from lossbench.losses.declaration import Declaration, loss
+from lossbench.losses.declaration import Declaration, loss, require_shapes
 from lossbench.losses.links import identity
 
 __all__ = ["several_tasks"]
@@ -138,9 +138,10 @@ class several_tasks(nn.Module):  # noqa: N801  it is called by this name, as are
 
         Outputs by part, instead of beside one another, leave the graph of a term without what only others depend on.
         """
-        of_outputs = outputs
         if isinstance(outputs, Tensor):
-            of_outputs = apart(outputs, {name: part.outputs for name, part in self.parts.items()})
+            require_shapes(self.declaration, outputs, target, type(self).__name__)
+        shapes = {name: part.outputs for name, part in self.parts.items()}
+        of_outputs = apart(outputs, shapes) if isinstance(outputs, Tensor) else outputs
         of_target = apart(target, {name: part.target for name, part in self.parts.items()})
         found = {}
         for name, part in self.parts.items():

@@ -135,6 +135,17 @@ def test_a_test_file_of_its_own_is_read_alike(table, tmp_path):
     assert len(made.test_dataloader().samples.index) == 19
 
 
+def test_arrays_with_several_targets(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.normal(size=(rows, 3)) for name, rows in (("X", 60), ("X_test", 20))}
+    y, y_test = ((X[:, :2] + 0.1).round(2) for X in arrays.values())
+    for name, extra in (("whole", {}), ("parted", {"X_test": arrays["X_test"], "y_test": y_test})):
+        np.savez(tmp_path / f"{name}.npz", X=arrays["X"], y=y, **extra)
+        made = module("arrays", "several(y_0=regression,y_1=regression)", path=str(tmp_path / f"{name}.npz"))
+        assert set(made.parts) == {"y_0", "y_1"} and made.parts["y_0"].scale != made.parts["y_1"].scale
+    assert len(made.test_dataloader().samples.index) == 20
+
+
 @pytest.mark.parametrize(
     ("task", "target", "said"),
     [

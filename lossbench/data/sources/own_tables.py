@@ -45,7 +45,7 @@ def table(root: Path, seed: int, *, task: str, **columns: Any) -> Source:
     return _source("table", own_tables.prepare(wanted_of(columns, task)))
 
 
-@source(shape=(), serves=("multiclass", "binary", "regression", "count", "multilabel"), by_task=True)
+@source(shape=(), serves=("multiclass", "binary", "regression", "count", "multilabel", "several"), by_task=True)
 @takes(path="text", weight="text or null", group="text or null", id="text or null", test="number (0, 1)")
 def arrays(root: Path, seed: int, *, task: str, **names: Any) -> Source:
     """Read arrays of an `.npz` or `.pt`: inputs `X`, targets `y`, and if they are there `X_test` and `y_test`.

@@ -37,7 +37,8 @@ def with_parts(parts: Mapping[str, tuple[Tensor, Tensor, tuple[str, ...]]], of: 
     """
     told = {name: {"shape": list(train.shape[1:]), "class_names": list(names)}
             for name, (train, _, names) in parts.items()}  # fmt: skip
-    train, test = (beside([each[part].float() for each in parts.values()]) for part in (0, 1))
+    train = beside([train.float() for train, _, _ in parts.values()])
+    test = beside([test.float() for _, test, _ in parts.values()])
     more: dict[str, Any] = {"class_names": (), "shared": {**of.shared, "parts": told}, "other_targets": {}}
     return replace(of, task=task, train_target=train, test_target=test, **more)
 

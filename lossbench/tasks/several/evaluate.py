@@ -24,13 +24,13 @@ Predictions = dict[str, Tensor]
 def example(loss: BoundLoss, num_classes: int | None, samples: int, generator: torch.Generator) -> Example:
     """Make up outputs, targets and step context of each part, beside one another; each loss knows its own classes."""
     made = {name: _example(part, samples, generator) for name, part in loss.function.parts.items()}
-    outputs, targets, contexts = ([each[k] for each in made.values()] for k in range(3))
-    wanted = {key for context in contexts for key in context if key in SUPPLIED}
+    wanted = {key for _, _, context in made.values() for key in context if key in SUPPLIED}
     context = {
         key: {name: known[key] for name, (_, _, known) in made.items() if key in known} for key in sorted(wanted)
     }
     shared = {key: _first(each) for key, each in context.items() if key in ("epoch", "index")}
-    return beside(outputs), beside([target.float() for target in targets]), {**context, **shared}
+    outputs, targets = [each[0] for each in made.values()], [each[1].float() for each in made.values()]
+    return beside(outputs), beside(targets), {**context, **shared}
 
 
 def _example(part: BoundPart, samples: int, generator: torch.Generator) -> Example:

@@ -75,7 +75,7 @@ def one_part_against_another(analysis: Analysis) -> list[Picture]:
             points = [(run.get(f"test/{keys[one]}"), run.get(f"test/{keys[other]}")) for run in runs]
             known = np.array([point for point in points if None not in point], dtype=float)
             if len(known):
-                axes.scatter(*known.T, s=10, alpha=0.5, color=color[label])
+                axes.scatter(known[:, 0], known[:, 1], s=10, alpha=0.5, color=color[label])
                 axes.plot(*known.mean(0), "o", markersize=8, color=color[label], label=label)
                 drawn.append(label)
         axes.set(xlabel=keys[one].replace("_", " "), ylabel=keys[other].replace("_", " "))
