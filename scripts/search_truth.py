@@ -13,18 +13,15 @@ Several searches are not corrected for each other: of six true nulls one interva
 
 import argparse
 import json
-import logging
+import subprocess
+import sys
 import tempfile
 import time
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from lossbench.cli.search import compose_searching, search_and_compare
-from lossbench.compat.hydra import parse_arguments
 
 TRAIN, TEST, WIDTH = 400, 1000, 3
 
@@ -93,10 +90,9 @@ def searched(problem: Known, folder: Path, trials: int, seeds: int) -> dict[str,
     if problem.noise:
         np.savez(folder / "data.npz", **numbers(problem.noise))
         lines.append(f"data.path={folder / 'data.npz'}")
-    with (folder / "log.txt").open("w") as told, redirect_stdout(told), redirect_stderr(told):
-        code = search_and_compare(compose_searching(parse_arguments(lines)))
-    if code:
-        raise SystemExit(f"{problem.name}: a run failed, see {folder / 'log.txt'}")
+    ended = subprocess.run([sys.executable, "-m", "lossbench.search", *lines], capture_output=True, text=True)
+    if ended.returncode:
+        raise SystemExit(f"{problem.name}: {ended.stdout}{ended.stderr}")
     found: dict[str, Any] = json.loads((folder / "searched" / "truth" / "search.json").read_text())
     return found
 
@@ -124,7 +120,6 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="12 trials and 3 seeds")
     asked = parser.parse_args()
     trials, seeds = (12, 3) if asked.quick else (36, 5)
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     print(
         f"{'problem':10} {'family':14} {'best known':17} {'found nearest':14} {'dist':>5} {'to best':>8} "
         f"{'difference on the test part':28} {'within':7} {'s':>5}"
