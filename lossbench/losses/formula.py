@@ -6,10 +6,10 @@ it is handed to Python. `^` binds most and to the right, then the sign, then `* 
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NoReturn
+from typing import Any, NoReturn
 
 FUNCTIONS = {
     "abs": 1, "atan": 1, "cosh": 1, "exp": 1, "log": 1, "max": 2, "min": 2, "relu": 1, "sigmoid": 1, "softplus": 1,
@@ -92,6 +92,7 @@ atan, cosh, exp, log, max, min, relu, sigmoid, softplus, sqrt, tanh.
     return node
 
 
+@lru_cache(maxsize=4096)
 def of_loss(loss: str, text: str) -> Node:
     """Read the formula of a loss: of its variables, of which it has the first, and of constants.
 
@@ -156,6 +157,65 @@ def in_python(node: Node) -> str:
     return _written(node, python=True)[0]
 
 
+def filled(node: Node, numbers: Mapping[str, float]) -> Node:
+    """Return a formula with numbers in the place of names.
+
+    Examples
+    --------
+    >>> written(filled(parsed("p^c1 - c2*p", ("p", "c1", "c2")), {"c1": 0.5, "c2": -1.0}))
+    'p^0.5 - (-1*p)'
+
+    """
+    if isinstance(node, Name) and node.name in numbers:
+        value = float(numbers[node.name])
+        return Call("neg", (Number(-value),)) if value < 0 else Number(value)
+    if isinstance(node, Call):
+        return Call(node.name, tuple(filled(argument, numbers) for argument in node.arguments))
+    return node
+
+
+def printed(loss: str, parameters: Mapping[str, Any]) -> tuple[str, str]:
+    """Write a loss by formula, its constants as numbers: the formula, and a function of torch that needs nothing else.
+
+    The function is the formula as it stands, so that it is not finite at all outputs at which the loss is.
+
+    Parameters
+    ----------
+    loss : str
+        One of `VARIABLES`.
+    parameters : mapping
+        Its `expression` and constants.
+
+    Examples
+    --------
+    >>> formula, python = printed("expression", {"expression": "-log(p) + c1*(1 - p)", "c1": 2.0})
+    >>> formula
+    '-log(p) + 2*(1 - p)'
+    >>> print(python)
+    import torch
+    <BLANKLINE>
+    <BLANKLINE>
+    def searched(logits, target):
+        p = logits.softmax(-1).gather(-1, target[..., None]).squeeze(-1)
+        return -torch.log(p) + 2 * (1 - p)
+    <BLANKLINE>
+
+    """
+    node = of_loss(loss, str(parameters["expression"]))
+    node = filled(node, {name: parameters[name] for name in CONSTANTS if name in parameters})
+    lines = ["import torch", "", "", *_HEADS[loss], f"    return {in_python(node)}", ""]
+    return written(node), "\n".join(lines)
+
+
+_HEADS = {
+    "expression": (
+        "def searched(logits, target):",
+        "    p = logits.softmax(-1).gather(-1, target[..., None]).squeeze(-1)",
+    ),
+    "expression_residual": ("def searched(prediction, target):", "    r, y = target - prediction, target"),
+}
+
+
 def _written(node: Node, python: bool = False) -> tuple[str, int]:
     """Return a formula and how strongly its last operation binds."""
     if isinstance(node, Number):
@@ -182,7 +242,10 @@ def _bracketed(node: Node, binds: int, python: bool) -> str:
 
 
 def _has_sign(node: Node) -> bool:
-    return isinstance(node, Call) and node.name == "neg"
+    """Tell whether a formula is written with a sign in front."""
+    if not isinstance(node, Call) or node.name in FUNCTIONS:
+        return False
+    return node.name == "neg" or _has_sign(node.arguments[0])
 
 
 def _argument(node: Node) -> str:

@@ -31,9 +31,9 @@ _FROM = {
 }
 _WAYS: tuple[Callable[[Any], Any], ...] = (
     lambda form: form,
-    sympy.expand,
-    sympy.factor,
-    sympy.together,
+    # No polynomials: r^0.867 is one of degree 867, which takes sympy hours to factor.
+    lambda form: sympy.expand(form, multinomial=False),
+    sympy.factor_terms,
     lambda form: sympy.expand_log(sympy.powsimp(form)),
     sympy.logcombine,
 )
@@ -60,7 +60,7 @@ def forms_of(node: Node) -> Iterator[Node]:
     for way in _WAYS:
         try:
             yield _from_sympy(way(first))
-        except (ArithmeticError, NotImplementedError, TypeError, ValueError, sympy.PolynomialError):
+        except (ArithmeticError, NotImplementedError, TypeError, ValueError):
             continue
 
 
@@ -124,7 +124,8 @@ def _product(form: Any) -> Node:
     above: list[Node] = []
     below: list[Node] = []
     sign = 1
-    for factor in form.as_ordered_factors():
+    for each in form.as_ordered_factors():
+        factor = each
         base, exponent = factor.as_base_exp()
         under = exponent.is_number and exponent.is_negative and base != sympy.E and _logistic(factor) is None
         if isinstance(factor, sympy.Rational) and factor.q != 1 and (abs(factor.p) == 1 or _is_fraction(factor)):

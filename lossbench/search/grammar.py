@@ -204,7 +204,7 @@ def simplified(expression: str, variables: Sequence[str] = ("p",)) -> str:
         forms = [node, _folded(node), *forms_of(_folded(node))]
     except ImportError:
         forms = [node, _folded(node)]
-    points = _points(variables) | {name: np.asarray(0.7 + 0.6 * at) for at, name in enumerate(CONSTANTS)}
+    points = points_of(variables) | {name: np.asarray(0.7 + 0.6 * at) for at, name in enumerate(CONSTANTS)}
     with np.errstate(all="ignore"):
         expected = _values(node, points)
         equal = [form for form in forms if np.allclose(_values(form, points), expected, 1e-8, 1e-10, equal_nan=True)]
@@ -293,7 +293,7 @@ def _is_readable(text: str, variables: Sequence[str]) -> bool:
 def _is_promising(node: Node, variables: Sequence[str]) -> bool:
     if variables[0] not in names_of(node):
         return False
-    points = _points(variables)
+    points = points_of(variables)
     with np.errstate(all="ignore"):
         values = np.broadcast_to(_values(node, points), points[variables[0]].shape)
     if not np.isfinite(values).all():
@@ -306,7 +306,7 @@ def _is_promising(node: Node, variables: Sequence[str]) -> bool:
     return bool((elsewhere >= least - 1e-12).all() and (elsewhere[[0, -1]] > least + spread).all())
 
 
-def _points(variables: Sequence[str]) -> dict[str, Array]:
+def points_of(variables: Sequence[str]) -> dict[str, Array]:
     """Return each combination of the values of variables, by name, the first variable changing last."""
     grid = np.array(list(product(*(GRID[name] for name in variables))))
     return {**{name: grid[:, at] for at, name in enumerate(variables)}, **{name: np.ones(()) for name in CONSTANTS}}

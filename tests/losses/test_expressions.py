@@ -8,7 +8,7 @@ import torch
 from lossbench import load_loss
 from lossbench.errors import ConfigError
 from lossbench.losses.expressions import MEMBERS, MEMBERS_OF_RESIDUAL, expression, expression_residual
-from lossbench.losses.formula import CONSTANTS
+from lossbench.losses.formula import CONSTANTS, printed
 from tests.support.losses import LOGITS, RESIDUALS, TARGET, assert_same_loss, value_and_gradient
 
 sympy = pytest.importorskip("sympy")
@@ -138,6 +138,24 @@ def test_constants_may_differ_from_sample_to_sample(function):
         )
         torch.testing.assert_close(values[row], alone[0])
         torch.testing.assert_close(gradient[row], slope[0])
+
+
+@pytest.mark.parametrize(
+    ("function", "given"),
+    [
+        *((expression, given) for given in MEMBERS.values()),
+        *((expression_residual, given) for given in MEMBERS_OF_RESIDUAL.values()),
+    ],
+)
+def test_the_printed_python_is_the_loss(function, given):
+    formula, python = printed(function.__name__, given)
+    assert not {"c1", "c2", "c3"} & set(formula.replace("(", " ").split())
+    made = {}
+    exec(python, made)  # what a reader would run
+    outputs = LOGITS if function is expression else RESIDUALS
+    target = TARGET if function is expression else torch.zeros_like(RESIDUALS)
+    outputs = outputs.clamp(-30, 30)  # cosh of 900 is infinite as it stands
+    assert_same_loss(lambda z: function(z, target, **given), lambda z: made["searched"](z, target), outputs, rtol=1e-8)
 
 
 def test_pixels_and_batches_of_any_shape_are_taken():

@@ -3,12 +3,13 @@
 import math
 import subprocess
 import sys
+from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
 
-from lossbench.losses.expressions import expression, expression_residual
+from lossbench.losses.expressions import MEMBERS, MEMBERS_OF_RESIDUAL, expression, expression_residual
 from lossbench.losses.formula import FUNCTIONS, VARIABLES, names_of, of_loss, parsed, parts_of
 from lossbench.search import grammar
 from lossbench.search.grammar import (
@@ -21,6 +22,7 @@ from lossbench.search.grammar import (
     values_of,
     with_constants,
 )
+from lossbench.search.pool import pool
 
 OF = [("p",), ("r",), ("r", "y")]
 LOSS = {variables: "expression" if variables == ("p",) else "expression_residual" for variables in OF}
@@ -87,6 +89,26 @@ def test_a_crossed_formula_has_parts_of_both():
     found = {crossed("-log(p)", "tanh(1 - p)", np.random.default_rng(seed)) for seed in range(30)}
     assert "tanh(-log(p))" not in found  # a part comes in the place of a part
     assert {"tanh(1 - p)", "1 - p"} <= found
+
+
+@pytest.mark.parametrize("variables", OF)
+def test_a_pool_has_known_formulas_first_and_none_twice(variables):
+    known = [given["expression"] for given in (MEMBERS if variables == ("p",) else MEMBERS_OF_RESIDUAL).values()]
+    chosen = pool(np.random.default_rng(0), 25, variables, known)
+    assert chosen == pool(np.random.default_rng(0), 25, variables, known)
+    assert len(set(chosen)) == 25
+    firsts = [text for text in known if text in chosen]
+    assert chosen[: len(firsts)] == firsts
+    main = np.linspace(0.01, 0.99, 30) if variables == ("p",) else np.linspace(-4, 4, 30)
+    if variables == ("r", "y"):
+        return  # |r| and |r y| are alike at one target
+    values = [loss_values(text, variables, main).numpy() for text in chosen]
+    scaled = [(each - each.min()) / np.ptp(each) for each in values]
+    assert min(np.abs(one - other).max() for one, other in combinations(scaled, 2)) > 1e-6
+
+
+def test_a_factor_and_a_constant_make_no_other_formula():
+    assert pool(np.random.default_rng(0), 1, known=["-3*log(p) + 2", "-log(p)"]) == ["-3*log(p) + 2"]
 
 
 PROMISING = {
