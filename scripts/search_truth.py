@@ -90,7 +90,8 @@ def searched(problem: Known, folder: Path, trials: int, seeds: int) -> dict[str,
     if problem.noise:
         np.savez(folder / "data.npz", **numbers(problem.noise))
         lines.append(f"data.path={folder / 'data.npz'}")
-    ended = subprocess.run([sys.executable, "-m", "lossbench.search", *lines], capture_output=True, text=True)
+    words = [sys.executable, "-m", "lossbench.search", *lines]
+    ended = subprocess.run(words, check=False, capture_output=True, text=True)
     if ended.returncode:
         raise SystemExit(f"{problem.name}: {ended.stdout}{ended.stderr}")
     found: dict[str, Any] = json.loads((folder / "searched" / "truth" / "search.json").read_text())
