@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-TRAIN, TEST, WIDTH = 400, 1000, 3
+TRAIN, TEST, WIDTH = 1000, 1000, 3
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Known:
     noise: str = ""
 
 
-NUMBERS = ("data=arrays", "task=auto", "data.task=regression", "data.batch_size=100", "data.val_fraction=0.25",
+NUMBERS = ("data=arrays", "task=auto", "data.task=regression", "data.batch_size=100", "data.val_fraction=0.5",
            "model.hidden=[32]", "trainer.max_epochs=40")  # fmt: skip
 PROBLEMS = (
     Known("gaussian", "robust_family", "mse", "mae", NUMBERS, "gaussian"),
@@ -71,8 +71,8 @@ def numbers(noise: str) -> dict[str, np.ndarray]:
     inputs = rng.standard_normal((TRAIN + TEST, WIDTH)).astype(np.float32)
     truth = np.sin(2 * inputs[:, 0]) + 0.5 * inputs[:, 1]
     drawn = {
-        "gaussian": rng.standard_normal(len(inputs)),
-        "laplace": rng.laplace(size=len(inputs)),
+        "gaussian": 0.5 * rng.standard_normal(len(inputs)),
+        "laplace": 0.5 * rng.laplace(size=len(inputs)),
         "outliers": 0.1 * rng.standard_normal(len(inputs)) + 4 * (rng.random(len(inputs)) < 0.15),
         "nothing": rng.standard_normal(len(inputs)),
     }[noise]
@@ -88,7 +88,8 @@ def searched(problem: Known, folder: Path, trials: int, seeds: int) -> dict[str,
              f"search.trials={trials}", "search.batch=12", "search.seeds=100,101", "search.name=truth", "tracking=none",
              f"seed={','.join(map(str, range(seeds)))}", f"output_dir={folder}"]  # fmt: skip
     if problem.noise:
-        np.savez(folder / "data.npz", **numbers(problem.noise))
+        arrays: Any = numbers(problem.noise)
+        np.savez(folder / "data.npz", **arrays)
         lines.append(f"data.path={folder / 'data.npz'}")
     words = [sys.executable, "-m", "lossbench.search", *lines]
     ended = subprocess.run(words, check=False, capture_output=True, text=True)
