@@ -17,7 +17,9 @@ from lossbench.compare.numbers.comparisons import as_file_name
 from lossbench.compare.numbers.statistics import PairedDifference, paired_difference
 from lossbench.config.cell import Cell
 from lossbench.locate import CONF
+from lossbench.losses.formula import VARIABLES, in_python, of_loss
 from lossbench.records import files, record
+from lossbench.search.grammar import simplified
 from lossbench.search.relatives import bound, nearest_relatives, relatives_of
 from lossbench.search.settings import Settings
 from lossbench.search.study import Found, node_of, score, values_of_trial
@@ -40,10 +42,9 @@ def write_outcome(found: Found, settings: Settings) -> Path:
     node = node_of(found)
     yaml: Any = OmegaConf.to_container(OmegaConf.load(CONF / "loss" / f"{family}.yaml"))
     defaults = {"defaults": yaml["defaults"]} if "defaults" in yaml else {}
-    facts = facts_of(node["_target_"])
     lines = [
         f"Found by lossbench.search in the family {family}.",
-        *([f"Formula: {facts.formula}"] if facts is not None and facts.formula else []),
+        *(f"Formula: {line}" for line in formulas_of(node)),
         f"For {found.cell.data}, by val/{found.cell.monitor} on seeds {', '.join(map(str, settings.seeds))}: "
         f"{score(found.best):.4f}, with optimizer.lr={found.values['optimizer.lr']:.4g}.",
         cost_of(found),
@@ -53,6 +54,22 @@ def write_outcome(found: Found, settings: Settings) -> Path:
     text = "".join(f"# {line}\n" for line in lines) + OmegaConf.to_yaml(OmegaConf.create({**defaults, **node}))
     files.write_text(folder / "loss" / f"{NAME}.yaml", text)
     return folder
+
+
+def formulas_of(node: Mapping[str, Any]) -> list[str]:
+    """Return the formula of a loss; where that is a parameter, as it is, simplified, and as Python.
+
+    Examples
+    --------
+    >>> formulas_of({"_target_": "lossbench.losses.expression", "expression": "1*(1 - p) - log(p)"})
+    ['1*(1 - p) - log(p)', '1 - p - log(p)', '1 * (1 - p) - torch.log(p)']
+
+    """
+    name, text = str(node["_target_"]).rpartition(".")[2], node.get("expression")
+    if name in VARIABLES and isinstance(text, str):
+        return list(dict.fromkeys((text, simplified(text, VARIABLES[name]), in_python(of_loss(name, text)))))
+    facts = facts_of(str(node["_target_"]))
+    return [facts.formula] if facts is not None and facts.formula else []
 
 
 def cost_of(found: Found) -> str:
@@ -144,8 +161,7 @@ def write_search(
 
 
 def _what(found: Found, node: Mapping[str, Any]) -> str:
-    facts = facts_of(node["_target_"])
-    formula = f"{facts.formula}\n\n" if facts is not None and facts.formula else ""
+    formula = "\n\n".join(formulas_of(node)) + "\n\n"
     values = ", ".join(f"{name} = {_short(value)}" for name, value in node.items() if not name.startswith("_"))
     return f"{formula}with {values}; optimizer.lr = {_short(found.values['optimizer.lr'])}.\n\n![](curves.png)"
 

@@ -103,7 +103,7 @@ def _fit(cells: Sequence[Cell], learners: Sequence[Learner], datas: Sequence[Any
     modules = list({id(data): data for data in datas}.values())
     together, config = StackedData(modules), cells[0].config.trainer
     stack = Stack(
-        learners=learners,  # type: ignore[arg-type]
+        learners=learners,
         data_of_runs=[next(place for place, module in enumerate(modules) if module is data) for data in datas],
         sizes={name: loader.sizes for name, loader in together.evaluated.items()},
         clip=config.gradient_clip_val,
@@ -121,7 +121,8 @@ def _fit(cells: Sequence[Cell], learners: Sequence[Learner], datas: Sequence[Any
 
 def _data_of(cell: Cell, kept: dict[str, Any]) -> Any:
     """Load the data of a cell without its test part, or take what another cell has loaded."""
-    key = digest(OmegaConf.to_container(cell.config.data, resolve=True))
+    settings: Any = OmegaConf.to_container(cell.config.data, resolve=True)
+    key = digest(settings)
     if key not in kept:
         data = build_data(cell.config.data)
         if "val" not in data.evaluation_loaders:

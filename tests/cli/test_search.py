@@ -18,7 +18,7 @@ MISTAKES = {
     "search.family=tailor": "Nearest: taylor",
     "search.family=null": "search.family=NAME is missing",
     "search.family=cross_entropy": "is no family",
-    "search.family=robust_family": "does not serve data of task multiclass. It serves regression. Nearest: margin_family",
+    "search.family=robust_family": "data of task multiclass. It serves regression. Nearest: margin_family",
     "data=outliers": "search.family=taylor does not serve data of task regression",
     "search.seeds=0": "seed=0 is also in search.seeds=[0]",
     "search.seeds=5,5": "different seeds",

@@ -77,7 +77,7 @@ def settings_but_rate(learner: Supervised) -> str:
     """Return what the runs of a group have in common: all but the learning rate, where that is given by name."""
     if _rate(learner) is None:
         return settings_of(learner)
-    made = learner.optimizer_factory
+    made: Any = learner.optimizer_factory
     others = {name: value for name, value in made.keywords.items() if name != "lr"}
     return repr((made.func, made.args, others, learner.scheduler_factory))
 
