@@ -131,7 +131,8 @@ class ForeignDataModule(pl.LightningDataModule):
                     f"data._target_={self.name}: its {name} set has more than {MOST_BYTES / 1e9:g} GB of inputs, which "
                     "are read into memory for a look at them. Give an option to it that makes it smaller."
                 )
-        return Batch(*(torch.cat(each) for each in zip(*(batch[:4] for batch in batches), strict=True)))
+        inputs, target, clean, index = map(torch.cat, zip(*(batch[:4] for batch in batches), strict=True))
+        return Batch(inputs, target, clean, index)
 
     def facts(self) -> dict[str, Any]:
         """Return what the record says of the data."""

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from lossbench.errors import nearest
 
 ENDINGS = (".csv", ".parquet", ".tsv", ".txt")
 SEPARATORS = (",", ";", "\t")
+START = 2**20
+"""Bytes of a text by which the types of its columns are guessed."""
 NOTHING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "None", "?")
 """What a cell without a value holds."""
 
@@ -250,19 +252,41 @@ def _text(place: Path, only: Iterable[str]) -> Any:
     parse = arrow.ParseOptions(delimiter=separator, newlines_in_values=_has_quotes(place))
     options: dict[str, Any] = {"strings_can_be_null": True, "null_values": NOTHING, "decimal_point": decimal}
     raw = dict(zip((name.strip() for name in names), names, strict=True))  # as in "size, rooms"
-    convert = arrow.ConvertOptions(**options, include_columns=[raw[name] for name in only] or None)
+    options["include_columns"] = [raw[name] for name in only] or None
 
-    def read(threads: bool) -> Any:
-        settings = arrow.ReadOptions(use_threads=threads)
-        return arrow.read_csv(place, read_options=settings, parse_options=parse, convert_options=convert)
+    def read(source: Any, threads: bool, **types: Any) -> Any:
+        settings, convert = arrow.ReadOptions(use_threads=threads), arrow.ConvertOptions(**options, **types)
+        return arrow.read_csv(source, read_options=settings, parse_options=parse, convert_options=convert)
 
     try:
-        table = read(True)
-    except pa.ArrowInvalid:
-        table = read(False)
+        table = read(place, True, column_types=_types_at_the_start(place, lambda start: read(start, False)))
+    except pa.ArrowInvalid:  # as further down a text among numbers
+        try:
+            table = read(place, True)
+        except pa.ArrowInvalid:
+            table = read(place, False)
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
         raise DataError("it is not UTF-8. Save it as CSV in UTF-8.")
     return table.rename_columns([name.strip() for name in table.column_names])
+
+
+def _types_at_the_start(place: Path, read: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return the types that Arrow finds in the first lines of a text, by the raw names of its columns.
+
+    Told the types, Arrow keeps nothing of a text that it has read; else all of it, to change a type later on. What is a
+    type there and can be read in all lines is what Arrow would find in all: it takes the narrowest that fits.
+    """
+    import pyarrow as pa
+
+    with place.open("rb") as opened:
+        start = opened.read(START)
+    if len(start) == START:
+        start = start[: start.rfind(b"\n") + 1]
+    try:
+        schema = read(pa.BufferReader(start)).schema
+    except pa.ArrowInvalid:
+        return {}
+    return {field.name: field.type for field in schema if not pa.types.is_null(field.type)}
 
 
 def _sniffed(place: Path) -> tuple[list[str], str, str]:
