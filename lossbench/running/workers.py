@@ -132,14 +132,16 @@ def call_each(place: str, calls: Sequence[Sequence[Any]], at_once: int) -> list[
             while left and len(running) < at_once:
                 number, arguments = left.popleft()
                 here, there = context.Pipe()
-                process = context.Process(target=_answer, args=(there, place, arguments), name="lossbench-call")
-                process.start()
+                called = context.Process(target=_answer, args=(there, place, arguments), name="lossbench-call")
+                called.start()
                 there.close()
-                running[here] = number, process
+                running[here] = number, called
+            ready: Any
             for ready in wait(list(running)):
                 number, process = running[ready]
+                error: Exception | None
                 try:
-                    answers[number], error = ready.recv()  # type: ignore[union-attr]
+                    answers[number], error = ready.recv()
                 except EOFError:
                     raise RuntimeError(f"the process of {place} died") from None
                 if error is not None:
