@@ -43,7 +43,7 @@ def check_combine(cell: Cell) -> None:
         )
     if cell.config.compile:
         raise ConfigError(
-            f"compile=true makes a network that goes back once, but {chosen} goes back for each term. Use compile=false."
+            f"compile=true makes a network that goes back once, {chosen} goes back for each term. Use compile=false."
         )
     target = str(cell.config.combine["_target_"])
     if target == target_of("combine", PLAIN):
