@@ -43,6 +43,10 @@ def check_combine(cell: Cell) -> None:
             f"optimizer.calibrate=gradient scales the sum of the terms, which {chosen} does not descend. Use "
             f"optimizer.calibrate=none, or combine={PLAIN}."
         )
+    if cell.config.compile:
+        raise ConfigError(
+            f"compile=true makes a network that goes back once, {chosen} goes back for each term. Use compile=false."
+        )
     target = str(cell.config.combine["_target_"])
     if target == target_of("combine", PLAIN):
         raise ConfigError(f"combine._target_={target} is combine={PLAIN}, or combine=fixed to see the gradients.")

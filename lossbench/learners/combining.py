@@ -100,8 +100,9 @@ class Combining(nn.Module):
         if not self.by_value:
             return torch.stack(self._values).sum()
         if step in _looked_at(learner):
-            jacobian = self.jacobian(learner, self._values, keep=True)[0]
-            self._note(jacobian @ jacobian.T)
+            with torch.autocast(values[0].device.type, enabled=False):
+                jacobian = self.jacobian(learner, self._values, keep=True)[0]
+                self._note(jacobian @ jacobian.T)
         if hasattr(self.method, "balance"):
             self._norms = self._norms_at_last(learner)
         combined = self.method(torch.stack(self._values))

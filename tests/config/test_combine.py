@@ -31,6 +31,7 @@ REFUSED = {
     "loss=weighted_sum combine=dwa combine.temperature=0": ["combine.temperature=0", "(0, inf)"],
     "loss=weighted_sum combine=pcgrad +combine.leak=1": ["combine.leak=1", "nothing reads the key 'leak'"],
     "loss=weighted_sum combine=dwa optimizer.calibrate=gradient": ["optimizer.calibrate=gradient", "combine=dwa"],
+    "loss=weighted_sum combine=dwa compile=true": ["compile=true", "combine=dwa", "Use compile=false"],
     f"{MINE}.nothing_there combine.temperature=1": ["nothing_there"],
     f"{MINE}.makes_no_method": ["makes a Linear", "lossbench.methods.combining.Combine"],
     f"{MINE}.fails": ["can't be made for two terms", "RuntimeError: not today"],

@@ -70,6 +70,7 @@ class LossUnderTest:
             family=self.factory.__module__.rpartition(".")[2],
             needs=tuple(needs),
             memory=_remembers(self.factory),
+            terms=getattr(self.factory, "term_names", ()),
             docstring=inspect.cleandoc(self.factory.__doc__ or ""),
             **said,
         )
