@@ -63,7 +63,7 @@ class Net(nn.Module):
         values, combining = self.terms(), self.combining
         if combining is None:
             for value in values if self.separate else [torch.stack(values).sum()]:
-                value.backward(retain_graph=value is not values[-1])  # type: ignore[no-untyped-call]
+                value.backward(retain_graph=value is not values[-1])
             self.optimizer.step()
             return
         value = combining.value(self, values, SEEN)
@@ -137,9 +137,9 @@ def _memory(terms: int, name: str, sizes: tuple[Any, ...]) -> float:
 
 
 def _peak(terms: int, name: str, sizes: tuple[Any, ...]) -> float:
-    hidden, *rest, device = sizes
-    Net(terms, name, 8, *rest, device).step()  # what torch and torchjd load with the first step
-    net = Net(terms, name, hidden, *rest, device)
+    hidden, inputs, batch, device = sizes
+    Net(terms, name, 8, inputs, batch, device).step()  # what torch and torchjd load with the first step
+    net = Net(terms, name, hidden, inputs, batch, device)
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     else:

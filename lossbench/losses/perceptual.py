@@ -27,6 +27,7 @@ Tensor
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -101,7 +102,7 @@ def vae_perceptual(
 
     """
     seen = _pairs(feature_maps, images, pixel_means(logits))
-    apart = sum((one - other).square().flatten(1).mean(1) for one, other in seen)
+    apart: Any = sum((one - other).square().flatten(1).mean(1) for one, other in seen)
     divergence = weighted_divergence(
         mean, log_variance, epoch=epoch, beta=beta, free_bits=free_bits, warmup_epochs=warmup_epochs
     )
@@ -168,7 +169,7 @@ def vae_style(
 
     """
     seen = _pairs(feature_maps, images, pixel_means(logits))
-    apart = sum((gram(one) - gram(other)).square().sum((1, 2)) for one, other in seen)
+    apart: Any = sum((gram(one) - gram(other)).square().sum((1, 2)) for one, other in seen)
     divergence = weighted_divergence(
         mean, log_variance, epoch=epoch, beta=beta, free_bits=free_bits, warmup_epochs=warmup_epochs
     )

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from lossbench.catalogue.binding import load_loss
 from lossbench.errors import ConfigError
 from lossbench.learners.combining import Combining, Means
+from lossbench.losses.declaration import adds
 from lossbench.methods.combining import ByGradient, Combine, pcgrad, plain_sum
 from lossbench.running.assemble import build_learner
 from lossbench.running.build import build_data
@@ -218,6 +219,18 @@ def test_a_method_of_ones_own_trains(cell, monkeypatch):
     assert made.method == "weighted_sum+halves"
     entry = run(made)
     assert entry["history"][-1]["train/weight/term_1"] == -1
+
+
+@adds("fits", "spreads")
+def own_loss(logits, target):
+    return nn.functional.cross_entropy(logits, target, reduction="none"), 0.1 * logits.square().mean(-1)
+
+
+def test_a_loss_of_ones_own_tells_its_terms(cell):
+    entry = run(cell(*SHORT, "loss=cross_entropy", f"loss._target_={__name__}.own_loss", "combine=uncertainty"))
+    assert entry["status"] == "finished" and entry["name"] == "own_loss+uncertainty-s0"
+    row = entry["history"][-1]
+    assert row["train/loss"] == pytest.approx(row["train/fits"] + row["train/spreads"], rel=1e-5)
 
 
 def test_methods_are_of_the_two_kinds():
