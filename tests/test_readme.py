@@ -22,7 +22,7 @@ GROUPS = (
     "task",
     "weighting",
 )
-MADE_UP = {"my_loss", "logistic", "side_hinge", "NAME"}
+MADE_UP = {"my_loss", "logistic", "searched", "side_hinge", "NAME"}
 """Choices of a user, in what is said of one's own."""
 
 
