@@ -52,17 +52,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         timed("auto", 2, 1, folder / "warm")  # what is imported once
+        print(f"{asked.candidates} candidates, 1 seed, {asked.epochs} epochs", flush=True)
         stacked, found = timed("auto", asked.candidates, asked.epochs, folder)
-        packed, _ = timed("packed", asked.candidates, asked.epochs, folder)
+        beside = found.beside / (found.beside + found.seconds)
+        print(f"search, stacked    {stacked:7.1f} s, beside training {beside:.0%}", flush=True)
         alone = [of_process(number, asked.epochs, folder) for number in range(asked.processes)]
+        each = sum(alone) / len(alone)
+        estimate = each * asked.candidates
+        print(f"processes          {estimate:7.1f} s   stacked takes {stacked / estimate:.3f} of it")
+        print(f"                   estimated from {asked.processes} of {each:.1f} s each", flush=True)
+        packed, _ = timed("packed", asked.candidates, asked.epochs, folder)
+        print(f"search, packed     {packed:7.1f} s   stacked takes {stacked / packed:.2f} of it")
     stop_forkserver()
-    each = sum(alone) / len(alone)
-    print(f"{asked.candidates} candidates, 1 seed, {asked.epochs} epochs")
-    print(f"search, stacked    {stacked:7.1f} s, beside training {found.beside / (found.beside + found.seconds):.0%}")
-    print(f"search, packed     {packed:7.1f} s   stacked takes {stacked / packed:.2f} of it")
-    estimate = each * asked.candidates
-    print(f"processes          {estimate:7.1f} s   stacked takes {stacked / estimate:.3f} of it")
-    print(f"                   estimated from {asked.processes} of {each:.1f} s each")
 
 
 if __name__ == "__main__":

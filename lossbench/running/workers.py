@@ -127,6 +127,7 @@ def call_each(place: str, calls: Sequence[Sequence[Any]], at_once: int) -> list[
     context = multiprocessing.get_context("forkserver")
     left, answers = deque(enumerate(calls)), dict[int, Any]()
     running: dict[Any, tuple[int, BaseProcess]] = {}
+    error: Exception | None
     try:
         while left or running:
             while left and len(running) < at_once:
@@ -146,11 +147,12 @@ def call_each(place: str, calls: Sequence[Sequence[Any]], at_once: int) -> list[
                     raise RuntimeError(f"the process of {place} died") from None
                 if error is not None:
                     raise error
-                _end(ready, process)
-                del running[ready]
+                number, through = running.pop(ready)
+                answers[number] = value
+                _end(ready, through)
     finally:
-        for here, (_, process) in running.items():
-            _end(here, process)
+        for left_over, (_, unfinished) in running.items():
+            _end(left_over, unfinished)
     return [answers[number] for number in range(len(calls))]
 
 
