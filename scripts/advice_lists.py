@@ -27,6 +27,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -183,28 +184,37 @@ def _with_seed(cell: Cell, seed: int) -> Cell:
 
 
 def trained(cells: Sequence[Cell], seeds: Sequence[int], metric: str) -> dict[str, list[float]]:
-    """Train each loss under each seed, all in one stack; return a metric of the test part, NaN where a run failed."""
-    runs, learners, places, modules = [], [], [], []
-    for place, seed in enumerate(seeds):
-        modules.append(build_data(_with_seed(cells[0], seed).config.data))
+    """Train each loss under each seed; return a metric of the test part, NaN where a run failed.
+
+    Seeds whose data have as many training samples train in one stack.
+    """
+    data = {seed: build_data(_with_seed(cells[0], seed).config.data) for seed in seeds}
+    found: dict[str, dict[int, float]] = {cell.loss: {} for cell in cells}
+    for _, alike in groupby(sorted(seeds, key=lambda seed: data[seed].train_size), lambda seed: data[seed].train_size):
+        for loss, seed, value in _stacked(cells, {seed: data[seed] for seed in alike}, metric):
+            found[loss][seed] = value
+    return {loss: [values[seed] for seed in seeds] for loss, values in found.items() if len(values) == len(seeds)}
+
+
+def _stacked(cells: Sequence[Cell], data: dict[int, Any], metric: str) -> Iterator[tuple[str, int, float]]:
+    """Train all losses under some seeds as one stack; yield loss, seed and metric of each run."""
+    runs, learners, places = [], [], []
+    for place, (seed, module) in enumerate(data.items()):
         for cell in cells:
             try:
-                learner = build_learner(_with_seed(cell, seed), modules[-1])
+                learner = build_learner(_with_seed(cell, seed), module)
             except ConfigError:
                 continue
             if not draws_random_numbers(learner.loss, learner.problem.num_classes):
-                runs.append(cell.loss)
+                runs.append((cell.loss, seed))
                 learners.append(learner)
                 places.append(place)
-    data = StackedData(modules)
-    stack = Stack(learners, places, {name: loader.sizes for name, loader in data.evaluated.items()})
-    trainer = build_trainer(cells[0].config.trainer, [], Path("nowhere"))
-    trainer.fit(stack, datamodule=data)
-    found: dict[str, list[float]] = {cell.loss: [] for cell in cells}
-    for run, learner in enumerate(learners):
+    together = StackedData(list(data.values()))
+    stack = Stack(learners, places, {name: loader.sizes for name, loader in together.evaluated.items()})
+    build_trainer(cells[0].config.trainer, [], Path("nowhere")).fit(stack, datamodule=together)
+    for run, (learner, names) in enumerate(zip(learners, runs, strict=True)):
         measured = learner.last["metrics"] if learner.last and run not in stack.endings else {}
-        found[runs[run]].append(float(measured.get(f"test/{metric}", "nan")))
-    return {loss: values for loss, values in found.items() if len(values) == len(seeds)}
+        yield *names, float(measured.get(f"test/{metric}", "nan"))
 
 
 def judged(result: dict[str, Any]) -> dict[str, float]:
