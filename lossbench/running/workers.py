@@ -139,10 +139,8 @@ def call_each(place: str, calls: Sequence[Sequence[Any]], at_once: int) -> list[
                 running[here] = number, called
             ready: Any
             for ready in wait(list(running)):
-                number, process = running[ready]
-                error: Exception | None
                 try:
-                    answers[number], error = ready.recv()
+                    value, error = ready.recv()
                 except EOFError:
                     raise RuntimeError(f"the process of {place} died") from None
                 if error is not None:
