@@ -3,7 +3,8 @@
 Each row is a problem under one seed: its kind of corruption, the truth, the estimate, the error, and whether it is
 within the target: .05 of symmetric noise of a rate from .1 to .6 and of contamination, .08 of asymmetric noise, for at
 least 5,000 samples of noise. Rows without a target say "-". The summary has the mean and the largest error by source
-and kind. Seeds 1 to 99 were for choosing thresholds and probes, those from 100 on are for reporting.
+and kind. Seeds 1 to 99 were for choosing thresholds and probes, those from 100 on are for reporting. The short list is
+judged by `scripts/advice_lists.py`.
 
   python scripts/advice_truth.py --estimates                    some minutes
   python scripts/advice_truth.py --estimates --seeds 100 101    other seeds
