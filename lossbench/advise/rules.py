@@ -470,6 +470,15 @@ RULES: tuple[Rule, ...] = (
         metrics=("sliced_wasserstein", "log_likelihood"),
     ),
     Rule(
+        problem="several tasks of one network", tasks=("digit_pair", "scene_parts"),
+        source="survey section 12; Caruana 1997, doi:10.1023/A:1007379606734; Maninis et al. 2019, arXiv:1904.08918",
+        axes=(
+            "Each part has the loss that is plain for it; loss.terms.PART=LOSS gives it another.",
+            "combine=sum,alone,uncertainty,upgrad in a sweep says whether the parts help or hinder each other, and "
+            "whether to balance them; combine=random_weighting is what a method must beat.",
+        ),
+    ),
+    Rule(
         problem="one loss only", tasks=("flow", "transduction"),
         source="survey section 9.1; Graves 2012, arXiv:1211.3711",
         axes=("There is one loss for this task: compare models, not losses.",),
