@@ -123,7 +123,7 @@ def test_a_table_with_several_targets(table):
     assert (
         torch.cdist(values[:, None], torch.tensor(frame["price in EUR"].to_numpy())[:, None]).min(1).values.max() < 0.01
     )
-    assert prepare(wanted_of(keys, task)).told[1] == "1 rows have no target: left out"
+    assert prepare(wanted_of(keys, task)).told[1] == "1 row has no target: left out"
 
 
 def test_a_test_file_of_its_own_is_read_alike(table, tmp_path):
