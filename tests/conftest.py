@@ -66,6 +66,12 @@ def undrawn(monkeypatch):
     monkeypatch.setattr("lossbench.running.artifacts.draw_run", lambda *_: [])
 
 
+@pytest.fixture
+def whole_checkpoints(monkeypatch):
+    """Leave the checkpoints of runs that are done as they were on the way, with their optimizers."""
+    monkeypatch.setattr("lossbench.running.artifacts.lighten", lambda _path: None)
+
+
 @pytest.fixture(scope="session")
 def taught(tmp_path_factory):
     """The override that gives a loss its teacher, a short run on the same data; none where it asks for none."""

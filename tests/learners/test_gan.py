@@ -120,6 +120,7 @@ def test_clipped_weights_stay_in_their_box(cell):
 
 
 @pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("whole_checkpoints")
 def test_the_schedules_of_both_players_go_on_each_epoch(cell, tmp_path):
     made = cell(*SMALL, "scheduler=step", "scheduler.milestones=[1]", "trainer.max_epochs=2")
     run(made)

@@ -77,6 +77,7 @@ def test_the_terms_are_those_of_the_same_network(cell):
 @pytest.mark.parametrize(
     ("lines", "name", "groups"), [(["loss.terms.1=elr"], "memory", 1), (ROBUST, "latent_alpha", 2)]
 )
+@pytest.mark.usefixtures("whole_checkpoints")
 def test_memory_and_parameters_of_terms_are_trained_and_saved(cell, lines, name, groups):
     made = cell(SUM, *lines, *SMALL, "trainer.max_epochs=2")
     assert run(made)["status"] == "finished"

@@ -242,7 +242,7 @@ def test_a_run_goes_on_alone_from_where_its_stack_was_killed_and_the_other_way_r
             assert one["metrics"]["last"] == pytest.approx(other["metrics"]["last"], rel=10 * rounding(500))
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick", "whole_checkpoints")
 def test_a_stacked_run_leaves_what_it_would_leave_alone(cell, tmp_path):
     lines = [
         "data=digits_imb",
