@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossbench.compare.numbers.runs import Row, frame_of
-from lossbench.compare.numbers.runs_index import read_runs
+from lossbench.compare.numbers.runs_index import read_runs, taken
 from lossbench.compare.numbers.selection import SELECTIONS
 from lossbench.errors import ConfigError, first_line, nearest
 from lossbench.records import record
@@ -86,7 +86,7 @@ def load_results(
         raise ConfigError(f"no runs of data={name} under {folder}/. {nearest(name, known)}")
     places = [at for at, row in enumerate(rows) if wanted is None or row["data"] in wanted]
     rows = [{**rows[at], "folder": str(folder / rows[at]["folder"])} for at in places]
-    return _long(rows, table.take(places)) if long else frame_of(rows)
+    return _long(rows, taken(table, places)) if long else frame_of(rows)
 
 
 def _no_runs(folder: Path) -> str:
@@ -101,14 +101,14 @@ def _long(rows: list[Row], histories: "pa.Table") -> "DataFrame":
     """Return a row for each run, epoch and metric; texts that repeat are categories, so that millions of rows fit."""
     import pandas as pd
 
-    of_names, of_epochs, values = [], [], histories["values"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    values = histories["values"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     codes: dict[str, int] = {}
-    lengths = []
+    of_names, of_epochs, lengths = [np.empty(0, "int32")], [np.empty(0, "int64")], []
     for names, epochs in zip(histories["names"].to_pylist(), histories["epochs"].to_pylist(), strict=True):
         of_names.append(np.repeat([codes.setdefault(name, len(codes)) for name in names], len(epochs)).astype("int32"))
         of_epochs.append(np.tile(np.asarray(epochs, dtype="int64"), len(names)))
         lengths.append(len(names) * len(epochs))
-    run = np.repeat(np.arange(len(rows)), lengths)
+    run = np.repeat(np.arange(len(rows)), np.asarray(lengths, dtype=int))
     finite = np.isfinite(values)
     columns: dict[str, Any] = {}
     for name in OF_LONG:

@@ -90,6 +90,7 @@ def test_histories_are_long(outputs):
     found = {tuple(each[:3]): each[3] for each in frame[["folder", "epoch", "metric", "value"]].itertuples(index=False)}
     assert found == expected and len(frame) == len(expected)
     one = lossbench.load_results(outputs, data="a_function", long=True)
+    assert [len(lossbench.load_results(outputs, data=[], long=long)) for long in (False, True)] == [0, 0]
     assert set(one["metric"].unique()) == {"train/loss", "test/mae", "val/mae", "val/mae_observed"}
     wide = one.pivot(index="epoch", columns="metric", values="value")
     assert wide["test/mae"].tolist() == pytest.approx([0.35, 0.45, 0.4]) and set(one["loss"]) == {"huber"}

@@ -8,6 +8,7 @@ costs time and nothing else. It holds plain data.
 import json
 import math
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,7 +28,7 @@ FILE = ".runs.parquet"
 """In the output folder."""
 LAYOUT = f"1 of lossbench {__version__}"
 RECENT_NS = 2 * 10**9
-"""A record so much younger than the index, or less, may have changed within the same tick of a coarse clock."""
+"""A record that is no older than this when it is read may change within the same tick of a coarse clock."""
 _LIGHT = {"folder": pa.string(), "time": pa.int64(), "size": pa.int64(), "facts": pa.string(), "metrics": pa.string()}
 _HISTORY = {"names": pa.list_(pa.string()), "epochs": pa.list_(pa.int32()), "values": pa.list_(pa.float64())}
 """Of each run the metrics of its history, its epochs, and the values: those of the first metric, then the next."""
@@ -83,21 +84,31 @@ def _rows(table: pa.Table, select: str) -> list[Row]:
 
 
 def _up_to_date(output_dir: Path, histories: bool, anew: bool = False) -> pa.Table:
-    path, stamps = output_dir / FILE, _stamps(output_dir)
+    path, begun, stamps = output_dir / FILE, time.time_ns(), _stamps(output_dir)
     names = [*_LIGHT, *(_HISTORY if histories else ())]
-    if anew:
-        kept, whole = (SCHEMA.empty_table().select(each) for each in (names, SCHEMA.names))
-    else:
-        kept, whole = _kept(path, stamps, names), None
-    missing = sorted(set(stamps) - set(kept["folder"].to_pylist()), key=_by_path)
-    made = _made(output_dir, missing, stamps)
-    if len(made) or len(kept) < _length(path):
-        whole = pa.concat_tables([_kept(path, stamps, SCHEMA.names) if whole is None else whole, made])
-        with suppress(OSError, DiskFull):  # a folder that can only be read
-            files.replace(path, lambda half: pq.write_table(whole, half, compression="zstd"))
-        kept = whole.select(names)
-    order = sorted(range(len(kept)), key=[_by_path(folder) for folder in kept["folder"].to_pylist()].__getitem__)
-    return kept if order == list(range(len(kept))) else kept.take(order)
+    table, is_true = _kept(path, {} if anew else stamps, names)
+    if not is_true or len(table) < len(stamps):
+        kept, is_true = _kept(path, {} if anew else stamps, SCHEMA.names)
+        missing = sorted(set(stamps) - set(kept["folder"].to_pylist()), key=_by_path)
+        made = _made(output_dir, missing, stamps)
+        whole = pa.concat_tables([kept, made])
+        if len(made) or not is_true:
+            with suppress(OSError, DiskFull):  # a folder that can only be read
+                files.replace(path, lambda half: _write(whole, half, begun))
+        table = whole.select(names)
+    order = sorted(range(len(table)), key=[_by_path(folder) for folder in table["folder"].to_pylist()].__getitem__)
+    return taken(table, order)
+
+
+def _write(table: pa.Table, half: Path, begun: int) -> None:
+    """Write an index with the time when reading was begun: of younger records it may not know all."""
+    pq.write_table(table, half, compression="zstd")
+    os.utime(half, ns=(begun, begun))
+
+
+def taken(table: pa.Table, places: list[int]) -> pa.Table:
+    """Return some rows of a table, which is not copied where these are all in their order."""
+    return table if places == list(range(len(table))) else table.take(pa.array(places, pa.int64()))
 
 
 def _stamps(output_dir: Path) -> Stamps:
@@ -111,7 +122,7 @@ def _stamps(output_dir: Path) -> Stamps:
 
 
 def _folders(folder: Path) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
+    with suppress(OSError), os.scandir(folder) as entries:  # one that may not be read has no runs
         yield from (entry for entry in entries if entry.is_dir())
 
 
@@ -119,31 +130,23 @@ def _by_path(folder: str) -> tuple[str, ...]:
     return tuple(folder.split("/"))
 
 
-def _length(path: Path) -> int:
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (OSError, ValueError, pa.ArrowException):
-        return 0
-
-
-def _kept(path: Path, stamps: Stamps, names: list[str]) -> pa.Table:
-    """Return the rows of an index that are still true; none where it can't be read."""
+def _kept(path: Path, stamps: Stamps, names: list[str]) -> tuple[pa.Table, bool]:
+    """Return the rows of an index that are still true, none where it can't be read, and whether all are."""
     nothing = SCHEMA.empty_table().select(names)
     try:
-        made = path.stat().st_mtime_ns
+        begun = path.stat().st_mtime_ns
         table = pq.read_table(path, columns=names)
         if table.schema.metadata != SCHEMA.metadata or not table.schema.equals(nothing.schema):
-            return nothing
+            return nothing, False
         keys = zip(*(table[name].to_pylist() for name in ("folder", "time", "size")), strict=True)
-        kept, seen = [], set()
-        for place, (folder, time, size) in enumerate(keys):
-            if stamps.get(folder) == (time, size) and time < made - RECENT_NS and folder not in seen:
-                kept.append(place)
-                seen.add(folder)
-        table = table if len(kept) == len(table) else table.take(kept)
+        kept = {
+            folder: place
+            for place, (folder, seen, size) in enumerate(keys)
+            if stamps.get(folder) == (seen, size) and seen < begun - RECENT_NS
+        }
+        return (table, True) if len(kept) == len(table) else (taken(table, [*kept.values()]), False)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
-        return nothing
-    return table
+        return nothing, False
 
 
 def _made(output_dir: Path, folders: Iterable[str], stamps: Stamps) -> pa.Table:
@@ -152,21 +155,24 @@ def _made(output_dir: Path, folders: Iterable[str], stamps: Stamps) -> pa.Table:
     for folder in folders:
         entry = record.read(output_dir / folder)
         if entry is not None:
-            time, size = stamps[folder]
+            seen, size = stamps[folder]
             facts, metrics = json.dumps(facts_of_run(entry)), json.dumps(all_selections(entry))
             rows.append(
-                {"folder": folder, "time": time, "size": size, "facts": facts, "metrics": metrics, **_history(entry)}
+                {"folder": folder, "time": seen, "size": size, "facts": facts, "metrics": metrics, **_history(entry)}
             )
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
 def _history(entry: Record) -> dict[str, Any]:
     """Return the history of a run as columns; nan where an epoch lacks a metric."""
-    history = entry.get("history") or []
+    history = [row for row in entry.get("history") or [] if row]
     names = list(dict.fromkeys(name for row in history for name in row if "/" in name))
-    values = [_value(row.get(name)) for name in names for row in history]
-    return {"names": names, "epochs": [row.get("epoch", at) for at, row in enumerate(history)], "values": values}
+    columns = ([row.get(name) for row in history] for name in names)
+    values = [each if isinstance(each, float) else _number(each) for column in columns for each in column]
+    epochs = [row.get("epoch") for row in history]
+    numbered = [epoch if isinstance(epoch, int) else place for place, epoch in enumerate(epochs)]
+    return {"names": names, "epochs": numbered, "values": values}
 
 
-def _value(found: Any) -> float:
-    return float(found) if isinstance(found, int | float) else math.nan
+def _number(found: Any) -> float:
+    return float(found) if isinstance(found, int) else math.nan
