@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -171,7 +172,7 @@ def _history(entry: Record) -> dict[str, Any]:
     values = [each if isinstance(each, float) else _number(each) for column in columns for each in column]
     epochs = [row.get("epoch") for row in history]
     numbered = [epoch if isinstance(epoch, int) else place for place, epoch in enumerate(epochs)]
-    return {"names": names, "epochs": numbered, "values": values}
+    return {"names": names, "epochs": numbered, "values": np.array(values, dtype=np.float64)}
 
 
 def _number(found: Any) -> float:
