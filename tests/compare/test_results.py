@@ -259,6 +259,17 @@ def test_comparing_in_a_program(outputs, capsys):
             lossbench.compare(**{"output_dir": outputs, **options})
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_frame_of_many_metrics(outputs):
+    many = {f"test/recall/{k}": 0.5 for k in range(300)}
+    entry = made_up("gce", 0, 0.5)
+    write(outputs, {**entry, "metrics": {"last": entry["metrics"]["last"] | many, "best_val": None}})
+    (found,) = comparisons(read_outputs(outputs), "made_up")
+    frame = runs_frame(analyse(found, Options(unpaired=True)))
+    write_runs(frame, outputs / "comparisons" / found.name)
+    assert set(many) < set(frame)
+
+
 def test_a_frame_of_kinds():
     rows = [{"loss.a": True, "cost.seconds": 1, "seed": 0}, {"loss.a": 0.5, "seed": 1}, {"seed": 2}]
     frame = frame_of(rows)

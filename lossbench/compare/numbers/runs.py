@@ -113,7 +113,7 @@ def frame_of(rows: Sequence[Row]) -> "DataFrame":
         if pd.api.types.infer_dtype(frame[name], skipna=True).startswith("mixed"):
             known = frame[name].notna()
             frame[name] = frame[name].astype(str).where(known, None)
-    return frame
+    return frame.copy()  # in one piece: pandas warns of many columns that were made one by one
 
 
 def all_selections(entry: Record) -> dict[str, Row]:
