@@ -1,19 +1,31 @@
 """lossbench: which loss function should I use for this problem, and how sure can I be?
 
-Importing the package costs nothing: `load_loss` and everything that needs torch is loaded on first use.
+Importing the package costs nothing: what is public is imported on first use. `__init__.pyi` tells type checkers of it.
 """
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from lossbench.catalogue.binding import load_loss as load_loss
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+_PUBLIC = {
+    "compare": "lossbench.compare.of_folder",
+    "list_losses": "lossbench.catalogue.listing",
+    "load_loss": "lossbench.catalogue.binding",
+    "load_predictions": "lossbench.compare.results",
+    "load_results": "lossbench.compare.results",
+    "metrics": "lossbench.catalogue.listing",
+}
+"""Where each public function is; `compare`, which is a package as well, calls its own."""
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load_loss":
-        from lossbench.catalogue.binding import load_loss
-
-        return load_loss
+    if name == "compare":
+        return import_module("lossbench.compare")
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'lossbench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name not in ("Any", "import_module"))})

@@ -1,5 +1,6 @@
 """The examples of the docs run, stay short, and print what can be so."""
 
+import doctest
 import re
 import runpy
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from tests.support.commands import ROOT
+from tests.support.compared import made_up, write
 
 ONE_RUN = ROOT / "docs" / "examples" / "one_run.py"
 
@@ -52,3 +54,19 @@ def test_one_run_is_under_eighty_lines():
 def test_the_code_of_a_page_runs(page):
     code = re.search(r"^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)[1]
     exec(compile(code, page, "exec"), {})
+
+
+def test_the_results_of_a_page_come_out(tmp_path, monkeypatch):
+    """The sessions of the page print what it says, with four made-up runs in `outputs`."""
+    monkeypatch.chdir(tmp_path)
+    choices = {"data": "digits", "model": "mlp"}
+    for loss, values in {"cross_entropy": (0.891, 0.894), "focal": (0.884, 0.882)}.items():
+        for seed, value in enumerate(values):
+            config = made_up(loss, seed, value)["config"]
+            config["loss"] |= {"gamma": 2.0} if loss == "focal" else {}
+            write(tmp_path / "outputs", made_up(loss, seed, value, config=config, choices={**choices, "loss": loss}))
+    text = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
+    sessions = "\n".join(re.findall(r"^```python\n(>>> .*?)^```", text, re.DOTALL | re.MULTILINE))
+    told = doctest.DocTestParser().get_doctest(sessions, {}, "docs/library.md", None, 0)
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    assert len(told.examples) > 8 and doctest.DocTestRunner(optionflags=flags).run(told).failed == 0

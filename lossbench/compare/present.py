@@ -15,6 +15,7 @@ from lossbench.compare.numbers.options import Options
 from lossbench.compare.report.across import DatasetRanking, rank_across, told
 from lossbench.compare.report.fairness import cautions, names
 from lossbench.compare.report.formatting import missing_lines
+from lossbench.compare.report.run_files import runs_frame, write_runs
 from lossbench.compare.report.selection_table import gap_lines
 from lossbench.compare.report.several import told_of_tasks
 from lossbench.compare.report.verdict import verdict
@@ -95,7 +96,8 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[DatasetRanki
         }
     )
     stamp = folder / ".made-from"
-    if (folder / "report.html").is_file() and stamp.is_file() and stamp.read_text() == made_from:
+    there = all((folder / name).is_file() for name in ("report.html", "runs.csv"))
+    if there and stamp.is_file() and stamp.read_text() == made_from:
         return
     from lossbench.compare.report.html import write_report
 
@@ -103,6 +105,7 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[DatasetRanki
     files.write_text(folder / "table.md", to_markdown(analysis))
     files.write_text(folder / "table.tex", to_latex(analysis))
     files.write_text(folder / "table.csv", to_csv(analysis))
+    write_runs(runs_frame(analysis), folder)
     write_report(analysis, folder, across)
     files.write_text(stamp, made_from)
 

@@ -114,7 +114,9 @@ def test_pictures_are_files_and_in_the_report(folders, data, names):
         assert f"Files: {name}.png" in html
     drawn = {path.stem for path in folder.glob("*.png")}
     assert drawn <= set(names)
-    assert {"table.md", "table.tex", "table.csv", "report.html"} <= {path.name for path in folder.iterdir()}
+    assert {"table.md", "table.tex", "table.csv", "report.html", "runs.csv", "runs.parquet"} <= {
+        path.name for path in folder.iterdir()
+    }
 
 
 def test_captions_say_over_what(folders):

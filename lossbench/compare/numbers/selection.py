@@ -34,13 +34,17 @@ def test_metrics(entry: Record, select: str, metric: str) -> Metrics:
         Only finite values; empty if the run has no such epoch, as without a validation part.
 
     """
-    if select in ("last", "best_val"):
-        chosen = entry["metrics"][select] or {}
-    else:
-        name = f"test/{metric}" if select == "oracle" else clean_monitor(entry, task_of(entry))
-        chosen = best_row(entry.get("history") or [], name, task_of(entry).higher_is_better(name))
+    chosen = chosen_row(entry, select, metric)
     found = {name.removeprefix("test/"): value for name, value in chosen.items() if name.startswith("test/")}
     return {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
+
+
+def chosen_row(entry: Record, select: str, metric: str) -> Metrics:
+    """Return all metrics of a run at the epoch that counts, as "part/name"; see `test_metrics` for the parameters."""
+    if select in ("last", "best_val"):
+        return entry["metrics"].get(select) or {}
+    name = f"test/{metric}" if select == "oracle" else clean_monitor(entry, task_of(entry))
+    return best_row(entry.get("history") or [], name, task_of(entry).higher_is_better(name))
 
 
 def clean_monitor(entry: Record, task: Task) -> str:

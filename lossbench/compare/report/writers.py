@@ -170,16 +170,16 @@ def to_csv(analysis: Analysis) -> str:
         for name in analysis.columns:
             row = _csv_row(analysis, label, name)
             if row or name == analysis.metric:
-                known = {"data": _no_formula(analysis.comparison.data), "loss": _no_formula(label), "metric": name}
+                known = {"data": no_formula(analysis.comparison.data), "loss": no_formula(label), "metric": name}
                 known |= {"select": analysis.options.select, "not_in_the_numbers": missing}
                 writer.writerow({"n": 0, **known, **row})
     for label, row in csv_rows(analysis):
-        known = {"data": _no_formula(analysis.comparison.data), "loss": _no_formula(label)}
+        known = {"data": no_formula(analysis.comparison.data), "loss": no_formula(label)}
         writer.writerow({**known, "select": analysis.options.select, **row})
     return text.getvalue()
 
 
-def _no_formula(name: str) -> str:
+def no_formula(name: str) -> str:
     """Return a name such that no spreadsheet computes it."""
     return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
 
