@@ -6,6 +6,8 @@ is measured on probabilities, which its own link makes of its outputs.
 python docs/examples/one_run.py
 """
 
+from typing import Any
+
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
@@ -54,7 +56,7 @@ def run(name: str, seed: int) -> dict[str, float]:
     """Train with one loss, and measure the test set at the last epoch."""
     train, (inputs, target) = long_tailed_digits(seed)
     counts = torch.bincount(train[1])
-    needs = {"class_counts": counts} if name == "balanced_softmax" else {}  # what a loss asks for, it asks for by name
+    needs: dict[str, Any] = {"class_counts": counts} if name == "balanced_softmax" else {}
     loss = lossbench.load_loss(name, **needs)
     model = trained(loss, train, seed)
     with torch.no_grad():

@@ -6,12 +6,12 @@ what changes from step to step (`Task.context`) is passed at each call.
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from lossbench.catalogue.facts import default_parameters, hyperparameters
 from lossbench.catalogue.formulas import require_formula
+from lossbench.catalogue.loaded import LoadedLoss
 from lossbench.catalogue.parts import part_nodes, weights_of
 from lossbench.catalogue.terms import require_agreement, require_weights, term_nodes, title
 from lossbench.errors import ConfigError
@@ -132,35 +132,38 @@ def _bind_part(node: Mapping[str, Any], part: Part, context: Mapping[str, Any]) 
     return loss, task.classes or own.get("num_classes")
 
 
-def load_loss(name: str, **parameters: Any) -> BoundLoss:
+def load_loss(name: str, *, reduction: str = "none", **parameters: Any) -> LoadedLoss:
     """Load a loss of the catalogue by name, with its default parameters, to use it without the rest of lossbench.
 
     Twenty-one losses learn parameters of their own: adacos, adaptive_robust, aucm, balanced_mse, byol, center_loss,
     embedding_arcface, embedding_cosface, embedding_norm_softmax, embedding_softmax, gaussian_nll_global, laplace_nll,
     learned_student_t, negative_binomial_nll, noise_contrastive, proxy_anchor, proxy_nca, sim_siam, soft_triple,
-    sphereface, subcenter_arcface (and a weighted_sum of them). They learn only if the optimizer gets
-    `.module.parameters()` beside those of the model; a run gives them to it without weight decay. Nine have a memory:
-    adacos, center_loss, dense_ghm_c, elr, eql_v2, ghm_c, group_dro, ovr_ghm_c, seesaw. Their `.module` moves to a
-    device and is saved as a model is. For all others `.module` is None.
+    sphereface, subcenter_arcface (and a weighted_sum of them). They learn as any module does: assigned to an attribute
+    of a model, or where the optimizer gets `.parameters()` beside those of the model; a run gives them to it without
+    weight decay. Nine have a memory: adacos, center_loss, dense_ghm_c, elr, eql_v2, ghm_c, group_dro, ovr_ghm_c,
+    seesaw. It moves to a device and is saved as that of a model is, and a call after `.eval()` leaves no trace in it.
 
     Parameters
     ----------
     name : str
         A file name in `conf/loss`, such as "focal".
+    reduction : {"none", "mean", "sum"}
+        What a call returns: the value of each sample (N,), or as one number their mean or sum. Each sample counts once,
+        whatever its label. What a run trains on is the mean, but of a loss with `.declaration.reduction` "sum" the sum.
     **parameters
         Hyper-parameters that differ from the defaults, and the context that the loss asks for (`class_counts`).
 
     Returns
     -------
-    BoundLoss
-        A callable `(outputs, target) -> (N,)`; take `.mean()` of what it returns. What changes from step to step
-        (`.step_context`) is given by name, such as `index=`, the number of each sample in the training set, which must
-        stay with the sample when a loader shuffles.
+    LoadedLoss
+        An `nn.Module`, called as `(outputs, target) -> (N,)`. Its hyper-parameters are `.settings`. What changes from
+        step to step (`.step_context`) is given by name, such as `index=`, the number of each sample in the training
+        set, which must stay with the sample when a loader shuffles.
 
     Raises
     ------
     ConfigError
-        If there is no such loss, a parameter is unknown or out of range, or context is missing.
+        If there is no such loss or reduction, a parameter is unknown or out of range, or context is missing.
 
     Examples
     --------
@@ -168,9 +171,12 @@ def load_loss(name: str, **parameters: Any) -> BoundLoss:
     >>> focal = load_loss("focal", gamma=1.0)
     >>> focal(torch.tensor([[2.0, 0.0]]), torch.tensor([1]))
     tensor([1.8734])
+    >>> list(load_loss("gaussian_nll_global", reduction="mean").state_dict())
+    ['function.latent']
 
     """
     defaults = default_parameters(name)
     factory = locate(defaults.pop("_target_"))
     context = {key: parameters.pop(key) for key in list(parameters) if key in RUN_CONTEXT}
-    return replace(bind(factory, {**defaults, **parameters}, context), checks_labels=True)
+    rebind = partial(bind, factory, {**defaults, **parameters})
+    return LoadedLoss(rebind(context).but(checks_labels=True), reduction, rebind)

@@ -69,6 +69,7 @@ def curves(loss: BoundLoss, x: Tensor) -> Curves:
     [9.0, 6.0, 2.0]
 
     """
+    loss = loss.copy()  # one value for each point, whatever a loaded loss makes of them
     free = x.detach().double().requires_grad_()
     outputs, target = _outputs_and_target(loss, free)
     one_sample = example_batch(loss, 2, samples=1)[2]
@@ -90,7 +91,7 @@ def curves(loss: BoundLoss, x: Tensor) -> Curves:
 
 @matplotlib.rc_context({"text.parse_math": False})  # a name is no formula
 def draw_loss_curves(
-    losses: dict[str, BoundLoss], path_stem: Path, colors: Mapping[str, Any] | None = None
+    losses: Mapping[str, BoundLoss], path_stem: Path, colors: Mapping[str, Any] | None = None
 ) -> list[Path]:
     """Draw value, slope and curvature of losses in three panels; return the paths of the PNG and the SVG.
 
@@ -167,7 +168,7 @@ def _sampled(loss: BoundLoss) -> Sampled:
     return x, *curves(loss, x)
 
 
-def _check_drawable(losses: dict[str, BoundLoss]) -> None:
+def _check_drawable(losses: Mapping[str, BoundLoss]) -> None:
     if len(losses) > MAX_LOSSES:
         raise ConfigError(f"{len(losses)} losses in one figure: at most {MAX_LOSSES} can be told apart. Draw fewer.")
     without = [label for label, loss in losses.items() if not drawn_over(loss)]
@@ -219,14 +220,14 @@ def _name(label: str) -> str:
     return label.partition(" (")[0]
 
 
-def _x_label(losses: dict[str, BoundLoss]) -> str:
+def _x_label(losses: Mapping[str, BoundLoss]) -> str:
     if drawn_over(next(iter(losses.values()))) == "residual":
         return "residual: target − prediction"
     return "margin: output of the true class − the other"
 
 
-def _caption(losses: dict[str, BoundLoss]) -> str:
-    counted = [_name(label) for label, loss in losses.items() if "class_counts" in loss.parameters]
+def _caption(losses: Mapping[str, BoundLoss]) -> str:
+    counted = [_name(label) for label, loss in losses.items() if "class_counts" in loss.settings]
     cosine = [_name(label) for label, loss in losses.items() if loss.declaration.head == "cosine"]
     rare, common = TWO_CLASSES["class_counts"]
     lines = []

@@ -169,14 +169,14 @@ class Energy(Generative):
         return self.loss(energies, drawn_energies, **context)
 
     def _noise(self, like: Tensor) -> Tensor:
-        count = self.loss.parameters.get("nu", 1) * len(like)
+        count = self.loss.settings.get("nu", 1) * len(like)
         return self.whitened.back(torch.randn(count, self.whitened.mean.numel(), generator=self._draws).to(like))
 
     def _walked(self, data: Tensor) -> Tensor:
         """Return samples of chains, one for each of the data."""
-        persistent = self.loss.parameters.get("persistent", False)
+        persistent = self.loss.settings.get("persistent", False)
         start = self._chains(data) if persistent else self.whitened(data)
-        ended = self.follow(start, self.loss.parameters.get("steps", 1), self._draws)
+        ended = self.follow(start, self.loss.settings.get("steps", 1), self._draws)
         if persistent:
             self.chains[: len(ended)] = ended.to(self.chains)
         return self.whitened.back(ended)

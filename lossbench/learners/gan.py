@@ -47,7 +47,7 @@ class GAN(Generative):
     def __init__(self, critic_steps: int, **common: Any) -> None:
         super().__init__(**common)
         self.critic_steps = critic_steps
-        self.clip = self.loss.parameters.get("clip")
+        self.clip = self.loss.settings.get("clip")
         self._latents = self._between = torch.Generator()
 
     def configure_optimizers(self) -> Any:

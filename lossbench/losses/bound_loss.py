@@ -4,7 +4,7 @@ import copy
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 import torch
@@ -20,7 +20,7 @@ class WrongValues(ValueError):
     """A loss does not return one number for each sample."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BoundLoss:
     """A loss with all that it needs for a run: a callable `(outputs, target) -> (N,)`.
 
@@ -30,7 +30,7 @@ class BoundLoss:
         The loss function, or the `nn.Module` that holds its parameters or memory.
     declaration : Declaration
         What the loss says of itself.
-    parameters : mapping
+    settings : mapping
         Its hyper-parameters and run context, by name.
     step_context : tuple of str
         What each call must supply besides outputs and target, of what the learner of its task supplies.
@@ -45,7 +45,7 @@ class BoundLoss:
 
     function: Any
     declaration: Declaration
-    parameters: Mapping[str, Any]
+    settings: Mapping[str, Any]
     step_context: tuple[str, ...] = ()
     factor: float = 1.0
     checks_shapes: bool = False
@@ -127,7 +127,7 @@ class BoundLoss:
     def known(self, name: str) -> Any:
         """Return a parameter or what it knows of the run, its own or that of a term of it; None if there is none."""
         terms = self.function.bound.values() if self.is_sum else ()
-        found = (self.parameters.get(name), *(term.known(name) for term in terms))
+        found = (self.settings.get(name), *(term.known(name) for term in terms))
         return next((value for value in found if value is not None), None)
 
     @property
@@ -145,7 +145,7 @@ class BoundLoss:
         return log_odds_of(self.link(outputs)) if own is None else self._linked(own, outputs)
 
     def _linked(self, link: Callable[..., Any], outputs: Tensor) -> Any:
-        return link(outputs, **{name: self.parameters[name] for name in context_names(link)})
+        return link(outputs, **{name: self.settings[name] for name in context_names(link)})
 
     def num_outputs(self, num_classes: int | None) -> int:
         """Return how many outputs of the network it takes for each sample."""
@@ -154,11 +154,15 @@ class BoundLoss:
         outputs = self.declaration.outputs
         if isinstance(outputs, int):
             return outputs
-        return outputs(**{name: self.parameters[name] for name in context_names(outputs)})
+        return outputs(**{name: self.settings[name] for name in context_names(outputs)})
 
     def copy(self) -> "BoundLoss":
         """Return a loss that can be called without a trace: of one with a memory, a copy."""
-        return self if self.module is None else replace(self, function=copy.deepcopy(self.module))
+        return self.but() if self.module is None else self.but(function=copy.deepcopy(self.module))
+
+    def but(self, **changes: Any) -> "BoundLoss":
+        """Return a `BoundLoss`, not what is derived from it, with other values of its fields."""
+        return BoundLoss(**{each.name: getattr(self, each.name) for each in fields(BoundLoss)} | changes)
 
     @property
     def module(self) -> nn.Module | None:

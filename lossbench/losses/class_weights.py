@@ -99,6 +99,8 @@ def at_least_one(class_counts: Sequence[int]) -> list[int]:
 def positive_counts(class_counts: ClassCounts) -> Tensor:
     """Return the class counts (K,) as a floating-point tensor; raise ValueError if one is not above 0."""
     counts = as_float(class_counts)
+    if torch.compiler.is_compiling():  # torch.compile can't branch on a value
+        return counts
     if not (counts > 0).all():
         empty = (~(counts > 0)).nonzero().flatten().tolist()
         raise ValueError(

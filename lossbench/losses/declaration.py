@@ -82,13 +82,10 @@ class Declaration:
     shapes: str = ""
     broadcasts: bool = False
 
-    @functools.cached_property
+    @property
     def sides(self) -> "Sides":
         """The shapes of outputs, target and values, each as its letters; empty where none are said."""
-        said = self.shapes or SHAPES.get(self.task, "")
-        outputs, _, rest = (_ROWS if said == _EACH and self.outputs != 1 else said).partition(" , ")
-        target, _, values = rest.partition(" -> ")
-        return tuple(outputs.split()), tuple(target.split()), tuple(values.split())
+        return _sides(self.shapes or SHAPES.get(self.task, ""), self.outputs == 1)
 
     @property
     def per_class(self) -> bool:
@@ -203,6 +200,13 @@ def require_shapes(declaration: Declaration, outputs: "Tensor", target: "Tensor"
         f"({', '.join(map(str, needed))}{',' * (len(needed) == 1)}) (it does not broadcast). Reshape one of them: "
         "squeeze(1) makes (N,) of (N, 1)."
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _sides(said: str, one_output: bool) -> Sides:
+    outputs, _, rest = (_ROWS if said == _EACH and not one_output else said).partition(" , ")
+    target, _, values = rest.partition(" -> ")
+    return tuple(outputs.split()), tuple(target.split()), tuple(values.split())
 
 
 @functools.lru_cache(maxsize=1024)

@@ -106,4 +106,4 @@ def _per_class(loss: BoundLoss, outputs: Tensor) -> Tensor:
 
 def _scale(loss: BoundLoss) -> float:
     """Return by what the link multiplies the outputs before its softmax."""
-    return float(loss.parameters["s"]) if loss.declaration.link is scaled_softmax else 1.0
+    return float(loss.settings["s"]) if loss.declaration.link is scaled_softmax else 1.0

@@ -6,7 +6,6 @@ all start with the gradient norm of the plain baseline of their task.
 
 import copy
 import math
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -67,7 +66,7 @@ def calibrate(learner: Supervised, data: Any) -> dict[str, Any]:
             f"optimizer.calibrate=gradient: the first gradient has norm {own_norm:g}, that of {baseline} has "
             f"{baseline_norm:g}, so no factor makes them equal. Use optimizer.calibrate=none."
         )
-    learner.loss = replace(learner.loss, factor=factor)
+    learner.loss = learner.loss.but(factor=factor)
     return {"factor": factor, "own_norm": own_norm, "baseline_norm": baseline_norm, "baseline": baseline}
 
 

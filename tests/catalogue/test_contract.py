@@ -283,8 +283,8 @@ def test_losses_with_parameters_and_with_memory_are_named_where_they_are_used_as
 
 def test_a_parameter_of_a_loss_learns_when_the_optimizer_has_it():
     criterion = load_loss("gaussian_nll_global")
-    optimizer = torch.optim.SGD(criterion.module.parameters(), lr=0.1)
-    before = [each.clone() for each in criterion.module.parameters()]
+    optimizer = torch.optim.SGD(criterion.parameters(), lr=0.1)
+    before = [each.clone() for each in criterion.parameters()]
     criterion(torch.zeros(4), torch.full((4,), 3.0)).mean().backward()
     optimizer.step()
-    assert not torch.equal(before[0], next(criterion.module.parameters()))
+    assert not torch.equal(before[0], next(criterion.parameters()))

@@ -76,7 +76,7 @@ def test_a_class_without_a_training_sample_counts_as_one_with_a_single_sample(ce
     data = build_data(made.config.data)
     learner = build_learner(made, data)
     assert "no training sample of class 2; in weights, priors and margins" in caplog.text
-    context = learner.loss.parameters
+    context = learner.loss.settings
     assert data.train_class_counts[2] == 0 and context.get("class_counts", [1])[-1] == 1
     weights = learner.class_weights(0)
     assert weights is None or (weights.isfinite().all() and weights[2] == weights.max())

@@ -135,7 +135,7 @@ def test_saturated_probabilities_are_ranked_as_their_outputs_are(name):
     loss, generator = load_loss(name), torch.Generator().manual_seed(5)
     lead, target = 200 + 50 * torch.rand(300, generator=generator), drawn(300, 2)
     lead += 20 * target
-    scale = loss.parameters.get("s", 1.0) if loss.declaration.head == "cosine" else 1.0
+    scale = loss.settings.get("s", 1.0) if loss.declaration.head == "cosine" else 1.0
     outputs = lead if loss.declaration.task == "binary" else torch.stack([-lead / 2, lead / 2], 1) / scale
     problem = Problem(task_named("binary"), 2, [100, 100], ["test"], "auroc", torch.tensor([]))
     together = {"outputs": outputs.double(), "target": target, "target_clean": target, "index": torch.arange(300)}

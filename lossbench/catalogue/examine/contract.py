@@ -113,7 +113,7 @@ def treat_all_classes_alike(subject: LossUnderTest) -> None:
     order = torch.arange(len(CLASS_COUNTS)).roll(1)  # no class keeps its place
     per_class = {
         key: [value[label] for label in order]
-        for key, value in loss.parameters.items()
+        for key, value in loss.settings.items()
         if isinstance(value, list | tuple) and len(value) == len(CLASS_COUNTS)
     }
     if loss.declaration.takes_classes:
@@ -320,7 +320,7 @@ def _value_and_gradient(
 
 
 def _as_type(loss: BoundLoss, dtype: torch.dtype) -> BoundLoss:
-    return loss if loss.module is None else replace(loss, function=copy.deepcopy(loss.module).to(dtype))
+    return loss if loss.module is None else loss.but(function=copy.deepcopy(loss.module).to(dtype))
 
 
 def _rows(context: dict[str, Any], rows: slice | Tensor) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What the losses of a stack have in common: all, or all but numbers that one call takes as tensors."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +13,7 @@ from lossbench.losses.facts import RUN_CONTEXT
 
 def identity(loss: BoundLoss) -> str:
     """Return what two losses have in common that give the same values: function, parameters, context and factor."""
-    return _told(loss, loss.parameters)
+    return _told(loss, loss.settings)
 
 
 def family_of(loss: BoundLoss) -> str:
@@ -29,7 +28,7 @@ def family_of(loss: BoundLoss) -> str:
 
     """
     numbers = _numbers(loss) if loss.declaration.broadcasts else {}
-    fixed = {name: value for name, value in loss.parameters.items() if name not in numbers}
+    fixed = {name: value for name, value in loss.settings.items() if name not in numbers}
     return _told(loss, {**fixed, "numbers": sorted(numbers)})
 
 
@@ -61,14 +60,14 @@ class Numbers:
             like: dict[str, Any] = {"dtype": outputs.dtype, "device": outputs.device}
             made = {name: torch.tensor(values, **like) for name, values in self.differing.items()}
             self._made[key] = {name: values.repeat_interleave(samples) for name, values in made.items()}
-        return replace(loss, function=partial(loss.function, **self._made[key]))
+        return loss.but(function=partial(loss.function, **self._made[key]))
 
 
 def _numbers(loss: BoundLoss) -> dict[str, float]:
     """Return the hyper-parameters that are numbers."""
     return {
         name: value
-        for name, value in loss.parameters.items()
+        for name, value in loss.settings.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and name not in RUN_CONTEXT
     }
 
