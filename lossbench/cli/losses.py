@@ -41,7 +41,8 @@ COLUMNS=200       before a command: lines of that many characters (80, or what
                   the terminal has)
 task=TASK         plot=, check= or a name: the task of a loss without @loss
                   (multiclass)
---help            this text"""
+--help            this text
+--version         the version of lossbench"""
 
 KEYS = ("task", "problem", "output")
 VERBS = ("plot", "check", "gallery")
