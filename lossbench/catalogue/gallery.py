@@ -48,6 +48,24 @@ def pages() -> list[Page]:
     return sorted(found.values())
 
 
+def page_of(facts: LossFacts) -> Page:
+    """Return the page of a loss: the problem of its task that it was made for.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+
+    """
+    for page in pages():
+        if facts.task in page.tasks and page.problem in (facts.problem, None):
+            return page
+    raise ConfigError(
+        f"{facts.name}: the gallery has no page for task={facts.task} with problem={facts.problem!r}. "
+        "Declare another problem, or add a page to the task in lossbench/tasks."
+    )
+
+
 class Described(NamedTuple):
     """A loss with all that its files say."""
 
@@ -123,18 +141,8 @@ def search_range(search: Mapping[str, Any]) -> str:
 def _shelves() -> dict[Page, list[Described]]:
     shelves: dict[Page, list[Described]] = {page: [] for page in pages()}
     for loss in map(_described, loss_names()):
-        shelves[_page_of(loss.facts)].append(loss)
+        shelves[page_of(loss.facts)].append(loss)
     return shelves
-
-
-def _page_of(facts: LossFacts) -> Page:
-    for page in pages():
-        if facts.task in page.tasks and page.problem in (facts.problem, None):
-            return page
-    raise ConfigError(
-        f"{facts.name}: the gallery has no page for task={facts.task} with problem={facts.problem!r}. "
-        "Declare another problem, or add a page to the task in lossbench/tasks."
-    )
 
 
 def _described(name: str) -> Described:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import NoReturn
 
+from lossbench import __version__
 from lossbench.errors import ConfigError, DiskFull, Killed
 from lossbench.running.stopping import exit_on_signals
 
@@ -16,11 +17,16 @@ def command(main: Callable[[], int]) -> Callable[[], NoReturn]:
     0: all went well. 1: a run failed or diverged, or the disk is full. 2: the command can't work; nothing was started.
     130, 143: stopped by Ctrl-C or SIGTERM. What a command needs is imported inside the function, so that this holds
     while it is imported, too.
+
+    `--version` is answered here, for every command alike, before anything else is read or imported.
     """
 
     @wraps(main)
     def ending() -> NoReturn:
         exit_on_signals("before anything was begun")
+        if "--version" in sys.argv[1:]:
+            print(f"lossbench {__version__}")
+            sys.exit(0)
         try:
             code = main()
         except ConfigError as error:

@@ -13,6 +13,9 @@ from lossbench.losses.facts import LossFacts
 if TYPE_CHECKING:
     from lossbench.catalogue.examine.loss_under_test import LossUnderTest
 
+YOURS = "yours"
+"""The family of a user's losses."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -67,7 +70,7 @@ def own_rows(config_dir: str | None) -> tuple[list[tuple[Entry, LossFacts]], lis
             continue
         try:
             entry = find(name, config_dir)
-            rows.append((entry, replace(facts_of_entry(entry), family="yours")))
+            rows.append((entry, replace(facts_of_entry(entry), family=YOURS)))
         except ConfigError as error:
             notes.append(f"{path} is not in the list: {error}")
     if config_dir is not None and not rows and not notes:

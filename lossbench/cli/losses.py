@@ -15,14 +15,14 @@ from rich.text import Text
 from lossbench.catalogue.facts import loss_names
 from lossbench.catalogue.gallery import write_gallery
 from lossbench.cli.loss_entries import Entry, facts_of_entry, find, ours, own_rows, subject_of
-from lossbench.cli.loss_tables import details, findings_table, list_table, parameter_table, parameters_in_words
+from lossbench.cli.loss_tables import details, findings_table, list_lines, parameter_table, parameters_in_words
 from lossbench.errors import ConfigError, nearest
 from lossbench.losses.facts import LossFacts
 from lossbench.running.stopping import stop_signals
 from lossbench.tasks import task_named, tasks
 
 USAGE = """\
-python -m lossbench.losses                         list every loss
+python -m lossbench.losses                         list every loss, one a line
 python -m lossbench.losses task=binary,multiclass  only those of some tasks
 python -m lossbench.losses problem=noise           only those for a problem
 python -m lossbench.losses focal                   show one loss whole
@@ -37,9 +37,12 @@ my_module.my_loss.
 --config-dir DIR  add the losses in DIR/loss; modules are imported from DIR and
                   from the current folder
 output=PATH       plot= writes PATH.png and PATH.svg (outputs/loss_curves)
+COLUMNS=200       before a command: lines of that many characters (80, or what
+                  the terminal has)
 task=TASK         plot=, check= or a name: the task of a loss without @loss
                   (multiclass)
---help            this text"""
+--help            this text
+--version         the version of lossbench"""
 
 KEYS = ("task", "problem", "output")
 VERBS = ("plot", "check", "gallery")
@@ -95,9 +98,8 @@ def print_usage(request: argparse.Namespace) -> int:
 
 
 def list_losses(request: argparse.Namespace) -> int:
-    """Print the table of the losses that pass the filters, the user's own last."""
+    """Print a line for each loss that passes the filters, the user's own last."""
     rows = [(entry, facts_of_entry(entry)) for entry in map(ours, loss_names())]
-    rows.sort(key=lambda row: (row[1].family, row[0].name))
     own, notes = own_rows(request.config_dir)
     filters = {key: value for key, value in (("task", request.task), ("problem", request.problem)) if value}
     allowed = {"task": set(tasks()), "problem": {facts.problem for _, facts in [*rows, *own]} - {""}}
@@ -106,8 +108,8 @@ def list_losses(request: argparse.Namespace) -> int:
             _check_value(key, value, allowed[key])
     shown = [row for row in [*rows, *own] if _passes(row[1], filters)]
     console = Console(highlight=False)
-    if shown:
-        console.print(list_table(shown))
+    for line in list_lines(shown, console.width):
+        console.print(line, soft_wrap=True)
     told = " ".join(f"{key}={value}" for key, value in filters.items())
     console.print(f"\n{len(shown)} of {len(rows) + len(own)} losses{f' with {told}' if told else ''}.", markup=False)
     for name in filters.get("task", "").split(","):

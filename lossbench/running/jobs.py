@@ -239,7 +239,8 @@ def _show(at_work: Sequence[_Job], done: set[str], times: dict[Path, float]) -> 
                     if record.is_done(record.read(cell.path)):
                         done.add(cell.key)
                         progress.run_done()
-    progress.run_started(f"{len(at_work)} jobs", len(at_work))
+    left = sum(cell.key not in done for job in at_work for cell in job.item.cells)
+    progress.run_started(f"{len(at_work)} jobs", len(at_work), left)
 
 
 def _go_on(count: int) -> bool:

@@ -141,7 +141,7 @@ def _train(runs: Sequence[Run], checkpoints: Sequence[Checkpoint | None]) -> lis
         if kept[0] is not None:
             restore_progress(trainer, kept[0]["loops"])
         shown = f"{len(runs)} runs of {runs[0].cell.data}"
-        progress.run_started(shown, runs[0].learner.max_epochs)
+        progress.run_started(shown, runs[0].learner.max_epochs, len(runs))
         try:
             trainer.fit(stack, datamodule=data)
             if not together.shrinks and any(not _is_evaluated(runs[number]) for number in stack.alive):

@@ -26,14 +26,23 @@ def exit_on_signals(when: str) -> None:
 
 @contextmanager
 def stop_signals(then: str = GOES_ON) -> Iterator[None]:
-    """Raise `Killed` on Ctrl-C and SIGTERM; `then` says what the same command does when it is given again."""
+    """Raise `Killed` on Ctrl-C and SIGTERM; `then` says what the same command does when it is given again.
+
+    An error that comes of it, of a library that can't clean up where it was interrupted, does not take its place.
+    """
+    raised: list[Killed] = []
 
     def kill(number: int, _frame: FrameType | None) -> None:
-        raise Killed(number, then)
+        raised.append(Killed(number, then))
+        raise raised[-1]
 
     before = {number: signal.signal(number, kill) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except Exception:
+        if raised:
+            raise raised[-1] from None
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

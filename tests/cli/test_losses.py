@@ -5,7 +5,11 @@ import pytest
 
 from lossbench.catalogue.examine.contract import RULES
 from lossbench.catalogue.facts import loss_names
+from lossbench.catalogue.gallery import pages
 from lossbench.cli.losses import answer, parse
+from lossbench.compat.hydra import parse_arguments
+from lossbench.config.checks import check
+from lossbench.config.compose import compose_cells
 from lossbench.errors import ConfigError
 from lossbench.losses.facts import declared_losses
 
@@ -74,7 +78,7 @@ def mine(tmp_path):
 
 def names_in(table: str) -> list[str]:
     known = {*loss_names(), *YAMLS}
-    return [line.split()[0] for line in table.splitlines() if line[:1].strip() and line.split()[0] in known]
+    return [line.split()[0] for line in table.splitlines() if line.startswith("  ") and line.split()[0] in known]
 
 
 LISTING = """
@@ -93,23 +97,24 @@ def test_losses_are_listed_at_once_for_little_is_imported(words):
     assert "lossbench" in imported <= {"lossbench", "antlr4", "attr", "omegaconf", "rich", "yaml"}
 
 
-@pytest.mark.parametrize("width", [80, 100])
-def test_the_table_has_every_loss_and_fact_within_the_width(run, width):
+@pytest.mark.parametrize("width", [60, 80, 100, 400])
+def test_every_loss_has_one_line_within_the_width(run, width):
     code, out = run(width=width)
     assert code == 0 and sorted(names_in(out)) == loss_names()
-    assert max(map(len, out.splitlines())) <= width and "…" not in out
-    words = out.split()
-    assert "Detection" not in out, "titles are left to the one loss shown whole"
-    for fact in ("gamma=2.0", "max_m=0.5", "class_counts", "scaled_softmax", "imbalance"):
-        assert fact in words
-    assert width < 100 or "arXiv:1708.02002" in words
+    assert len(out.splitlines()) == len(loss_names()) + 2 * len(pages()) + 2
+    assert max(map(len, out.splitlines()[:-1])) <= width and ("…" in out) == (width < 400)
+    focal = next(line for line in out.splitlines() if line.startswith("  focal "))
+    assert focal.split()[1:3] == ["multiclass", "Cross-entropy"]
+    assert width < 400 or focal.endswith("Cross-entropy with less weight on samples that are already classified well")
 
 
-def test_losses_stand_by_family_in_the_order_of_their_names(run):
-    lines = [line.strip() for line in run()[1].splitlines()]
-    heads = [lines.index(family) for family in ("Classification", "Imbalance", "Noise", "Regression")]
-    assert heads == sorted(heads)
-    imbalance = names_in("\n".join(lines[heads[1] : lines.index("Imbalanced regression")]))
+def test_losses_stand_by_problem_in_the_order_of_their_names(run):
+    lines = run()[1].splitlines()
+    heads = {line.partition(":")[0]: place for place, line in enumerate(lines) if line[:1].strip()}
+    places = [heads[page.title] for page in pages()]
+    assert places == sorted(places)
+    assert "Class imbalance: Rare classes matter as much as common ones." in lines
+    imbalance = names_in("\n".join(lines[heads["Class imbalance"] : heads["Classification"]]))
     assert imbalance == sorted(imbalance) and {"focal", "ldam"} <= set(imbalance)
 
 
@@ -173,12 +178,40 @@ def test_exit_codes_and_help_of_the_command(lossbench):
 def test_a_loss_is_shown_whole(run):
     code, out = run("ldam", "class_balanced", width=80)
     assert code == 0
-    for fact in ('Margin Loss", arXiv:1906.07413', "head         cosine", "tensor([1.3133])", "loss=ldam"):
+    for fact in ('Margin Loss", arXiv:1906.07413', "head         cosine", "tensor([1.3133])", "cross_entropy,ldam"):
         assert fact in out
     rows = {tuple(line.split()) for line in out.splitlines()}
     assert ("s", "30.0", "(0,", "inf)", "5.0", "to", "60.0", "(log", "scale)") in rows
     assert ("beta", "0.9999", "[0,", "1)", "one", "of", "0.9,", "0.99,", "0.999,", "0.9999") in rows
     assert ("class_counts", "from", "the", "run") in rows
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("focal", "-m data=digits loss=cross_entropy,focal seed=0,1,2"),
+        ("mse", "data=curve loss=mse"),
+        ("distillation", "data=digits loss=distillation teacher=FOLDER"),
+        ("nt_xent", "data=digits data.views=2 loss=nt_xent"),
+    ],
+)
+def test_an_example_command_is_one_that_is_taken(run, name, words):
+    assert f"python -m lossbench {words}\n" in run(name)[1]
+    arguments = parse_arguments([word for word in words.split() if not word.startswith("teacher=")])
+    arguments.config_name = "config"
+    if name == "distillation":
+        with pytest.raises(ConfigError, match="teacher"):
+            check(compose_cells(arguments))
+    else:
+        check(compose_cells(arguments))
+
+
+def test_an_own_loss_is_shown_whole(run, mine):
+    told = " ".join(run("scaled", "--config-dir", mine)[1].split())
+    assert "scale 1.0 [0, 9]" in told and "scale (-log p_y)" in told and "Me 2024" in told and "class_counts" in told
+    assert "python -m lossbench -m data=digits loss=cross_entropy,scaled seed=0,1,2" in told
+    told = " ".join(run("strong", "plain", "--config-dir", mine)[1].split())
+    assert "gamma 5.0" in told and "not declared" in told
 
 
 def test_a_loss_is_shown_with_what_its_family_says(run):
@@ -193,8 +226,7 @@ def test_own_losses_are_listed_after_those_of_lossbench(run, mine):
     code, out = run("--config-dir", mine)
     own = out[out.index("Yours") :]
     assert code == 0 and names_in(own) == ["mean", "plain", "scaled", "strong"]
-    assert "scale=1.0" in own and "scale (-log p_y)" in own and "Me 2024" in own and "class_counts" in own
-    assert "gamma=5.0" in own and "not declared" in own
+    assert "multiclass    Scaled cross-entropy" in own and "not declared  no docstring" in own
     told = " ".join(own.split())
     assert "focal.yaml is never read" in told and "has no 'nowhere'" in told
 

@@ -75,6 +75,17 @@ def test_a_signal_while_something_goes_on_is_one_line_and_an_exit_code(
     assert "Traceback" not in ended.stderr
 
 
+def test_an_error_that_comes_of_a_signal_does_not_take_its_place():
+    with pytest.raises(Killed) as told, stop_signals("It goes on."):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            raise AttributeError("half made")  # as OmegaConf where it is interrupted
+    assert (told.value.exit_code, told.value.then) == (143, "It goes on.")
+    with pytest.raises(AttributeError, match="another"), stop_signals():
+        raise AttributeError("another")
+
+
 def test_a_signal_while_runs_go_on_is_killed_and_the_handlers_come_back():
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Killed), stop_signals():
