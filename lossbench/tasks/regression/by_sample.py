@@ -17,6 +17,8 @@ from lossbench.tasks.task import Task
 Array = NDArray[Any]
 ROUNDING, TRIMMED, FIFTHS, SAME_OUTPUT = 16, 0.1, 5, 1e-6
 """As in `metrics` and `final_metrics`, which import torch."""
+IN_CACHE = 2**15
+"""Weights that are worked on at once, so that a processor keeps them at hand."""
 
 
 def by_sample(task: Task, arrays: Arrays) -> Makers:
@@ -109,10 +111,14 @@ def _ordered(by: Array, values: Array, function: Callable[[Any, Array], Array]) 
     order = np.argsort(by, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(by[order]) > 0])
 
-    def weighed(weights: Array) -> Array:
-        drawn = np.ascontiguousarray(weights[:, order], dtype=np.float64)  # sums run along the rows
+    def of_few(drawn: Array) -> Array:
         many, summed = (_from_zero(each, starts) for each in (drawn, drawn * values[order]))
         return function(partial(_between, many, summed), np.rint(many[:, -1]).astype(int))
+
+    def weighed(weights: Array) -> Array:
+        rows = max(1, IN_CACHE // weights.shape[1])
+        blocks = (weights[start : start + rows] for start in range(0, len(weights), rows))
+        return np.concatenate([of_few(block.astype(np.float64, order="C").take(order, axis=1)) for block in blocks])
 
     return weighed
 
