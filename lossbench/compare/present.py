@@ -1,7 +1,8 @@
 """Present comparisons: on the terminal, and as a folder of report, tables and pictures for each problem."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def compare_cells(cells: list[Cell]) -> dict[str, list[Path]]:
 def compare_records(
     found: Iterable[Comparison], output_dir: Path, options: Options
 ) -> tuple[dict[str, list[Path]], list[ConfigError]]:
-    """Print each comparison and write its folder.
+    """Print the verdict on each comparison, then write their folders.
 
     Parameters
     ----------
@@ -69,15 +70,17 @@ def compare_records(
             errors.append(error)
     ranked = rank_across(analyses)
     console = Console()
+    for analysis in analyses:
+        tell(analysis, console)
+    for each in ranked:
+        console.print(f"\n{told(each)}", highlight=False, markup=False)
+    sys.stdout.flush()  # the verdict is there before the pictures are drawn
     folders: dict[str, list[Path]] = {}
     for analysis in analyses:
         folder = output_dir / "comparisons" / analysis.comparison.name
-        tell(analysis, console)
         write_comparison(analysis, folder, [each for each in ranked if analysis in each.analyses])
         console.print(f"Report: {folder / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
         folders.setdefault(analysis.comparison.data, []).append(folder)
-    for each in ranked:
-        console.print(f"\n{told(each)}", highlight=False, markup=False)
     return folders, errors
 
 
@@ -99,15 +102,28 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[DatasetRanki
     there = all((folder / name).is_file() for name in ("report.html", "runs.csv"))
     if there and stamp.is_file() and stamp.read_text() == made_from:
         return
-    from lossbench.compare.report.html import write_report
+    with _writing(analysis.comparison.name) as at:
+        from lossbench.compare.report.html import write_report
 
-    files.sweep_up(folder)
-    files.write_text(folder / "table.md", to_markdown(analysis))
-    files.write_text(folder / "table.tex", to_latex(analysis))
-    files.write_text(folder / "table.csv", to_csv(analysis))
-    write_runs(runs_frame(analysis), folder)
-    write_report(analysis, folder, across)
-    files.write_text(stamp, made_from)
+        files.sweep_up(folder)
+        files.write_text(folder / "table.md", to_markdown(analysis))
+        files.write_text(folder / "table.tex", to_latex(analysis))
+        files.write_text(folder / "table.csv", to_csv(analysis))
+        write_runs(runs_frame(analysis), folder)
+        write_report(analysis, folder, across, at)
+        files.write_text(stamp, made_from)
+
+
+@contextmanager
+def _writing(name: str) -> Iterator[Callable[[str], None]]:
+    """Say on stderr that a report is being written, and on a terminal what of it; yield what takes that."""
+    console, told = Console(stderr=True), f"writing the report of {name} ..."
+    if not console.is_terminal:
+        print(told, file=sys.stderr, flush=True)
+        yield lambda at: None
+        return
+    with console.status(Text(told)) as status:
+        yield lambda at: status.update(Text(f"{told} {at}"))
 
 
 def tell(analysis: Analysis, console: Console) -> None:

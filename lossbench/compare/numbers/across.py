@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lossbench.compare.numbers.ranks import cliques, filled_table
-from lossbench.compare.numbers.statistics import check_fraction, finite, holm, signed_rank_p, smallest_p
+from lossbench.compare.numbers.signed_rank import signed_rank_p
+from lossbench.compare.numbers.statistics import check_fraction, finite, holm, smallest_p
 
 PRIOR = 0.5
 """Weight of the prior of the Bayesian signed-rank test: that of half a data set without a difference."""

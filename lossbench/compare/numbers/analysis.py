@@ -76,6 +76,8 @@ class Analysis:
         All labels, best first; those without numbers last.
     samples : BySample
         What the test samples tell of the runs, for `population` "seeds_and_data".
+    seeds_found : dict
+        What `seeds_for` has found, which every format of the report asks for.
 
     """
 
@@ -87,6 +89,7 @@ class Analysis:
     columns: dict[str, MetricSummary]
     order: list[str] = field(default_factory=list)
     samples: BySample = field(default_factory=BySample)
+    seeds_found: dict[tuple[str, str, str], SeedsNeeded | None] = field(default_factory=dict)
 
     @property
     def main(self) -> MetricSummary:
@@ -127,6 +130,15 @@ class Analysis:
     def values(self, label: str, metric: str) -> Values:
         """Return a metric of a loss by seed."""
         return {seed: found[metric] for seed, found in self.scores[label].items() if metric in found}
+
+    @cached_property
+    def _seeds(self) -> dict[str, frozenset[int]]:
+        return {label: frozenset(entries) for label, entries in self.comparison.entries.items()}
+
+    def are_pairs(self, label: str, other: str) -> bool:
+        """Tell whether the runs of two losses are pairs: the seeds of one are among those of the other."""
+        asked, beside = self._seeds[label], self._seeds[other]
+        return asked <= beside or beside <= asked
 
     def margin(self, metric: str) -> float | None:
         """Return the margin of equality in practice; it has the unit of the main metric, so no other one has any."""
@@ -197,21 +209,30 @@ def analyse(comparison: Comparison, options: Options, samples: BySample | None =
 
 def pair_up(analysis: Analysis, label: str, other: str, metric: str) -> Runs:
     """Return the values of two losses; they are pairs if the seeds of one are among those of the other."""
-    first, second = analysis.values(label, metric), analysis.values(other, metric)
-    asked, beside = (set(analysis.comparison.entries[name]) for name in (label, other))
-    if not (asked <= beside or beside <= asked):
+    return _paired(analysis, (label, other), analysis.values(label, metric), analysis.values(other, metric))
+
+
+def _paired(analysis: Analysis, pair: Pair, first: Values, second: Values) -> Runs:
+    if not analysis.are_pairs(*pair):
         return Runs(list(first.values()), list(second.values()), False, [])
     common = [seed for seed in first if seed in second]
     return Runs([first[seed] for seed in common], [second[seed] for seed in common], True, common)
 
 
+def _has_runs(analysis: Analysis, values: dict[str, Values], pair: Pair) -> bool:
+    first, second = (values[label] for label in pair)
+    return not first.keys().isdisjoint(second) if analysis.are_pairs(*pair) else bool(first and second)
+
+
 def seeds_for(analysis: Analysis, label: str, other: str, metric: str) -> SeedsNeeded | None:
     """Estimate how many seeds would resolve what two losses differ by, at the level that the family leaves them."""
-    runs = pair_up(analysis, label, other, metric)
-    if not runs.paired or not runs.first:
-        return None
-    differences = [one - two for one, two in zip(runs.first, runs.second, strict=True)]
-    return seeds_needed(differences, alpha=analysis.options.alpha / max(1, analysis.columns[metric].size))
+    known = analysis.seeds_found
+    if (label, other, metric) not in known:
+        runs = pair_up(analysis, label, other, metric)
+        level = analysis.options.alpha / max(1, analysis.columns[metric].size)
+        differences = [one - two for one, two in zip(runs.first, runs.second, strict=True)] if runs.paired else []
+        known[label, other, metric] = seeds_needed(differences, alpha=level) if differences else None
+    return known[label, other, metric]
 
 
 def _require_goals(comparison: Comparison, goals: Iterable[str], known: Iterable[str]) -> None:
@@ -236,24 +257,24 @@ def _instead(comparison: Comparison, metric: str, known: Iterable[str]) -> str:
 
 def _column(analysis: Analysis, metric: str, shown: bool) -> MetricSummary:
     options, way = analysis.options, analysis.comparison.task.direction(metric)
-    values = {label: list(analysis.values(label, metric).values()) for label in analysis.comparison.entries}
+    values = {label: analysis.values(label, metric) for label in analysis.comparison.entries}
     bounds = analysis.comparison.task.bounds(metric)
     intervals = {
-        label: mean_interval(found, options.confidence, options.interval, bounds=bounds)
+        label: mean_interval(list(found.values()), options.confidence, options.interval, bounds=bounds)
         for label, found in values.items()
         if found
     }
     names = sorted(intervals, key=lambda label: intervals[label].mean, reverse=way == "higher")
-    family = {
-        pair: runs
-        for pair in _family(analysis, names)
-        if (runs := pair_up(analysis, *pair, metric)).first and runs.second
-    }
+    family = [pair for pair in _family(analysis, names) if _has_runs(analysis, values, pair)]
     size = len(family)
-    wanted = {pair: runs for pair, runs in family.items() if shown or analysis.baseline in pair}
+    wanted = {
+        pair: _paired(analysis, pair, *(values[label] for label in pair))
+        for pair in family
+        if shown or analysis.baseline in pair
+    }
     pairs = compare_pairs(
         wanted, size=size, better=way, confidence=options.confidence, margin=analysis.margin(metric),
-        sources=lambda pair, seeds: analysis.samples.sources(*pair, metric, seeds),
+        sources=lambda paired: analysis.samples.of_pairs(metric, {pair: runs.seeds for pair, runs in paired.items()}),
     )  # fmt: skip
     found = MetricSummary(intervals, pairs, {}, {}, size)
     against = {

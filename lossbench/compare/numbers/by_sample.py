@@ -60,12 +60,23 @@ class BySample:
 
     def sources(self, label: str, other: str, metric: str, seeds: Collection[int]) -> Sources | None:
         """Return the sources of chance in the mean over seeds of label - other; None where they are not known."""
-        rows, runs = self.tables.get(metric, ({}, None))
-        pairs = [(rows.get((label, seed)), rows.get((other, seed))) for seed in seeds]
-        one, two = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-        if runs is None or len(pairs) < 2 or None in one or None in two:
-            return None
-        return runs.difference(np.array(one), np.array(two))[1]
+        return self.of_pairs(metric, {(label, other): seeds})[label, other]
+
+    def of_pairs(self, metric: str, pairs: Mapping[tuple[str, str], Collection[int]]) -> dict[Any, Sources | None]:
+        """Return `sources` of each pair of labels, from the seeds that it has in common."""
+        found: dict[Any, Sources | None] = dict.fromkeys(pairs)
+        if metric not in self.tables:
+            return found
+        rows, runs = self.tables[metric]
+        places: dict[int, list[tuple[Any, list[list[int]]]]] = defaultdict(list)
+        for pair, seeds in pairs.items():
+            told = [[rows.get((label, seed), -1) for seed in seeds] for label in pair]
+            if len(seeds) > 1 and -1 not in told[0] and -1 not in told[1]:
+                places[len(seeds)].append((pair, told))
+        for alike in places.values():
+            one, other = np.array([told for _, told in alike]).swapaxes(0, 1)
+            found |= dict(zip((pair for pair, _ in alike), runs.differences(one, other), strict=True))
+        return found
 
 
 class _Kept(Mapping[str, Array]):

@@ -43,7 +43,11 @@ def labels(records: list[Record]) -> list[str]:
     stands_for: dict[str, set[str]] = defaultdict(set)
     for label, method in zip(named, methods, strict=True):
         stands_for[label].add(method if label not in plain else "")
-    clear = [_is_clear(label, entry, stands_for[label]) for label, entry in zip(named, records, strict=True)]
+    known = set(loss_names())
+    clear = [
+        len(stands_for[label]) == 1 and (label not in known or label == entry["loss"])
+        for label, entry in zip(named, records, strict=True)
+    ]
     return [label if fine else usual for label, fine, usual in zip(named, clear, plain, strict=True)]
 
 
@@ -80,10 +84,6 @@ def _told_apart(name: str, records: list[Record], methods: list[str], members: l
     return [name + label.removeprefix(next(iter(losses))) if len(losses) == 1 else f"{name}({label})" for label in own]
 
 
-def _is_clear(label: str, entry: Record, methods: set[str]) -> bool:
-    return len(methods) == 1 and (label not in loss_names() or label == entry["loss"])
-
-
 def plain_labels(records: list[Record], whole: bool = False) -> list[str]:
     """Name each run by its loss and what is combined with it, and by what differs; `whole` also by what is not usual.
 
@@ -99,10 +99,10 @@ def plain_labels(records: list[Record], whole: bool = False) -> list[str]:
     for entry in records:
         for name, value in _parameters(entry).items():
             settings[_owner(entry, name)].add(_shown(value))
-    names = []
+    names, known = [], set(loss_names())
     for entry in records:
         own = _parameters(entry)
-        usual = default_parameters(entry["loss"]) if whole and entry["loss"] in loss_names() else own
+        usual = default_parameters(entry["loss"]) if whole and entry["loss"] in known else own
         differing = [
             name for name in own if len(settings[_owner(entry, name)]) > 1 or own[name] != usual.get(name, own[name])
         ]

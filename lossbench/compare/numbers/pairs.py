@@ -6,16 +6,18 @@ loss with the baseline. All are adjusted for its size m alike: p times m, interv
 correction such as Holm's would decide a little more, but has no intervals that always agree with it.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import isnan, nan
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from lossbench.compare.numbers.equivalence import Outcome, outcome, p_equivalence
-from lossbench.compare.numbers.statistics import PairedDifference, kind_of, paired_difference
-from lossbench.compare.numbers.two_sources import Sources, interval, p_difference, p_within
+from lossbench.compare.numbers.statistics import PairedDifference, kind_of, paired_differences
+from lossbench.compare.numbers.two_sources import Sources, p_within
 from lossbench.compare.numbers.unpaired import unpaired_difference
 from lossbench.tasks.task import Better
 
@@ -89,7 +91,7 @@ def compare_pairs(
     better: Better,
     confidence: float,
     margin: float | None,
-    sources: Callable[[Pair, Collection[int]], Sources | None] = lambda pair, seeds: None,
+    sources: Callable[[Mapping[Pair, Runs]], Mapping[Pair, Sources | None]] = lambda pairs: {},
 ) -> dict[Pair, PairComparison]:
     """Compare the losses of each pair.
 
@@ -106,15 +108,19 @@ def compare_pairs(
     margin : float, optional
         Of equality in practice.
     sources : callable, optional
-        What the difference of a pair over some seeds owes to seeds and samples, None where that isn't known. Without it
-        all is for new seeds on this test set.
+        What the differences of pairs with common seeds owe to seeds and samples, None where that isn't known. Without
+        it all is for new seeds on this test set.
 
     """
-    alpha, found = round(1 - confidence, 12), {}
-    for pair, runs in pairs.items():
-        known = sources(pair, runs.seeds) if runs.paired else None
-        found[pair] = _compare(runs, size, alpha, better, margin, known if known and known.variance > 0 else None)
-    return found
+    alpha = round(1 - confidence, 12)
+    alone = _differences(pairs, better, alpha, size)
+    paired = {pair: runs for pair, runs in pairs.items() if runs.paired}
+    known = {pair: each for pair, each in sources(paired).items() if each is not None and each.variance > 0}
+    both = _with_data(alone, known, alpha, size)
+    return {
+        pair: _compared(runs, alone[pair], both.get(pair), known.get(pair), size, alpha, better, margin)
+        for pair, runs in pairs.items()
+    }
 
 
 def turned(comparison: PairComparison) -> PairComparison:
@@ -132,42 +138,65 @@ def _turned(found: PairedDifference) -> PairedDifference:
     )  # fmt: skip
 
 
-def _compare(
-    runs: Runs, size: int, alpha: float, better: Better, margin: float | None, sources: Sources | None
-) -> PairComparison:
-    alone = _difference(runs, better, alpha, size)
-    difference = alone if sources is None else _with_data(alone, sources, alpha, size)
+def _compared(
+    runs: Runs, alone: PairedDifference, both: PairedDifference | None, sources: Sources | None,
+    size: int, alpha: float, better: Better, margin: float | None,
+) -> PairComparison:  # fmt: skip
+    difference = alone if both is None else both
     p_t, p_wilcoxon = _adjusted(difference.p_t, size), _adjusted(difference.p_wilcoxon, size)
-    found = PairComparison(difference, runs.paired, p_t, p_wilcoxon)
-    if sources is not None:
-        found = replace(found, this_test_set=alone, sources=sources)
-    if margin is None:
-        return found
-    p_equal = p_equivalence(runs.first, runs.second, margin, paired=runs.paired)
-    if sources is not None:
-        p_equal = max(p_equal, p_within(sources, difference.mean, margin))
-    p_equal = _adjusted(p_equal, size)
-    told = outcome(difference.mean, p_t, p_equal, higher_is_better=better == "higher", alpha=alpha)
-    return replace(found, p_equivalence=p_equal, outcome=told)
+    p_equal, told = nan, None
+    if margin is not None:
+        p_equal = p_equivalence(runs.first, runs.second, margin, paired=runs.paired)
+        if sources is not None:
+            p_equal = max(p_equal, p_within(sources, difference.mean, margin))
+        p_equal = _adjusted(p_equal, size)
+        told = outcome(difference.mean, p_t, p_equal, higher_is_better=better == "higher", alpha=alpha)
+    on_these = None if both is None else alone
+    return PairComparison(difference, runs.paired, p_t, p_wilcoxon, p_equal, told, on_these, sources)
 
 
-def _with_data(alone: PairedDifference, sources: Sources, alpha: float, size: int) -> PairedDifference:
-    """Widen a difference over seeds by what new test data would do: its interval is never narrower than that of seeds.
+def _with_data(
+    alone: Mapping[Pair, PairedDifference], known: Mapping[Pair, Sources], alpha: float, size: int
+) -> dict[Pair, PairedDifference]:
+    """Widen differences over seeds by what new test data would do: no interval is narrower than that of seeds.
 
     The two-source t knows more degrees of freedom than the seeds have, and far out in its tails, where several
     comparisons are decided, it trusts them too much when the seeds have most of the chance.
     """
-    low, high = interval(sources, alone.mean, 1 - alpha / size)
-    p, kind = p_difference(sources, alone.mean), kind_of(TWO_SOURCES, 1 - alpha, size)
-    low, high, p = np.fmin(low, alone.low), np.fmax(high, alone.high), np.fmax(p, alone.p_t)  # NaN gives way
-    return replace(alone, low=float(low), high=float(high), p_t=float(p), kind=kind, note="")
+    if not known:
+        return {}
+    over_seeds = [alone[pair] for pair in known]
+    mean, low, high, p_seeds = np.array([(each.mean, each.low, each.high, each.p_t) for each in over_seeds]).T
+    variance, degrees = np.array([(each.variance, each.degrees) for each in known.values()]).T
+    error, confidence = np.sqrt(variance), 1 - alpha / size
+    half = stats.t.isf((1 - confidence) / 2, degrees) * error
+    p = 2 * stats.t.sf(np.abs(mean) / error, degrees)
+    told = np.array([np.fmin(mean - half, low), np.fmax(mean + half, high), np.fmax(p, p_seeds)])  # NaN gives way
+    kind = kind_of(TWO_SOURCES, 1 - alpha, size)
+    return {
+        pair: replace(each, low=low, high=high, p_t=p, kind=kind, note="")
+        for pair, each, (low, high, p) in zip(known, over_seeds, told.T.tolist(), strict=True)
+    }
 
 
-def _difference(runs: Runs, better: Better, alpha: float, size: int) -> PairedDifference:
-    compare = paired_difference if runs.paired else unpaired_difference
-    higher = better == "higher"
-    found = compare(runs.first, runs.second, higher_is_better=higher, confidence=1 - alpha, among=size)
-    return replace(found, improvement=nan) if better == "neither" else found
+def _differences(pairs: Mapping[Pair, Runs], better: Better, alpha: float, size: int) -> dict[Pair, PairedDifference]:
+    """Compare pair by pair, those with equally many common seeds at once."""
+    alike: dict[int, list[Pair]] = defaultdict(list)
+    found, higher = {}, better == "higher"
+    for pair, runs in pairs.items():
+        if runs.paired:
+            alike[len(runs.first)].append(pair)
+        else:
+            found[pair] = unpaired_difference(
+                runs.first, runs.second, higher_is_better=higher, confidence=1 - alpha, among=size
+            )
+    for together in alike.values():
+        first, second = (np.array([pairs[pair][side] for pair in together], dtype=float) for side in (0, 1))
+        told = paired_differences(first, second, higher_is_better=higher, confidence=1 - alpha, among=size)
+        found |= dict(zip(together, told, strict=True))
+    if better == "neither":
+        found = {pair: replace(each, improvement=nan) for pair, each in found.items()}
+    return found
 
 
 def _adjusted(p: float, size: int) -> float:

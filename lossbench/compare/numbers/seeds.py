@@ -1,11 +1,11 @@
 """How many seeds would resolve a difference that a few seeds have shown: a rough number, with its range."""
 
-from bisect import bisect_left
 from dataclasses import dataclass
+from functools import lru_cache
 from math import sqrt
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
 from lossbench.compare.numbers.statistics import check_fraction, finite
@@ -91,7 +91,7 @@ def seeds_needed(differences: ArrayLike, power: float = 0.8, alpha: float = 0.05
     n = len(sample)
     t = abs(sample.mean()) / sample.std(ddof=1) * sqrt(n)
     smallest, largest = (_noncentrality(t, n - 1, (1 + way * RANGE) / 2) for way in (1, -1))
-    return SeedsNeeded(*(_seeds(each / sqrt(n), power, alpha) for each in (t, largest, smallest)))
+    return SeedsNeeded(*_seeds(np.array([t / sqrt(n), largest / sqrt(n), smallest / sqrt(n)]), power, alpha))
 
 
 def _noncentrality(t: float, degrees: int, level: float) -> float:
@@ -103,9 +103,18 @@ def _noncentrality(t: float, degrees: int, level: float) -> float:
     return float(optimize.brentq(beyond, 0.0, 2 * t + 3)) if beyond(0.0) > 0 else 0.0
 
 
-def _seeds(effect: float, power: float, alpha: float) -> int | None:
-    def reached(n: int) -> float:
-        return float(stats.nct.sf(stats.t.isf(alpha / 2, n - 1), n - 1, effect * np.sqrt(n)))
+def _seeds(effects: NDArray[np.float64], power: float, alpha: float) -> list[int | None]:
+    """Return the first number of seeds with the power for each effect, by bisection of all at once."""
+    low = np.full(len(effects), 2)
+    high = np.full(len(effects), MOST_SEEDS + 1)
+    while (low < high).any():
+        n = (low + high) // 2
+        limits = np.array([_limit(alpha, int(each)) for each in n])
+        enough = (stats.nct.sf(limits, n - 1, effects * np.sqrt(n)) >= power) | (low == high)
+        low, high = np.where(enough, low, n + 1), np.where(enough, n, high)
+    return [each if each <= MOST_SEEDS else None for each in low.tolist()]
 
-    found = 2 + bisect_left(range(2, MOST_SEEDS + 1), power, key=reached)
-    return found if found <= MOST_SEEDS else None
+
+@lru_cache(maxsize=4096)
+def _limit(alpha: float, n: int) -> float:
+    return float(stats.t.isf(alpha / 2, n - 1))

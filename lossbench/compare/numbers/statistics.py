@@ -4,13 +4,17 @@ All numbers here are over the seeds of one data set: they speak of new seeds, no
 """
 
 from dataclasses import dataclass, replace
-from math import inf, nan
+from functools import lru_cache
+from math import inf, nan, sqrt
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from lossbench.compare.numbers.signed_rank import signed_rank_ps
+
+Array = NDArray[np.float64]
 Method = Literal["t", "bca"]
 
 BCA_FROM = 15
@@ -144,7 +148,7 @@ def mean_interval(
     return replace(found, low=float(low), high=float(high))
 
 
-def _interval(sample: NDArray[np.float64], confidence: float, method: Method, among: int, note: str) -> Interval:
+def _interval(sample: Array, confidence: float, method: Method, among: int, note: str) -> Interval:
     check_fraction(confidence, "confidence")
     if method not in ("t", "bca"):
         raise ValueError(f"method={method!r} is not known; allowed: 't' (Student), 'bca' (bootstrap)")
@@ -160,8 +164,13 @@ def _interval(sample: NDArray[np.float64], confidence: float, method: Method, am
         low, high = found.confidence_interval
         return Interval(n, float(mean), float(sd), float(low), float(high), kind_of("BCa bootstrap", confidence, among))
     kind += f" (BCa needs {BCA_FROM} runs)" if method == "bca" else ""
-    half = stats.t.isf((1 - level) / 2, n - 1) * sd / np.sqrt(n)
+    half = _quantile((1 - level) / 2, n - 1) * sd / sqrt(n)
     return Interval(n, float(mean), float(sd), float(mean - half), float(mean + half), kind)
+
+
+@lru_cache
+def _quantile(tail: float, degrees: int) -> float:
+    return float(stats.t.isf(tail, degrees))
 
 
 def kind_of(name: str, confidence: float, among: int = 1) -> str:
@@ -229,40 +238,78 @@ def paired_difference(
     (1.5, 0.1027, 0.25, 0.875)
 
     """
-    differences, steps = paired_steps(values, baseline)
-    note = NO_TEST if len(differences) > 1 and all_alike(steps) else ""
-    interval = _interval(differences, confidence, method, among, note)
-    testable = interval.n > 1 and not note
-    better = np.sign(steps) if higher_is_better else -np.sign(steps)
-    return PairedDifference(
-        n=interval.n,
-        mean=interval.mean,
-        low=interval.low,
-        high=interval.high,
-        p_t=float(stats.ttest_1samp(differences, 0).pvalue) if testable else nan,
-        p_wilcoxon=signed_rank_p(steps),
-        effect_size=interval.mean / interval.sd if testable else nan,
-        improvement=float((better + 1).mean() / 2),
-        kind=interval.kind,
-        note=note,
+    first, second = _same_seeds(values, baseline)
+    found = paired_differences(
+        first[None], second[None], higher_is_better=higher_is_better, confidence=confidence, method=method, among=among
     )
+    return found[0]
 
 
-def paired_steps(values: ArrayLike, baseline: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def paired_differences(
+    values: Array,
+    baselines: Array,
+    *,
+    higher_is_better: bool,
+    confidence: float = 0.95,
+    method: Method = "t",
+    among: int = 1,
+) -> list[PairedDifference]:
+    """Do what `paired_difference` does for each row of values and of baselines, finite and of shape (P, n), at once.
+
+    Examples
+    --------
+    >>> table = np.array([[5.0, 7.0, 9.0, 8.0], [4.0, 5.0, 6.0, 8.0]])
+    >>> [each.mean for each in paired_differences(table, table[::-1], higher_is_better=True)]
+    [1.5, -1.5]
+
+    """
+    differences, steps = _steps(values, baselines)
+    pairs, n = differences.shape
+    alike = np.ptp(steps, axis=1) <= 1 if n > 1 else np.zeros(pairs, dtype=bool)
+    intervals = [
+        _interval(row, confidence, method, among, NO_TEST if same else "")
+        for row, same in zip(differences, alike.tolist(), strict=True)
+    ]
+    p_t, testable = np.full(pairs, nan), ~alike & (n > 1)
+    if testable.any():
+        p_t[testable] = stats.ttest_1samp(differences[testable], 0, axis=1).pvalue
+    better = (np.sign(steps if higher_is_better else -steps) + 1).mean(axis=1) / 2
+    columns = intervals, p_t.tolist(), signed_rank_ps(steps), testable.tolist(), better.tolist()
+    found = []
+    for interval, p, p_ranks, tested, improvement in zip(*columns, strict=True):
+        effect = interval.mean / interval.sd if tested else nan
+        bounds = interval.mean, interval.low, interval.high
+        found.append(
+            PairedDifference(interval.n, *bounds, p, p_ranks, effect, improvement, interval.kind, interval.note)
+        )
+    return found
+
+
+def paired_steps(values: ArrayLike, baseline: ArrayLike) -> tuple[Array, Array]:
     """Return value - baseline of each pair, and the same in steps of the single precision that metrics come in.
 
     Below a step, equal differences would look different and break ties by chance: such a difference is 0.
     """
+    return _steps(*_same_seeds(values, baseline))
+
+
+def _same_seeds(values: ArrayLike, baseline: ArrayLike) -> tuple[Array, Array]:
     first, second = finite(values, "values"), finite(baseline, "baseline")
     if len(first) != len(second):
         raise ValueError(f"values has {len(first)} runs and baseline {len(second)}; give the seeds that both have")
+    return first, second
+
+
+def _steps(first: Array, second: Array) -> tuple[Array, Array]:
+    """Return `paired_steps` of finite numbers (..., n)."""
     differences = first - second
-    resolution = 4 * np.finfo(np.float32).eps * max(np.abs(first).max(), np.abs(second).max())
-    steps = np.round(differences / resolution) if resolution > 0 else differences
+    largest = np.maximum(np.abs(first).max(axis=-1, keepdims=True), np.abs(second).max(axis=-1, keepdims=True))
+    resolution = 4 * np.finfo(np.float32).eps * largest
+    steps = np.where(resolution > 0, np.round(differences / np.where(resolution > 0, resolution, 1.0)), differences)
     return np.where(steps == 0, 0.0, differences), steps
 
 
-def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+def holm(p_values: ArrayLike) -> Array:
     """Correct p-values for their number, so that the chance of any false finding among them stays below alpha.
 
     The i-th smallest of m is multiplied by m - i + 1, then made monotone and capped at 1. Holds whatever the
@@ -327,7 +374,7 @@ def smallest_p(n: int, test: Literal["wilcoxon", "t"] = "wilcoxon") -> float:
     return 0.0 if test == "t" and n > 1 else 2.0 ** (1 - n)
 
 
-def finite(values: ArrayLike, name: str) -> NDArray[np.float64]:
+def finite(values: ArrayLike, name: str) -> Array:
     """Return the values as a float64 array (n,), or raise a ValueError that says which of them can't be used."""
     array = np.asarray(values, dtype=float)
     if array.ndim != 1 or array.size == 0:
@@ -344,33 +391,6 @@ def check_fraction(value: float, name: str) -> None:
         raise ValueError(f"{name}={value} is not allowed; give a number between 0 and 1, such as 0.95 or 0.05")
 
 
-def all_alike(steps: NDArray[np.float64]) -> bool:
+def all_alike(steps: Array) -> bool:
     """Tell whether differences, in steps of the single precision of their numbers, have no spread but its rounding."""
     return bool(np.ptp(steps) <= 1)
-
-
-def signed_rank_p(differences: NDArray[np.float64]) -> float:
-    """Give Wilcoxon's exact two-sided p. SciPy's is exact without ties only, and a metric such as accuracy has ties.
-
-    Parameters
-    ----------
-    differences : ndarray, shape (n,)
-        Those that are to tie are equal to the last bit; zeros are dropped.
-
-    References
-    ----------
-    Wilcoxon, "Individual comparisons by ranking methods", 1945.
-
-    Examples
-    --------
-    >>> signed_rank_p(np.array([1.0, 1.0, 2.0, -1.0, 0.0]))
-    0.5
-
-    """
-    differences = differences[differences != 0]
-    ranks = np.rint(2 * stats.rankdata(np.abs(differences))).astype(int)  # doubled: mean ranks become integers
-    chance = np.ones(1)  # of each sum of the positive ranks, one rank after the other
-    for rank in ranks:
-        chance = (np.pad(chance, (0, rank)) + np.pad(chance, (rank, 0))) / 2
-    seen = ranks[differences > 0].sum()
-    return float(min(1, 2 * min(chance[: seen + 1].sum(), chance[seen:].sum())))

@@ -41,6 +41,8 @@ from lossbench.compare.numbers.statistics import check_fraction, smallest_p
 
 Array = NDArray[np.float64]
 
+LARGEST_BLOCK = 2**21
+"""Numbers that are worked on at once."""
 NOISE = 4 * float(np.finfo(np.float32).eps)
 """Differences below this share of the values are the rounding of single precision, in which they are kept."""
 
@@ -123,13 +125,24 @@ class Runs:
 
         """
         rows, columns = np.asarray(one, dtype=int), np.asarray(other, dtype=int)
-        cross = self.covariance[np.ix_(rows, columns)]
-        own, others = self.covariance[np.ix_(rows, rows)], self.covariance[np.ix_(columns, columns)]
-        differences = self.values[rows] - self.values[columns]
-        sources = _sources(
-            differences, own + others - cross - cross.T, self.n_samples, self.sample_degrees, self._rounding, self.noise
-        )
-        return float(differences.mean()), sources
+        difference = float((self.values[rows] - self.values[columns]).mean())
+        return difference, self.differences(rows[None], columns[None])[0]
+
+    def differences(self, one: NDArray[np.int_], other: NDArray[np.int_]) -> list[Sources]:
+        """Return the sources of the mean difference of each pair, from places of runs (P, S)."""
+        pairs, seeds = one.shape
+        at_once = max(1, LARGEST_BLOCK // seeds**2)
+        found: list[Sources] = []
+        for start in range(0, pairs, at_once):
+            rows, columns = one[start : start + at_once], other[start : start + at_once]
+            cross = self.covariance[rows[:, :, None], columns[:, None, :]]
+            own, others = (self.covariance[each[:, :, None], each[:, None, :]] for each in (rows, columns))
+            covariances = own + others - cross - cross.swapaxes(1, 2)
+            found += [
+                _sources(values, covariance, self.n_samples, self.sample_degrees, self._rounding, self.noise)
+                for values, covariance in zip(self.values[rows] - self.values[columns], covariances, strict=True)
+            ]
+        return found
 
 
 def _sources(

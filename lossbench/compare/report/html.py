@@ -71,7 +71,9 @@ log = logging.getLogger(__name__)
 TEMPLATE = "page.html.j2"
 
 
-def write_report(analysis: Analysis, folder: Path, across: list[DatasetRanking]) -> Path:
+def write_report(
+    analysis: Analysis, folder: Path, across: list[DatasetRanking], at: Callable[[str], None] = lambda what: None
+) -> Path:
     """Draw all pictures into a folder and write `report.html`; return its path.
 
     Parameters
@@ -82,6 +84,8 @@ def write_report(analysis: Analysis, folder: Path, across: list[DatasetRanking])
         Where to write; pictures of an earlier report are removed.
     across : list of DatasetRanking
         Rankings over several data sets that this one is part of.
+    at : callable, optional
+        Is told what is drawn next.
 
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,12 +93,15 @@ def write_report(analysis: Analysis, folder: Path, across: list[DatasetRanking])
         old.unlink()
     path = folder / "report.html"
     with matplotlib.rc_context(STYLE):
-        files.write_text(path, _page(analysis, _sections(analysis, folder, across)))
+        files.write_text(path, _page(analysis, _sections(analysis, folder, across, at)))
     return path
 
 
-def _sections(analysis: Analysis, folder: Path, across: list[DatasetRanking]) -> list[Section]:
-    pictures, problems = _draw(analysis)
+def _sections(
+    analysis: Analysis, folder: Path, across: list[DatasetRanking], at: Callable[[str], None]
+) -> list[Section]:
+    pictures, problems = _draw(analysis, at)
+    at("loss curves")
     of_losses, problem = loss_curves(analysis, folder)
     pictures += [of_losses] if of_losses is not None else []
     problems += [problem] if problem else []
@@ -102,7 +109,7 @@ def _sections(analysis: Analysis, folder: Path, across: list[DatasetRanking]) ->
         Section("Numbers", _numbers(analysis)),
         Section("Several tasks", _several_tasks(analysis)),
         Section("Fronts", [Block("table", table) for table in tables_of_fronts(analysis)]),
-        *(Section(picture.title, [_figure(picture, folder)]) for picture in pictures),
+        *(Section(picture.title, [_figure(picture, folder, at)]) for picture in pictures),
         Section("Not drawn", [Block("text", problem) for problem in problems]),
         *(Section(f"Over several {each.noun}s", _over_data(each, folder)) for each in across),
         Section("The choice of the epoch", [Block("table", selections_table(analysis))]),
@@ -114,11 +121,12 @@ def _sections(analysis: Analysis, folder: Path, across: list[DatasetRanking]) ->
     return [section for section in sections if any(section.blocks)]
 
 
-def _draw(analysis: Analysis) -> tuple[list[Picture], list[str]]:
+def _draw(analysis: Analysis, at: Callable[[str], None]) -> tuple[list[Picture], list[str]]:
     """Draw what the data have; a picture that can't be drawn is told, and doesn't cost the report."""
     pictures, problems = [], []
     common = (forest, learning_curves, front_pictures, weights, conflict, gradient_norms)
     for draw in (*common, *_pictures_of(analysis.comparison.task)):
+        at(draw.__name__.replace("_", " "))
         try:
             pictures += draw(analysis)
         except Exception as error:
@@ -210,7 +218,8 @@ def _repeat(analysis: Analysis) -> list[Block]:
     ]
 
 
-def _figure(picture: Picture, folder: Path) -> Block:
+def _figure(picture: Picture, folder: Path, at: Callable[[str], None] = lambda what: None) -> Block:
+    at(f"{picture.name}.png")
     save(picture, folder)
     png = base64.b64encode((folder / f"{picture.name}.png").read_bytes()).decode()
     return Block("figure", Figure(picture.title, picture.caption, picture.name, png, picture.alt or picture.title))

@@ -70,13 +70,14 @@ def means_table(analysis: Analysis) -> Table:
 def means_of(analysis: Analysis, names: list[str], caption: str) -> Table:
     """Make a table of the mean of each loss on some metrics."""
     digits = {name: decimals(analysis.columns[name].intervals.values()) for name in names}
+    best = {name: analysis.best_mean(name) for name in names if analysis.columns[name].intervals}
     rows: list[list[str]] = []
     bold = set()
     for label in analysis.order:
         row = [label]
         for name in names:
             interval = analysis.columns[name].intervals.get(label)
-            if interval is not None and interval.mean == analysis.best_mean(name):
+            if interval is not None and interval.mean == best[name]:
                 bold.add((len(rows), len(row)))
             row.append("–" if interval is None else with_interval(interval, digits[name]))
         rows.append(row)

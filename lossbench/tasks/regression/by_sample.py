@@ -17,6 +17,8 @@ from lossbench.tasks.task import Task
 Array = NDArray[Any]
 ROUNDING, TRIMMED, FIFTHS, SAME_OUTPUT = 16, 0.1, 5, 1e-6
 """As in `metrics` and `final_metrics`, which import torch."""
+IN_CACHE = 2**15
+"""Weights that are worked on at once, so that a processor keeps them at hand."""
 
 
 def by_sample(task: Task, arrays: Arrays) -> Makers:
@@ -58,7 +60,7 @@ def of_numbers(prediction: Array, target: Array) -> Makers:
         "rmse": lambda: OfSums(np.stack([square, one], axis=1), lambda s: np.sqrt(s[:, 0] / s[:, 1])),
         "log_cosh": lambda: Mean(error + np.logaddexp(0, -2 * error) - np.log(2)),
         "smape": lambda: Mean(np.divide(2 * error, wide, out=np.zeros(size), where=wide > 0)),
-        "median_ae": lambda: Weighed(_ordered(error, error, lambda sums, total: _at(sums, middle_of(total)).mean(-1))),
+        "median_ae": lambda: Weighed(_ordered(error, error, _middle)),
         "trimmed_rmse": lambda: Weighed(_ordered(error, square, _trimmed)),
     }
     if not (np.abs(y) <= np.finfo(np.float64).eps * np.abs(y).max()).any():
@@ -100,47 +102,61 @@ def _concordance(s: Array, shift: float) -> Array:
     return np.asarray(2 * (yp - y * p) / (yy - y**2 + pp - p**2 + (y - p + shift) ** 2))
 
 
-def _ordered(by: Array, values: Array, function: Callable[[Any, int], Array]) -> Callable[[Array], Array]:
+def _ordered(by: Array, values: Array, function: Callable[[Any, Array], Array]) -> Callable[[Array], Array]:
     """Make a function of weights of one of the sums of values over the first n samples in an order, at any n.
 
-    `function` takes these sums, which are themselves a function of n, and the number of samples. Samples that are equal
+    `function` takes these sums, from places (B, k) to (B, k), and the numbers of samples (B,). Samples that are equal
     in the order share the mean of their values.
     """
     order = np.argsort(by, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(by[order]) > 0])
 
+    def of_few(drawn: Array) -> Array:
+        many, summed = (_from_zero(each, starts) for each in (drawn, drawn * values[order]))
+        return function(partial(_between, many, summed), np.rint(many[:, -1]).astype(int))
+
     def weighed(weights: Array) -> Array:
-        drawn = weights[:, order].astype(np.float64)
-        many, summed = (
-            np.cumsum(np.add.reduceat(each, starts, axis=1), axis=1) for each in (drawn, drawn * values[order])
-        )
-        found = [
-            function(partial(np.interp, xp=np.r_[0, one], fp=np.r_[0, other]), round(one[-1]))
-            for one, other in zip(many, summed, strict=True)
-        ]
-        return np.asarray(found)
+        rows = max(1, IN_CACHE // weights.shape[1])
+        blocks = (weights[start : start + rows] for start in range(0, len(weights), rows))
+        return np.concatenate([of_few(block.astype(np.float64, order="C").take(order, axis=1)) for block in blocks])
 
     return weighed
 
 
-def middle_of(total: int) -> Array:
-    """Return the places of the one or two in the middle."""
-    return np.array([(total - 1) // 2, total // 2])
+def _from_zero(each: Array, starts: Array) -> Array:
+    """Return the sums up to each place of an order, of which `starts` begin a tie, with a 0 before them."""
+    each = each if len(starts) == each.shape[1] else np.add.reduceat(each, starts, axis=1)
+    sums = np.zeros((len(each), each.shape[1] + 1))
+    np.cumsum(each, axis=1, out=sums[:, 1:])
+    return sums
 
 
-def _at(sums: Any, places: Array) -> Array:
-    return np.asarray(sums(places + 1) - sums(places))
+def _between(x: Array, y: Array, places: Array) -> Array:
+    """Interpolate y (B, n) over whole numbers x (B, n), which rise from 0 in each row, at places (B, k)."""
+    rows, last = np.arange(len(x))[:, None], x.shape[1] - 1
+    beyond = (x[:, -1].max() + 1) * rows  # so that one search does for all rows
+    at = np.searchsorted((x + beyond).ravel(), places + beyond, side="right") - 1 - rows * x.shape[1]
+    after = np.minimum(at + 1, last)
+    (x0, x1), (y0, y1) = ((each[rows, at], each[rows, after]) for each in (x, y))
+    return np.where(x0 == places, y0, (y1 - y0) / np.where(x1 > x0, x1 - x0, 1.0) * (places - x0) + y0)
 
 
-def _trimmed(sums: Any, total: int) -> Array:
-    kept = total - int(TRIMMED * total)
-    return np.asarray(np.sqrt(sums(kept) / kept))
+def _middle(sums: Any, total: Array) -> Array:
+    """Return the mean over the places of the one or two in the middle."""
+    places = np.stack([(total - 1) // 2, total // 2], axis=1)
+    return np.asarray((sums(places + 1) - sums(places)).mean(axis=1))
 
 
-def _fifth(sums: Any, total: int, number: int) -> Array:
-    least, more = divmod(total, FIFTHS)
-    low, high = ((k * least + min(k, more)) for k in (number - 1, number))
-    return np.asarray((sums(high) - sums(low)) / (high - low))
+def _trimmed(sums: Any, total: Array) -> Array:
+    kept = total - (TRIMMED * total).astype(int)
+    return np.asarray(np.sqrt(sums(kept[:, None])[:, 0] / kept))
+
+
+def _fifth(sums: Any, total: Array, number: int) -> Array:
+    least, more = np.divmod(total, FIFTHS)
+    low, high = (k * least + np.minimum(k, more) for k in (number - 1, number))
+    found = sums(np.stack([low, high], axis=1))
+    return np.asarray((found[:, 1] - found[:, 0]) / (high - low))
 
 
 def _spearman(p: Array, y: Array) -> Callable[[Array], Array]:

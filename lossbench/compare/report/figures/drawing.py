@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
@@ -16,6 +18,8 @@ from lossbench.compare.numbers.analysis import Analysis
 from lossbench.records.schema import Record
 from lossbench.tasks.task import UNBOUNDED
 
+DOTS = 140
+"""An inch, of the PNG."""
 WIDTH = 8.0
 """Inches, of every picture."""
 OVERLAID = 6
@@ -91,7 +95,10 @@ def panels(
 
 
 def label_axes(grid: list[Axes], x_label: str, y_label: str) -> None:
-    """Name the axes of panels that share them: below the last row and before each row."""
+    """Name the axes of panels that share them, which have their titles: below the last row and before each row.
+
+    The layout need not measure the panels between, nor a drawing look for a place for names that they don't have.
+    """
     columns = columns_of(grid)
     last = (len(grid) - 1) // columns
     for position, axes in enumerate(grid):
@@ -99,6 +106,13 @@ def label_axes(grid: list[Axes], x_label: str, y_label: str) -> None:
             axes.set_xlabel(x_label)
         if position % columns == 0:
             axes.set_ylabel(y_label)
+        else:
+            axes.yaxis.set_label_coords(0, 0.5)
+        if position // columns < last:
+            axes.xaxis.set_label_coords(0.5, 0)
+        alike = axes.get_shared_x_axes().joined(axes, grid[0]) and axes.get_shared_y_axes().joined(axes, grid[0])
+        inside = alike and position % columns and position + columns < len(grid)
+        axes.set_in_layout(not inside or "\n" in axes.get_title())
 
 
 def title_panel(axes: Axes, label: str, columns: int, below: str = "") -> None:
@@ -106,7 +120,7 @@ def title_panel(axes: Axes, label: str, columns: int, below: str = "") -> None:
     fits = int(88 / columns)
     cut = max(label.rfind(mark, 1, fits) for mark in "+(_ ") if len(label) > fits else -1
     name = f"{label[:cut]}\n{label[cut:]}" if cut > 0 else label
-    axes.set_title(f"{name}\n{below}" if below else name, fontsize=8.5)
+    axes.set_title(f"{name}\n{below}" if below else name, fontsize=8.5, y=1.0)  # else it is looked for in each drawing
 
 
 def columns_of(grid: list[Axes]) -> int:
@@ -171,7 +185,30 @@ def over_seeds(analysis: Analysis) -> str:
 
 
 def save(picture: Picture, folder: Path) -> None:
-    """Write a picture as PNG and SVG."""
-    if picture.figure is not None:
-        picture.figure.savefig(folder / f"{picture.name}.png", dpi=140)
-        picture.figure.savefig(folder / f"{picture.name}.svg", metadata={"Date": None})
+    """Write a picture as PNG and SVG: laid out once and drawn once for each, where `savefig` does both twice."""
+    figure = picture.figure
+    if figure is None:
+        return
+    figure.set_dpi(DOTS)
+    canvas = FigureCanvasAgg(figure)
+    canvas.get_renderer()  # by which the layout measures
+    _lay_out(figure)
+    canvas.print_png(folder / f"{picture.name}.png")
+    FigureCanvasSVG(figure).print_svg(folder / f"{picture.name}.svg", metadata={"Date": None})
+
+
+def _lay_out(figure: Figure) -> None:
+    """Lay out a figure for good; a panel that is not measured takes its place from those beside and below."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    engine.execute(figure)
+    figure.set_layout_engine("none")
+    placed = [(axes, spec) for axes in figure.axes if (spec := axes.get_subplotspec()) is not None]
+    measured = [(axes.get_position(), spec) for axes, spec in placed if axes.get_in_layout()]
+    rows = {spec.rowspan.start: place for place, spec in measured}
+    columns = {spec.colspan.start: place for place, spec in measured}
+    for axes, spec in placed:
+        if not axes.get_in_layout():
+            row, column = rows[spec.rowspan.start], columns[spec.colspan.start]
+            axes.set_position((column.x0, row.y0, column.width, row.height))
