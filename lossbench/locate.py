@@ -3,6 +3,7 @@
 import importlib
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ CONF = next(folder for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf") i
 
 def own_choices(group: str) -> list[str]:
     """Return the names of the YAML files of a group that lossbench brings."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    folder = CONF / group
+    return list(_names_in(folder, folder.stat().st_mtime_ns if folder.is_dir() else 0))
+
+
+@lru_cache(maxsize=256)
+def _names_in(folder: Path, _changed: int) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
 
 
 def targets_in(node: Any) -> set[str]:

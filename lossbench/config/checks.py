@@ -84,9 +84,11 @@ def leave_out_impossible(cells: list[Cell]) -> list[Cell]:
     Raises
     ------
     ConfigError
-        If a value is not allowed, or nothing fits.
+        If it is asked for and a value is not allowed, or nothing fits.
 
     """
+    if cells[0].config.get("skip_impossible") is False:
+        return cells  # `check` looks at their values
     for cell in cells:
         check_values(cell)
     if not cells[0].config.skip_impossible:

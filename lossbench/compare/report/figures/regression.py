@@ -115,7 +115,7 @@ def fitted_function(analysis: Analysis) -> list[Picture]:
     for axes in grid:
         axes.plot(x, truth, "--", color="black", linewidth=1.0, label="true function", zorder=5)
         axes.grid(alpha=0.3)
-        axes.set_xlim(x[0], x[-1])
+    grid[0].set_xlim(x[0], x[-1])  # of all panels
     told = ""
     if overlaid:
         told = _draw_points(analysis, grid[0], runs)

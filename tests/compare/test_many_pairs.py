@@ -1,0 +1,64 @@
+"""All pairs of a metric at once give what each pair alone gives, to the last bit, and letters what all groups give."""
+
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lossbench.compare.numbers.ranks import cliques
+from lossbench.compare.numbers.signed_rank import signed_rank_p, signed_rank_ps
+from lossbench.compare.numbers.statistics import paired_difference, paired_differences
+from lossbench.compare.numbers.two_sources import runs_by_sample
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 10, 33])
+@pytest.mark.parametrize("digits", [1, 12])
+def test_many_pairs_are_each_pair(n, digits):
+    first, second = RNG.normal(size=(2, 20, n)).round(digits)
+    second[::5] = first[::5] + 0.25  # no spread
+    found = paired_differences(first, second, higher_is_better=True, among=190)
+    alone = [paired_difference(*rows, higher_is_better=True, among=190) for rows in zip(first, second, strict=True)]
+    assert list(map(repr, found)) == list(map(repr, alone))  # NaN is NaN
+
+
+def test_the_t_test_of_many_pairs_is_that_of_scipy():
+    first, second = RNG.normal(size=(2, 20, 6))
+    found = [each.p_t for each in paired_differences(first, second, higher_is_better=False)]
+    assert found == pytest.approx([stats.ttest_rel(*rows).pvalue for rows in zip(first, second, strict=True)])
+
+
+def test_signed_ranks_against_every_way_to_sign_them():
+    rows = RNG.integers(-3, 4, size=(30, 6)).astype(float)  # ties and zeros
+    for row, found in zip(rows, signed_rank_ps(rows), strict=True):
+        ranks = stats.rankdata(np.abs(row[row != 0]))
+        sums = [ranks[list(signs)].sum() for signs in product([False, True], repeat=len(ranks))]
+        seen = ranks[row[row != 0] > 0].sum()
+        expected = min(1, 2 * min(np.mean(np.less_equal(sums, seen)), np.mean(np.greater_equal(sums, seen))))
+        assert found == signed_rank_p(row) == pytest.approx(expected)
+
+
+def test_cliques_are_all_groups_that_nothing_can_be_added_to():
+    for count in range(8):
+        pairs = list(combinations(range(count), 2))
+        different = {pair for pair in pairs if RNG.random() < 0.4}
+        fine = [
+            set(group)
+            for size in range(count + 1)
+            for group in combinations(range(count), size)
+            if not different.intersection(combinations(group, 2))
+        ]
+        largest = sorted(tuple(sorted(group)) for group in fine if not any(group < other for other in fine))
+        assert cliques(count, list(different)) == largest
+
+
+def test_sources_of_many_pairs_are_those_of_each(monkeypatch):
+    runs = runs_by_sample(RNG.normal(size=(12, 40)))
+    places = RNG.permuted(np.tile(np.arange(12), (7, 1)), axis=1)
+    one, other = places[:, :4], places[:, 4:8]
+    alone = [runs.difference(*rows)[1] for rows in zip(one, other, strict=True)]
+    assert runs.differences(one, other) == alone
+    monkeypatch.setattr("lossbench.compare.numbers.two_sources.LARGEST_BLOCK", 40)  # in several blocks
+    assert runs.differences(one, other) == alone
