@@ -188,7 +188,7 @@ def make_learner(config: Config, parts: Parts) -> Learner:
     """Build model and loss for loaded data."""
     counts = parts.class_counts
     num_classes = None if counts is None else len(counts)
-    context = {} if counts is None else {"class_counts": counts, "num_classes": num_classes}
+    context: dict[str, Any] = {} if counts is None else {"class_counts": counts, "num_classes": num_classes}
     backbone = MODELS[config.data](input_shape=parts.input_shape)
     network = Network(backbone, nn.Linear(backbone.num_features, num_classes or 1))
     return Learner(config, network, load_loss(config.loss, **context), metrics_for(num_classes))
