@@ -38,6 +38,8 @@ NOTES = ".sweeps"
 SERVED = "http://127.0.0.1:5000"
 """Where `mlflow ui` serves its pages by default."""
 OUTCOME = "lossbench.outcome"
+DIGITS = 12
+"""Of sums over seeds: the page of a run shows all digits, and a mean of 0.926 may be 0.9259999999999999 in binary."""
 
 
 class Note(TypedDict, total=False):
@@ -248,7 +250,8 @@ def _sum_up(parent: Parent, comparison: "Comparison", outcomes: Mapping[str, str
 
     meant = meanings(comparison.entries)
     for label, metrics in _intervals(comparison).items():
-        loss = next(iter(comparison.entries[label].values()))["loss"]
+        entries = list(comparison.entries[label].values())
+        loss, started = entries[0]["loss"], min(entry["started"] for entry in entries)
         identity = f"{parent.run_id}/{comparison.problem[:8]}/{label}"
         tags = {
             "lossbench.kind": "aggregate",
@@ -262,7 +265,7 @@ def _sum_up(parent: Parent, comparison: "Comparison", outcomes: Mapping[str, str
             parent.note["experiment"],
             "lossbench.aggregate",
             identity,
-            partial(create_run, parent.client, parent.note["experiment"], f"{label}, all seeds", tags),
+            partial(create_run, parent.client, parent.note["experiment"], f"{label}, all seeds", tags, started),
         )
         found = parent.client.get_run(run_id).data
         if label in outcomes:
@@ -276,7 +279,8 @@ def _sum_up(parent: Parent, comparison: "Comparison", outcomes: Mapping[str, str
         values = [Metric(name, value, now, 0) for name, value in metrics.items() if found.metrics.get(name) != value]
         for start in range(0, len(values), BATCH_METRICS):
             parent.client.log_batch(run_id, metrics=values[start : start + BATCH_METRICS])
-        parent.client.set_terminated(run_id, "FINISHED")
+        ended = max(entry.get("ended", started) for entry in entries)
+        parent.client.set_terminated(run_id, "FINISHED", int(ended * 1000))  # its duration is that of its runs
 
 
 def _intervals(comparison: "Comparison") -> dict[str, dict[str, float]]:
@@ -295,7 +299,8 @@ def _intervals(comparison: "Comparison") -> dict[str, dict[str, float]]:
                     f"low95/{short}": interval.low,
                     f"high95/{short}": interval.high,
                 }
-                sums.setdefault(label, {"seeds": float(interval.n)}).update(bounds)
+                shown = {name: float(f"{value:.{DIGITS}g}") for name, value in bounds.items()}
+                sums.setdefault(label, {"seeds": float(interval.n)}).update(shown)
     return sums
 
 

@@ -219,6 +219,11 @@ def test_the_verdict_when_the_baseline_is_best():
 
 def test_the_verdict_without_anything_to_compare():
     assert "no other loss" in verdict(compared({"focal": CE}))
+    lower = [value - shift for value, shift in zip(CE, [0.03, -0.02, 0.01] * len(CE), strict=False)]
+    one = verdict(compared({"cross_entropy": CE, "focal": lower}))
+    assert "and is the baseline: focal is not shown to differ from it." in one
+    two = verdict(compared({"cross_entropy": CE, "focal": lower, "ldam": lower[::-1]}))
+    assert "none of the 2 other losses is shown to differ from it" in two
     assert "1 seed can't say" in verdict(compared({"cross_entropy": [0.8], "focal": [0.9]}))
     dead = [made_up("focal", 0, 0.5, status="diverged")]
     analysis = analyse(comparisons(dead)[0], Options())

@@ -86,7 +86,7 @@ def test_what_a_lost_job_leaves_is_sent_again_but_not_for_ever(cell, caplog):
 def test_a_command_that_left_is_taken_up_by_the_next(cell, tmp_path):
     cells = [cell(*QUICK, f"seed={seed}") for seed in (0, 1, 2)]
     here = Here()
-    with pytest.raises(Detached, match="2 jobs go on without this command"):
+    with pytest.raises(Detached, match="Sent off: 2 jobs"):
         run_as_jobs([WorkItem([each], False) for each in cells[:2]], here, tries=1, detach=True)
     notes = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "jobs").glob("*.json")}
     assert {name: note["keys"] for name, note in notes.items()} == {"0": [cells[0].key], "1": [cells[1].key]}

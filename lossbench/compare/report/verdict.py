@@ -157,8 +157,11 @@ def _shown_worse(analysis: Analysis, worse: list[str]) -> str:
         return "every other loss is equal to it in practice"
     if not worse and equal:
         return f"no loss that is not equal to it in practice is shown to differ from it{over}"
+    if not worse and others == 1:
+        (other,) = (label for label in analysis.counted if label != analysis.baseline)
+        return f"{other} is not shown to differ from it{over}"
     if not worse:
-        return f"none of the {counted(others, 'other loss', 'other losses')} is shown to differ from it{over}"
+        return f"none of the {others} other losses is shown to differ from it{over}"
     size = max(analysis.main.against[label].p_t for label in worse)
     sure = f"(each p ≤ {_ceil(size)}{over.replace('(', ', ', 1).rstrip(')')})" if over else f"(p ≤ {_ceil(size)})"
     return f"{listed(worse)} {'is' if len(worse) == 1 else 'are'} shown to be worse {sure.replace(' ,', ',')}"
