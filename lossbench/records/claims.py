@@ -7,7 +7,6 @@ comes back, finds another name in it and leaves the run alone.
 """
 
 import json
-import os
 import shutil
 import socket
 import threading
@@ -33,6 +32,8 @@ BEAT_SECONDS = 60.0
 """How often a process touches the leases of the runs that it has claimed."""
 SILENT_SECONDS = 600.0
 """After so long without a sign the process of another machine counts as dead."""
+UNKNOWN = {"host": ""}
+"""Stands for the process of a lease that is just being written."""
 _held: dict[Path, str] = {}
 """What this process has claimed, and the name of itself that it has written there."""
 
@@ -64,33 +65,40 @@ def claimed(folder: Path) -> Iterator[bool]:
 
 
 def _take_lease(folder: Path) -> str | None:
-    """Write this process into the lease of a run; None if another machine has it.
+    """Write this process into the lease of a run; None if another one has it.
 
-    To make a file that is not there, and to rename one, succeeds for one process only, on network disks too.
+    To make a file that is not there succeeds for one process only, on network disks too. So one at a time takes a lease
+    over, and looks at it again before it does.
     """
-    name = uuid.uuid4().hex
-    path, grave = folder / LEASE, folder / f"{LEASE}-{name}"
-    for _ in range(3):
-        try:
-            with path.open("x", encoding="utf-8") as file:
-                json.dump({**this_process(), "name": name}, file)
-            return name
-        except FileExistsError:
-            held = _holder(folder)
-            if is_alive(held or {"host": ""}, folder):
-                return None
-        try:
-            path.rename(grave)
-        except FileNotFoundError:  # another process was faster
-            continue
-        changed = _read(grave) != held  # between the look and the renaming it may have become another's
-        if changed:
-            with suppress(OSError):
-                os.link(grave, path)  # fails if there is a newer one
-        grave.unlink(missing_ok=True)
-        if changed:
+    name, path, taking = uuid.uuid4().hex, folder / LEASE, folder / f"{LEASE}-taking"
+    if _made(path, name):
+        return name
+    if is_alive(_holder(folder) or UNKNOWN, folder):
+        return None
+    if not _made(taking, name):
+        with suppress(OSError):
+            if _time_of_disk(folder) - taking.stat().st_mtime > BEAT_SECONDS:  # its process died over it
+                taking.unlink()
+        return None
+    try:
+        if is_alive(_holder(folder) or UNKNOWN, folder):
             return None
-    return None
+        own = folder / f"{LEASE}-{name}"
+        _made(own, name)
+        own.replace(path)
+        return name
+    finally:
+        taking.unlink(missing_ok=True)
+
+
+def _made(path: Path, name: str) -> bool:
+    """Make a file that names this process; False if it is there."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            json.dump({**this_process(), "name": name}, file)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _read(lease: Path) -> dict[str, Any]:

@@ -114,6 +114,18 @@ def test_of_many_takers_at_once_one_wins(tmp_path):
         assert [path.name for path in folder.iterdir()] == [LEASE]
 
 
+def test_who_dies_over_taking_a_lease_stands_in_nobody_s_way_for_long(tmp_path):
+    (tmp_path / LEASE).write_text(json.dumps({"host": "node9", "pid": 1, "started": 0.0, "name": "dead"}))
+    age(tmp_path, SILENT_SECONDS + 5)
+    taking = tmp_path / f"{LEASE}-taking"
+    taking.touch()
+    assert claims._take_lease(tmp_path) is None and taking.exists()
+    then = NOW() - claims.BEAT_SECONDS - 5
+    os.utime(taking, (then, then))
+    assert claims._take_lease(tmp_path) is None and not taking.exists()
+    assert claims._take_lease(tmp_path) is not None and [path.name for path in tmp_path.iterdir()] == [LEASE]
+
+
 def test_the_lease_of_a_dead_process_of_this_machine_is_taken_at_once(tmp_path):
     dead = {**claims.this_process(), "pid": 2**22 + 1, "name": "dead"}
     (tmp_path / LEASE).write_text(json.dumps(dead))
