@@ -101,6 +101,7 @@ class Work:
                 return run_item(self.item, threads, handler)
             finally:
                 handler.close()
+                del os.environ[TOLD_LATER]
 
     def checkpoint(self) -> object:
         """Return what submitit sends off again when the time of a job is up, or its node is wanted by another."""

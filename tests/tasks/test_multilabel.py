@@ -324,7 +324,7 @@ def test_other_tasks_have_no_such_picture():
 
 
 def test_the_command_from_end_to_end(lossbench, tmp_path):
-    lines = ["data=digits_multilabel", "trainer.max_epochs=2", "data.max_train=200", "tracking=none"]
+    lines = ["data=digits_multilabel", "trainer.max_epochs=2", "data.max_train=200", "tracking=none", "pictures=always"]
     result = lossbench("-m", "loss=multilabel_bce,multilabel_asymmetric", "seed=0,1", *lines)
     assert result.returncode == 0, result.stderr
     assert "multilabel_asymmetric has the best mean mAP" in result.stdout or "multilabel_bce has" in result.stdout

@@ -109,7 +109,7 @@ def own(tmp_path: Path) -> Path:
 
 
 def test_a_task_of_ones_own_is_trained_compared_and_drawn(own, lossbench):
-    lines = ["data=diabetes", "trainer.max_epochs=3", "loss=logistic,side_hinge", "seed=0,1"]
+    lines = ["data=diabetes", "trainer.max_epochs=3", "loss=logistic,side_hinge", "seed=0,1", "pictures=always"]
     done = lossbench("--config-dir", "conf", "-m", *lines, cwd=own)
     assert done.returncode == 0, done.stderr
     assert "side accuracy" in done.stdout and "logistic" in done.stdout
