@@ -133,7 +133,7 @@ def run_as_jobs(items: Sequence[WorkItem], jobs: Jobs, tries: int, detach: bool 
     cells = [cell for item in items for cell in item.cells]
     folder = _output_dir(cells) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    at_work = list(_noted(cells, jobs, folder))
+    at_work = _noted(cells, jobs, folder)
     taken = {cell.key for job in at_work for cell in job.item.cells}
     new = [_without(item, taken) for item in items]
     at_work += _submit([item for item in new if item.cells], jobs, folder, tries)
@@ -165,19 +165,21 @@ def _submit(items: Sequence[WorkItem], jobs: Jobs, folder: Path, tries: int) -> 
     return [_Job(name, item, tries) for name, item in zip(names, items, strict=True)]
 
 
-def _noted(cells: Sequence[Cell], jobs: Jobs, folder: Path) -> Iterable[_Job]:
+def _noted(cells: Sequence[Cell], jobs: Jobs, folder: Path) -> list[_Job]:
     """Find the jobs of earlier commands that are at some of the cells; end those that are over."""
     known = {cell.key: cell for cell in cells}
+    found = []
     for path in sorted(folder.glob("*.json")):
         with suppress(OSError, ValueError, KeyError):
             note = json.loads(path.read_text(encoding="utf-8"))
             own = [known[key] for key in note["keys"] if key in known]
             if own and note["cluster"] == jobs.name:
-                job = _Job(path.stem, WorkItem(own, stacked=len(note["keys"]) > 1), tries=1)
-                if job.name in jobs.ended([job.name]):
-                    _end_runs(job, folder)
-                else:
-                    yield job
+                found.append(_Job(path.stem, WorkItem(own, stacked=len(note["keys"]) > 1), tries=1))
+    over = jobs.ended([job.name for job in found]) if found else {}
+    for job in found:
+        if job.name in over:
+            _end_runs(job, folder)
+    return [job for job in found if job.name not in over]
 
 
 def _wait(at_work: list[_Job], jobs: Jobs, folder: Path) -> list[str]:
