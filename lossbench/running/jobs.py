@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from lossbench.compare.report.formatting import counted
 from lossbench.config.cell import Cell
 from lossbench.config.engines import cores
 from lossbench.errors import ConfigError, Detached, Killed
@@ -138,9 +139,9 @@ def run_as_jobs(items: Sequence[WorkItem], jobs: Jobs, tries: int, detach: bool 
     new = [_without(item, taken) for item in items]
     at_work += _submit([item for item in new if item.cells], jobs, folder, tries)
     logs = f"What they print is in {folder}/"
-    print(f"{_counted(len(at_work), 'job')} of {jobs.name}: {_counted(len(cells), 'run')}. {logs}", file=sys.stderr)
+    print(f"{counted(len(at_work), 'job')} of {jobs.name}: {counted(len(cells), 'run')}. {logs}", file=sys.stderr)
     if detach:
-        raise Detached(f"Sent off: {_counted(len(at_work), 'job')}. The same command collects what they leave.")
+        raise Detached(f"Sent off: {counted(len(at_work), 'job')}. The same command collects what they leave.")
     try:
         mistakes = _wait(at_work, jobs, folder)
     except Killed as killed:
@@ -258,10 +259,6 @@ def _go_on(count: int) -> bool:
 
 def _without(item: WorkItem, taken: Iterable[str]) -> WorkItem:
     return WorkItem([cell for cell in item.cells if cell.key not in taken], item.stacked)
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _title(cells: Sequence[Cell]) -> str:
