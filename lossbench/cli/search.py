@@ -161,10 +161,11 @@ def search_and_compare(asked: Asked) -> int:
         missing = "The same command again runs only the trials that are missing."
         raise Killed(killed.exit_code - 128, missing) from None
     searched = found[study_name(first)]
-    folder = write_outcome(searched, settings)
+    rivals = [each for each in found.values() if each is not searched]
+    folder = write_outcome(searched, rivals, settings)
     chosen = compared_cells(cells, found, settings)
     start = (lambda: [run(cell) for cell in chosen]) if engine_of(chosen) == "single" else None
     code = launch(chosen, start=start)
-    write_search(folder, searched, [each for each in found.values() if each is not searched], chosen, settings)
+    write_search(folder, searched, rivals, chosen, settings)
     print(f"Search: {folder / 'search.md'}")
     return code

@@ -172,11 +172,21 @@ def test_each_learner_descends_its_terms(terms, combine, cell, taught):
     assert entry["combine"] == combine and entry["name"].endswith(f"+{combine}-s0")
 
 
-def test_a_plain_sum_of_terms_is_the_sum(cell, tmp_path):
+NUMBERS = ["data=diabetes", "trainer.max_epochs=2", "model.hidden=[16]", "optimizer.lr=1e-4"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [WEIGHTED, [*NUMBERS, "loss=weighted_sum", "loss.terms.0=l1", "loss.terms.1=l2", "loss.weights=[1,0.01]"]],
+    ids=["means", "sums over the batch"],
+)
+def test_a_plain_sum_of_terms_is_the_sum(lines, cell, tmp_path):
     """The same descent, but for rounding, whether the loss adds its terms or a method that only adds does."""
 
-    def history(*lines):
-        return run(cell(*WEIGHTED, *lines, output_dir=tmp_path / str(len(lines))))["history"]
+    def history(*more):
+        entry = run(cell(*lines, *more, output_dir=tmp_path / str(len(more))))
+        assert entry["status"] == "finished", entry.get("traceback")
+        return entry["history"]
 
     usual = history()
     added = history("combine=fixed")

@@ -3,18 +3,23 @@
 import copy
 import json
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from lossbench.cli.search import compose_searching
+from lossbench.compare.numbers.analysis import analyse
+from lossbench.compare.numbers.comparisons import comparisons, read_cells
+from lossbench.compare.numbers.options import Options
 from lossbench.compare.numbers.statistics import paired_difference
+from lossbench.compare.report.searched import conclusion, said_of, told_of_search
 from lossbench.compat.hydra import parse_arguments
 from lossbench.config.cell import Cell
 from lossbench.records import record
 from lossbench.search import study as studies
 from lossbench.search.formulas import KEY, next_formula
-from lossbench.search.outcome import compared_cells, conclusion, said_of, write_outcome, write_search
+from lossbench.search.outcome import compared_cells, write_outcome, write_search
 from lossbench.tune.space import study_name
 
 LINES = ["tracking=none", "search.against=cross_entropy,gce", "search.trials=6", "search.batch=6", "seed=0,1,2"]
@@ -39,7 +44,8 @@ def test_the_page_says_how_much_of_the_lead_survived(asked, tmp_path, monkeypatc
     cells = [moved(cell, tmp_path) for cell in (*asked.family, *asked.rivals)]
     found = {study_name(cell): studies.search(cell, asked.settings) for cell in cells}
     searched = found[study_name(cells[0])]
-    folder = write_outcome(searched, asked.settings)
+    rivals = [each for each in found.values() if each is not searched]
+    folder = write_outcome(searched, rivals, asked.settings)
     chosen = compared_cells(cells, found, asked.settings)
     assert {cell.loss for cell in chosen} == {"searched", "cross_entropy", "gce"}
     for cell in chosen:
@@ -47,7 +53,6 @@ def test_the_page_says_how_much_of_the_lead_survived(asked, tmp_path, monkeypatc
         test += 0.03 * (cell.loss == "searched") * (-1) ** cell.config.seed
         metrics = {"best_val": {"val/balanced_accuracy": test - 0.1, "test/balanced_accuracy": test}, "last": None}
         record.write(cell.path, {**cell.record("finished"), "metrics": metrics})
-    rivals = [each for each in found.values() if each is not searched]
     write_search(folder, searched, rivals, chosen, asked.settings)
     told = json.loads((folder / "search.json").read_text())
     assert [each["rival"] for each in told["rivals"]] == ["gce", "cross_entropy"]
@@ -57,6 +62,15 @@ def test_the_page_says_how_much_of_the_lead_survived(asked, tmp_path, monkeypatc
     assert told["conclusion"] == "Nothing better than gce was found, as far as these seeds can tell."
     page = (folder / "search.md").read_text()
     assert page.count("-log(p)") >= 2 and "| gce | +0.1000 |" in page and "6 trials" in page
+    (comparison,) = comparisons(read_cells(chosen))
+    section = told_of_search(analyse(comparison, Options()), tmp_path)
+    assert section is not None and section.text.startswith(told["conclusion"]) and "6 trials" in section.text
+    assert [row[:2] for row in section.worths.rows] == [["gce", "+0.1000"], ["cross_entropy", "+0.2000"]]
+    assert len(section.candidates.rows) == 6 and section.candidates.rows[0][-1] == "0.8000"
+    without = replace(comparison, entries={name: comparison.entries[name] for name in ("gce", "cross_entropy")})
+    assert told_of_search(analyse(without, Options()), tmp_path) is None
+    (folder / "search.json").write_text("[]")
+    assert told_of_search(analyse(comparison, Options()), tmp_path) is None
 
 
 def test_the_formulas_of_known_losses_come_first_then_others(asked, tmp_path, monkeypatch):

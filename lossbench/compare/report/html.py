@@ -25,6 +25,7 @@ from lossbench.compare.report.figures.terms import conflict, gradient_norms, wei
 from lossbench.compare.report.formatting import counted, missing_lines, words
 from lossbench.compare.report.metric_groups import group_tables
 from lossbench.compare.report.provenance import cells_table, commands, cost_table, versions_table
+from lossbench.compare.report.searched import told_of_search
 from lossbench.compare.report.selection_table import selections_table
 from lossbench.compare.report.several import tables_of_fronts, tables_of_tasks, told_of_tasks
 from lossbench.compare.report.tables import Table, differences_table, notes, tables
@@ -108,6 +109,7 @@ def _sections(
     sections = [
         Section("Numbers", _numbers(analysis)),
         Section("Several tasks", _several_tasks(analysis)),
+        Section("The search", _search(analysis, folder.parent.parent)),
         Section("Fronts", [Block("table", table) for table in tables_of_fronts(analysis)]),
         *(Section(picture.title, [_figure(picture, folder, at)]) for picture in pictures),
         Section("Not drawn", [Block("text", problem) for problem in problems]),
@@ -193,6 +195,16 @@ def _numbers(analysis: Analysis) -> list[Block]:
 def _several_tasks(analysis: Analysis) -> list[Block]:
     told = " ".join(told_of_tasks(analysis))
     return [*([Block("text", told)] if told else []), *(Block("table", table) for table in tables_of_tasks(analysis))]
+
+
+def _search(analysis: Analysis, output_dir: Path) -> list[Block]:
+    told = told_of_search(analysis, output_dir)
+    if told is None:
+        return []
+    return [
+        Block("text", told.text), Block("table", told.worths),
+        Block("folded", told.candidates, counted(len(told.candidates.rows), "candidate")),
+    ]  # fmt: skip
 
 
 def _differences(analysis: Analysis) -> list[Block]:

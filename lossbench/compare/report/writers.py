@@ -77,11 +77,15 @@ def to_markdown(analysis: Analysis) -> str:
     """Write verdict, tables and notes as Markdown."""
     parts = [markdown(text) for text in (verdict(analysis), " ".join(told_of_tasks(analysis))) if text]
     for table in _all_tables(analysis):
-        heading = [markdown(name) for name in table.heading]
-        lines = [f"| {' | '.join(heading)} |", "|---|" + "---:|" * (len(heading) - 1)]
-        lines += [f"| {' | '.join(row)} |" for row in _marked(table, "**{}**", markdown)]
-        parts += ["\n".join(lines), markdown(table.caption)]
+        parts += [markdown_table(table), markdown(table.caption)]
     return "\n\n".join([*parts, *map(markdown, _beside(analysis))]) + "\n"
+
+
+def markdown_table(table: Table) -> str:
+    """Write a table as Markdown, without its caption."""
+    heading = [markdown(name) for name in table.heading]
+    lines = [f"| {' | '.join(heading)} |", "|---|" + "---:|" * (len(heading) - 1)]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in _marked(table, "**{}**", markdown))])
 
 
 def markdown(text: str) -> str:
