@@ -4,23 +4,16 @@ Nothing here looks at clean targets, nor at those of the test part, of which onl
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from lossbench.advise import by_cleanlab, classes, labels, numbers
 from lossbench.advise.probe import FOLDS, MOST_ROWS, class_probabilities, few_features
+from lossbench.advise.seen import Finding, Found, Seen, parts_of, seen_of
 from lossbench.data import DataModule
 from lossbench.data.corruptions import Array, stratified_subset
-from lossbench.data.foreign import ForeignDataModule
-from lossbench.data.mapped import held
-from lossbench.errors import ConfigError
 from lossbench.seeding import numpy_stream
-from lossbench.tasks.task import Task
 
 POWER = 2.8016
 """Standard errors of a difference that a two-sided test at 5 % finds with 80 % power: 1.9600 + 0.8416."""
@@ -32,54 +25,6 @@ SKILL = 0.1
 """What a probe gets right, of what the largest class gets wrong, below which nothing is said of wrong labels."""
 MOST_CLASSES = 1000
 """Classes up to which a probe is tried."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something found.
-
-    Parameters
-    ----------
-    name : str
-        Its name, by which rules ask for it.
-    value : float, int, str or list of float
-        What rules compare.
-    told : str
-        A sentence with the evidence in numbers.
-
-    """
-
-    name: str
-    value: float | int | str | list[float]
-    told: str
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What is seen of the data: inputs and observed targets of training and validation, the number of test samples."""
-
-    task: Task
-    parts: tuple[Tensor, ...]
-    target: Array
-    test_samples: int
-    num_classes: int | None
-    class_names: tuple[str, ...]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of one input."""
-        return tuple(self.parts[0].shape[1:])
-
-    def inputs(self, rows: Array) -> Array:
-        """Return the inputs of some rows, in ascending order; all of them may be too many to be copied."""
-        starts = np.cumsum([0, *map(len, self.parts)])
-        chosen = [rows[(rows >= start) & (rows < end)] - start for start, end in pairwise(starts)]
-        return np.concatenate(
-            [held(part[torch.from_numpy(some)]).numpy() for part, some in zip(self.parts, chosen, strict=True)]
-        )
-
-
-Found = dict[str, Finding]
 
 
 def look(data: DataModule) -> Found:
@@ -103,7 +48,22 @@ def look(data: DataModule) -> Found:
         If the data are not set up, or those of the user's own are too large for a look.
 
     """
-    seen = _seen(data)
+    return _found_in(seen_of(data))
+
+
+def look_by_part(data: DataModule) -> dict[str, Found]:
+    """Return what is found of each part of several tasks, by its name, as `look` would of a task of its own.
+
+    Parameters
+    ----------
+    data : DataModule
+        After `setup`; of a task without parts there is nothing.
+
+    """
+    return {name: _found_in(seen) for name, seen in parts_of(data).items()}
+
+
+def _found_in(seen: Seen) -> Found:
     found = _of_size(seen)
     looks: dict[str, Callable[[Seen], Found]] = {
         "class": _of_classes, "number": _of_numbers, "count": _of_numbers, "labels": _of_labels
@@ -111,25 +71,6 @@ def look(data: DataModule) -> Found:
     if seen.task.target in looks:
         found |= looks[seen.task.target](seen)
     return found
-
-
-def _seen(data: Any) -> Seen:
-    loaders = getattr(data, "evaluation_loaders", None)
-    if not loaders:
-        raise ConfigError("advice looks at data after setup(): call it first.")
-    if isinstance(data, ForeignDataModule):
-        parts = [data.samples(name) for name in ("train", "val") if name in data.sizes]
-        test = data.sizes["test"]
-    else:
-        parts = [data.train_dataloader().samples, *([loaders["val"].samples] if "val" in loaders else [])]
-        test = len(loaders["test"].samples.index)
-    if getattr(data, "disjoint", False):
-        parts = parts[:1]  # its numbers of classes are those that are trained on
-    target = np.concatenate([part.target.numpy() for part in parts])
-    if data.num_classes is None and target.dtype.kind == "f":
-        target = target.astype(np.float64) * data.target_scale + data.target_center
-    inputs = tuple(part.inputs for part in parts)
-    return Seen(data.task, inputs, target, test, data.num_classes, tuple(data.class_names))
 
 
 def _of_size(seen: Seen) -> Found:

@@ -7,7 +7,7 @@ from operator import eq, ge, gt, le, lt
 from typing import Any, Protocol
 
 from lossbench.catalogue.facts import default_parameters, facts_of, loss_names
-from lossbench.tasks import task_named
+from lossbench.tasks import own_tasks, task_named
 
 Condition = tuple[str, str, float]
 """The name of a finding, one of `COMPARISONS`, and a bound: ("imbalance", ">=", 3)."""
@@ -77,7 +77,12 @@ class Rule:
 
     def holds(self, findings: Findings, task: str) -> bool:
         """Tell whether the rule holds for what was found."""
-        return task in self.tasks and all(_holds(condition, findings) for condition in self.when)
+        return self._is_for(task) and all(_holds(condition, findings) for condition in self.when)
+
+    def _is_for(self, task: str) -> bool:
+        """Tell whether the rule is for a task; one for several tasks of ours is for those of own columns as well."""
+        own_columns = task not in own_tasks() and bool(task_named(task).parts)
+        return task in self.tasks or (own_columns and all(task_named(name).parts for name in self.tasks))
 
     def told(self, text: str, findings: Findings) -> str:
         """Return a text of the rule with the values that were found."""

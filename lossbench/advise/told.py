@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -44,6 +44,8 @@ class Report:
         The overrides of the command, which those of a race come after.
     left_out : mapping of str to str
         Losses that don't fit what was given, and why.
+    parts : mapping of str to Report
+        Of several tasks what is advised on each, by its name.
 
     """
 
@@ -52,6 +54,7 @@ class Report:
     advice: Advice
     given: Sequence[str] = ()
     left_out: Mapping[str, str] | None = None
+    parts: Mapping[str, "Report"] = field(default_factory=dict)
 
     @property
     def command(self) -> str:
@@ -71,6 +74,14 @@ class Report:
         given = [line for line in self.given if line.partition("=")[0] not in own]
         return f"python -m lossbench.race {' '.join(map(shlex.quote, [*overrides, *given]))}"
 
+    def sweep_of(self, part: str) -> str:
+        """Return the command that compares the losses advised for a part; "" where there is one alone."""
+        losses = self.parts[part].advice.losses
+        if len(losses) < 2:
+            return ""
+        lines = ["loss=several_tasks", f"loss.terms.{part}={','.join(losses)}", "seed=0,1,2,3,4", *self.given]
+        return f"python -m lossbench -m {' '.join(map(shlex.quote, lines))}"
+
     @property
     def problems(self) -> list[tuple[Rule, str]]:
         """The rules whose problem was found, with the evidence."""
@@ -81,8 +92,8 @@ def screen(report: Report, console: Console) -> None:
     """Print the advice."""
     for title, lines in _parts(report):
         console.print(Text(title, style="bold"))
-        if title == LOSSES:
-            console.print(_table(report.advice))
+        if isinstance(lines, Advice):
+            console.print(_table(lines))
             continue
         hanging = Table.grid(padding=(0, 1))
         for line in lines:
@@ -97,10 +108,11 @@ def as_markdown(report: Report) -> str:
     """Return the advice as `advice.md`."""
     parts = [f"# Which losses to try on {report.data}"]
     for title, lines in _parts(report):
-        shown = [f"    {line}" if _is_command(line) else f"- {line}" for line in lines]
-        if title == LOSSES:
+        if isinstance(lines, Advice):
             head = ["| loss | what it is | why | what it may cost | source |", "|---|---|---|---|---|"]
-            shown = head + [f"| `{row[0]}` | {' | '.join(row[1:])} |" for row in _rows(report.advice)]
+            shown = head + [f"| `{row[0]}` | {' | '.join(row[1:])} |" for row in _rows(lines)]
+        else:
+            shown = [f"    {line}" if _is_command(line) else f"- {line}" for line in lines]
         parts.append("\n".join([f"## {title}", "", *shown]))
     return "\n\n".join(parts) + "\n"
 
@@ -108,45 +120,76 @@ def as_markdown(report: Report) -> str:
 def as_data(report: Report) -> dict[str, Any]:
     """Return the advice as `advice.json` has it."""
     advice = report.advice
+    parts = {name: {**_as_data_of(each), "command": report.sweep_of(name)} for name, each in report.parts.items()}
     return {
         "lossbench": __version__,
         "data": report.data,
+        **_as_data_of(report),
+        "left_out": dict(report.left_out or {}),
+        "command": report.command,
+        "otherwise": [{"for": what, "command": report.race_of(shlex.split(line))} for what, line in advice.otherwise],
+        **({"parts": parts} if parts else {}),
+    }
+
+
+def _as_data_of(report: Report) -> dict[str, Any]:
+    advice = report.advice
+    return {
         "task": advice.task,
         "findings": {name: {"value": each.value, "told": each.told} for name, each in report.findings.items()},
         "problems": [{"problem": rule.problem, "evidence": told, "source": rule.source}
                      for rule, told in report.problems],
         "losses": [vars(each) for each in advice.suggestions],
-        "left_out": dict(report.left_out or {}),
         "metrics": list(advice.metrics),
         "misleading": dict(advice.misleading),
         "cautions": list(advice.cautions),
-        "command": report.command,
-        "otherwise": [{"for": what, "command": report.race_of(shlex.split(line))} for what, line in advice.otherwise],
     }  # fmt: skip
 
 
 LOSSES = "Losses worth trying, most promising first"
+LEFT_OUT = "Left out, as they don't fit what was given"
+MISLEAD = "Don't judge by"
+SIZES = ("task", "samples", "features", "test_samples", "samples_per_feature")
+"""Findings that are the same of each part of several tasks."""
 
 
-def _parts(report: Report) -> Iterator[tuple[str, list[str]]]:
-    """Yield the parts of the advice that are not empty, each with its lines."""
+def _parts(report: Report) -> Iterator[tuple[str, list[str] | Advice]]:
+    """Yield the parts of the advice that are not empty, each with its lines, or the advice whose losses it lists."""
+    task = task_named(report.advice.task)
+    yield "The problem", [f"{report.data}: {task.title} (task {task.name})"]
+    yield from _of_one(report, "")
+    yield from _if_any("The race of this list", [report.command] if report.command else [])
+    for what, line in report.advice.otherwise:
+        yield f"Another race, for {what}", [report.race_of(shlex.split(line))]
+    for name, part in report.parts.items():
+        yield from _of_one(part, f"{name} ({part.advice.task}): ")
+        command = report.sweep_of(name)
+        yield from _if_any(f"{name}: these losses compared", [command] if command else [])
+
+
+def _of_one(report: Report, name: str) -> Iterator[tuple[str, list[str] | Advice]]:
+    """Yield what was found and what it calls for; the titles begin with a name."""
     advice, task = report.advice, task_named(report.advice.task)
     better = {"higher": "higher is better", "lower": "lower is better", "neither": "neither way is better"}
-    yield "The problem", [f"{report.data}: {task.title} (task {task.name})"]
-    yield from _if_any("Found in the data", [each.told for name, each in report.findings.items() if name != "task"])
+    found = [each.told for finding, each in report.findings.items() if finding not in (SIZES if name else ("task",))]
+    yield from _if_any(f"{name}{_begun('Found in the data', name)}", found)
     speaks = [f"{rule.problem}: {told}." for rule, told in report.problems]
-    yield "What that speaks for", speaks or ["nothing out of the ordinary: the losses are those of the task."]
-    yield LOSSES, []
+    plain = "nothing out of the ordinary: the losses are those of the task."
+    yield f"{name}{_begun('What that speaks for', name)}", speaks or [plain]
+    yield f"{name}{_begun(LOSSES, name)}", advice
     left_out = [f"{loss}: {why}" for loss, why in (report.left_out or {}).items()]
-    yield from _if_any("Left out, as they don't fit what was given", left_out)
-    judge = {name: task.metric(name) for name in advice.metrics[:5]}
-    judged = [f"{name}: {_meaning(each)}{better[each.better]}." for name, each in judge.items()]
-    yield from _if_any("Judge by", judged)
-    yield from _if_any("Don't judge by", [f"{name}: {why}." for name, why in advice.misleading])
-    yield from _if_any("Mind", list(advice.cautions))
-    yield from _if_any("The race of this list", [report.command] if report.command else [])
-    for what, line in advice.otherwise:
-        yield f"Another race, for {what}", [report.race_of(shlex.split(line))]
+    yield from _if_any(f"{name}{_begun(LEFT_OUT, name)}", left_out)
+    judge = {metric: task.metric(metric) for metric in advice.metrics[:5]}
+    judged = [f"{metric}: {_meaning(each)}{better[each.better]}." for metric, each in judge.items()]
+    yield from _if_any(f"{name}{_begun('Judge by', name)}", judged)
+    mislead = [f"{metric}: {why}." for metric, why in advice.misleading]
+    yield from _if_any(f"{name}{_begun(MISLEAD, name)}", mislead)
+    yield from _if_any(f"{name}{_begun('Mind', name)}", list(advice.cautions))
+
+
+def _begun(title: str, name: str) -> str:
+    """Return a title as it goes on after a name."""
+    return title[0].lower() + title[1:] if name else title
 
 
 def _if_any(title: str, lines: list[str]) -> Iterator[tuple[str, list[str]]]:

@@ -3,6 +3,7 @@
 import argparse
 import copy
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from lossbench.advise.rule import Advice
 from lossbench.advise.rules import advise
-from lossbench.advise.told import Report, as_data, as_markdown, screen
+from lossbench.advise.told import Report, Told, as_data, as_markdown, screen
 from lossbench.catalogue.facts import losses_for
 from lossbench.cli.arguments import look as show
 from lossbench.cli.arguments import read_arguments
@@ -86,13 +87,15 @@ def advise_on(cell: Cell, arguments: argparse.Namespace, run: bool, name: str | 
     name = name or as_file_name(f"{cell.data}-{of_a_run.problem[:8]}")  # as its race is called
     if Path(name).name != name or name in (".", ".."):
         raise ConfigError(f"advise.name={name}: allowed is the name of a folder, without / in it.")
-    from lossbench.advise.findings import look
+    from lossbench.advise.findings import look, look_by_part
     from lossbench.running.build import build_data
 
-    findings = look(build_data(cell.config.data))
+    data = build_data(cell.config.data)
+    findings = look(data)
     given = [line for line in arguments.overrides if not key_of(line).startswith("advise")]
     advice, left_out, cells = _that_fits(advise(findings, cell.task.name), arguments, given)
-    report = Report(cell.data, findings, advice, given, left_out)
+    parts = {part: _of_part(cell, part, found, arguments, given) for part, found in look_by_part(data).items()}
+    report = Report(cell.data, findings, advice, given, left_out, parts)
     screen(report, Console())
     folder = Path(cell.config.output_dir) / "advice" / name
     files.write_text(folder / "advice.md", as_markdown(report))
@@ -107,6 +110,27 @@ def advise_on(cell: Cell, arguments: argparse.Namespace, run: bool, name: str | 
     from lossbench.race.rounds import run_races
 
     return run_races(cells, engine_of(cells), rules_of(cells[0]))
+
+
+def _of_part(
+    cell: Cell, part: str, found: Mapping[str, Told], arguments: argparse.Namespace, given: list[str]
+) -> Report:
+    """Return what is advised on a part of several tasks, without losses that can't be one of several."""
+    advice = advise(found, cell.task.parts[part])
+    left_out: dict[str, str] = {}
+    for loss in advice.losses:
+        like = copy.copy(arguments)
+        like.overrides = [*given, "loss=several_tasks", f"loss.terms.{part}={loss}"]
+        try:
+            check_fit(compose_cells(like)[0])
+        except ConfigError as error:
+            left_out[loss] = str(error)
+    fits = replace(
+        advice,
+        suggestions=tuple(each for each in advice.suggestions if each.loss not in left_out),
+        metrics=tuple(name for name in advice.metrics if f"{part}_{name}" in cell.task.named),
+    )
+    return Report(part, found, fits, left_out=left_out)
 
 
 def _that_fits(

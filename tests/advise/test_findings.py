@@ -113,7 +113,7 @@ def test_clean_and_test_targets_are_not_looked_at():
 
 
 def test_smallest_difference_of_a_balanced_test_part():
-    seen = replace(findings._seen(made("breast_cancer", "binary")), test_samples=1000)
+    seen = replace(findings.seen_of(made("breast_cancer", "binary")), test_samples=1000)
     found = findings._smallest_by_class(seen, 0.2, np.array([0.5, 0.5]))
     # the variance of a mean of 1000 differences that are 1 or -1 for a tenth of the samples
     assert found.value == pytest.approx((1.959964 + 0.841621) * np.sqrt(0.1 / 1000), rel=1e-4)
@@ -130,7 +130,7 @@ def test_embeddings_are_not_judged_by_accuracy():
 
 def test_few_samples_have_no_probe():
     few = replace(
-        findings._seen(made("breast_cancer", "binary")), target=np.arange(12) % 6, num_classes=6, class_names=()
+        findings.seen_of(made("breast_cancer", "binary")), target=np.arange(12) % 6, num_classes=6, class_names=()
     )
     assert findings._of_classes(few).keys() == {"classes", "imbalance", "rare_classes"}
     assert findings._of_numbers(few) == {}
@@ -138,7 +138,7 @@ def test_few_samples_have_no_probe():
 
 def test_inputs_of_rows_come_from_both_parts():
     data = made("breast_cancer", "binary")
-    seen, loaders = findings._seen(data), (data.train_dataloader(), data.evaluation_loaders["val"])
+    seen, loaders = findings.seen_of(data), (data.train_dataloader(), data.evaluation_loaders["val"])
     whole = torch.cat([loader.samples.inputs for loader in loaders]).numpy()
     rows = np.array([0, 5, len(whole) - 30, len(whole) - 1])
     assert (seen.inputs(rows) == whole[rows]).all()
