@@ -62,11 +62,11 @@ def why_not(name: str) -> str:
     loss = bound(name)
     if loss.module is not None:
         return "it learns or remembers, so that it has no curve of its own"
-    x = torch.linspace(-1.5, 1.5, 8, dtype=torch.float64)
-    return "" if _of_one_number(loss, x) else _MORE[is_residual(loss)]
-
-
-_MORE = {True: "it depends on more than the residual", False: "it depends on more than the difference of two logits"}
+    x = torch.linspace(-1.5, 1.5, 7, dtype=torch.float64)  # with 0, where both classes are as likely
+    here, shifted, beside = (_values(loss, x, *each) for each in ((0.0, 0.0), (0.4, 0.0), (0.0, 1e-9)))
+    if not torch.allclose(here, shifted, rtol=1e-6, atol=1e-9):
+        return f"it depends on more than the {'residual' if is_residual(loss) else 'difference of two logits'}"
+    return "" if torch.allclose(here, beside, rtol=1e-6, atol=1e-6) else "it jumps"
 
 
 def playable() -> list[str]:
@@ -126,15 +126,11 @@ def asks_for_counts(names: Iterable[str]) -> list[str]:
     return [name for name in names if "class_counts" in bound(name).settings]
 
 
-def _of_one_number(loss: BoundLoss, x: torch.Tensor) -> bool:
-    """Tell whether a loss stays what it is when prediction and target, or both logits, grow by the same."""
-    zeros = torch.zeros_like(x)
+def _values(loss: BoundLoss, x: torch.Tensor, shift: float, step: float) -> torch.Tensor:
+    """Return the loss a step beside x, with prediction and target, or both logits, larger by a shift."""
+    x = x + step
     if is_residual(loss):
-        calls = [(-x + shift, zeros + shift) for shift in (0.0, 3.0)]
-    elif loss.declaration.takes_classes:
-        shifts = (0.0, 0.4 if loss.declaration.head == "cosine" else 3.0)
-        calls = [(torch.stack([x / 2, -x / 2], 1) + shift, zeros.long()) for shift in shifts]
-    else:
-        return True
-    values = [loss(*call) for call in calls]
-    return torch.allclose(*values, rtol=1e-6, atol=1e-9)
+        return loss(-x + shift, torch.full_like(x, shift))
+    if loss.declaration.takes_classes:
+        return loss(torch.stack([x / 2, -x / 2], dim=1) + shift, torch.zeros_like(x, dtype=torch.int64))
+    return loss(x, torch.ones_like(x))

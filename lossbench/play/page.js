@@ -4,7 +4,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const columns = data.columns.map(readNumbers);
 const losses = new Map(data.losses.map((loss) => [loss.name, loss]));
-const SHOWN = { residual: 5, margin: 6 }; // how far the curves are drawn to both sides
+const SHOWN = { residual: 6, margin: 6 }; // how far the curves are drawn to both sides
 const PANELS = ["value", "slope", "curvature"];
 const state = { ...data.start, losses: { residual: [], margin: [] }, stops: {}, x: { residual: 1, margin: 1 } };
 const byId = (id) => document.getElementById(id);

@@ -1,6 +1,7 @@
 """The losses as the page holds them: tables of value, slope and curvature, compact enough to lie in it."""
 
 from itertools import groupby
+from math import ceil, log10
 from typing import Any
 
 import torch
@@ -96,7 +97,12 @@ def _tables(loss: BoundLoss, columns: Columns) -> list[list[int]]:
 
 
 def _written(curves: tuple[Tensor, Tensor, Tensor], columns: Columns) -> list[int]:
-    return [columns[_numbers(*each)] for each in zip(curves, DIGITS, DECIMALS, strict=True)]
+    """Write the columns of a table; a value that hardly changes, for its size, with more digits."""
+    value = curves[0]
+    size, change = value.abs().max().item(), (value.max() - value.min()).item()
+    more = ceil(log10(size / change)) if change > 0 else 0
+    digits = (DIGITS[0] + max(0, more), *DIGITS[1:])
+    return [columns[_numbers(*each)] for each in zip(curves, digits, DECIMALS, strict=True)]
 
 
 def _numbers(curve: Tensor, digits: int, decimals: int) -> str:
