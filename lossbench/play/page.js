@@ -43,7 +43,7 @@ function address() {
   const said = new URLSearchParams({ losses: state.losses[state.kind].join(","), x: state.x[state.kind] });
   for (const key of Object.keys(data.start)) if (state[key] !== data.start[key] && key !== "kind") said.set(key, state[key]);
   for (const loss of drawn()) if (stopOf(loss) !== loss.stop) said.set(`set.${loss.name}`, loss.stops[stopOf(loss)]);
-  return `#${said}`;
+  return `#${said}`.replaceAll("%2C", ",");
 }
 
 function readAddress() {
@@ -172,7 +172,7 @@ function drawSample(best) {
   }
   drawn().forEach((loss, index) => plot.upright(best[index], { class: "line", ...look(loss) }));
   const steps = Array.from({ length: 121 }, (_, index) => range[0] + ((range[1] - range[0]) * index) / 120);
-  const below = frame(byId("best-2"), range, [-0.05, 1.05], "mean loss, each from its lowest (0) to its highest (1)", "constant prediction");
+  const below = frame(byId("best-2"), range, [-0.05, 1.05], "mean loss of every constant, scaled", "constant prediction");
   drawn().forEach((loss, index) => {
     const table = curve(loss);
     const heights = steps.map((constant) => meanLoss(table, y, constant));
@@ -192,7 +192,7 @@ function drawProbabilities(best) {
   plot.upright(state.eta, { class: "cursor" });
   drawn().forEach((loss, index) => plot.dot(state.eta, best[index], loss));
   const zs = Array.from({ length: 161 }, (_, index) => -8 + index / 10);
-  const below = frame(byId("best-2"), [-8, 8], [-0.05, 1.05], "expected loss at η, from its lowest (0) to its highest (1)", "output of class 1 − output of class 0");
+  const below = frame(byId("best-2"), [-8, 8], [-0.05, 1.05], "expected loss at η, scaled", "output of class 1 − output of class 0");
   for (const loss of drawn()) {
     const [rare, common] = [curve(loss, 1), curve(loss, 0)];
     const inside = zs.filter((z) => Math.abs(z) <= loss.reach);
