@@ -32,11 +32,18 @@ const drawn = () => state.losses[state.kind].map((name) => losses.get(name));
 const curve = (loss, right = state.right) => curveOf(columns, loss, stopOf(loss), data.ratios.indexOf(state.ratio), right);
 const points = () => samplePoints(data.base, data.shuffle, data.spread, state);
 
+const remembered = new Map(); // minimisers by all that they depend on: to drag x moves none of them
+
 /** The minimiser of a loss: a constant, or the probability of class 1 where its true one is eta. */
 function bestOf(loss, eta = state.eta) {
-  if (loss.kind === "residual") return bestConstant(curve(loss), points());
-  return probabilityOf(loss, bestLogit(curve(loss, 1), curve(loss, 0), { ...state, eta }));
+  const { share, at, two_sided, skew, weight, noise, ratio } = state;
+  const key = [loss.name, stopOf(loss), share, at, two_sided, skew, eta, weight, noise, ratio].join();
+  if (remembered.size > 50000) remembered.clear();
+  if (!remembered.has(key)) remembered.set(key, loss.kind === "residual" ? bestConstant(curve(loss), points()) : chanceOf(loss, eta));
+  return remembered.get(key);
 }
+
+const chanceOf = (loss, eta) => probabilityOf(loss, bestLogit(curve(loss, 1), curve(loss, 0), { ...state, eta }));
 
 /** The address of this state, to be handed on. */
 function address() {

@@ -6,11 +6,12 @@ import torch
 
 from lossbench.catalogue.curves import curves
 from lossbench.errors import ConfigError
-from lossbench.play.choice import SETTINGS, bound, chosen, default_stop, defaults_of, playable, why_not
+from lossbench.play.choice import FAMILIES, SETTINGS, bound, chosen, default_stop, defaults_of, playable, why_not
 from lossbench.play.lessons import LESSONS
 from lossbench.play.measure import curves_at, loss_at, sample
 from lossbench.play.tables import RESIDUALS, page_data
 from lossbench.tasks.loss_style import style_of
+from tests.support.commands import ROOT
 from tests.support.play import data_in
 
 pytestmark = pytest.mark.xdist_group("play")
@@ -42,6 +43,12 @@ def test_a_loss_that_cannot_be_dragged_says_why(name, reason):
 def test_many_losses_can_be_dragged():
     assert len(chosen()) >= MANY and set(chosen()) <= set(playable())
     assert chosen(["mse", "focal", "mse"]) == ["mse", "focal"]
+
+
+def test_the_page_of_docs_counts_them():
+    told = " ".join((ROOT / "docs" / "teaching.md").read_text(encoding="utf-8").split())
+    assert f"{len(chosen())} of those with [curves]" in told and "six families" in told
+    assert len(FAMILIES) == len(playable()) - len(chosen()) == 6
 
 
 def test_an_unknown_loss_is_refused_with_the_nearest():
