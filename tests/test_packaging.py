@@ -42,7 +42,7 @@ def test_every_yaml_and_module_is_in_the_wheel(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (ROOT / "conf").rglob("*.yaml"):
         assert f"lossbench/{path.relative_to(ROOT).as_posix()}" in names
-    for path in [*(ROOT / "lossbench").rglob("*.py"), *(ROOT / "lossbench").rglob("*.j2")]:
+    for path in [path for ending in ("py", "j2", "js", "css") for path in (ROOT / "lossbench").rglob(f"*.{ending}")]:
         assert path.relative_to(ROOT).as_posix() in names
 
 

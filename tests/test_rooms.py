@@ -9,14 +9,15 @@ from tests.support.commands import ROOT
 
 FLOORS = (
     "compat errors", "ranges seeding locate", "losses", "tasks", "catalogue", "lossbench", "data", "models", "methods",
-    "records", "learners", "config", "compare", "tracking", "running", "tune race rag advise",
+    "records", "learners", "config", "compare", "tracking", "running", "tune race rag advise play",
     "search", "cli", "repair __main__",
 )  # fmt: skip
 """From the ground; a room imports those below it."""
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}
 DOORS = (
     "lossbench.__main__", "lossbench.advise.__main__", "lossbench.compare.__main__", "lossbench.losses.__main__",
-    "lossbench.race.__main__", "lossbench.rag.__main__", "lossbench.search.__main__", "lossbench.tune.__main__",
+    "lossbench.play.__main__", "lossbench.race.__main__", "lossbench.rag.__main__", "lossbench.search.__main__",
+    "lossbench.tune.__main__",
 )  # fmt: skip
 ONLY = {"losses": set(), "compat": set(), "errors": set(), "rag": {"errors", "ranges", "locate", "compare"}}
 """Rooms that may not even import all below them."""

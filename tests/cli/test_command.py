@@ -7,7 +7,7 @@ import pytest
 
 from lossbench import __version__
 
-MODULES = ["", ".advise", ".compare", ".losses", ".race", ".rag", ".repair", ".search", ".tune"]
+MODULES = ["", ".advise", ".compare", ".losses", ".play", ".race", ".rag", ".repair", ".search", ".tune"]
 
 
 @pytest.mark.parametrize("module", [f"lossbench{name}" for name in MODULES])
