@@ -1,0 +1,69 @@
+"""The styles of losses as keywords of matplotlib, for whoever draws losses: lines, bars, markers."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lossbench.tasks.loss_style import DASHES, MARKERS, LossStyle, style_of
+
+MARKS = 6
+"""About so many markers a line has: enough to be told apart in grey, and few enough to see the line."""
+HATCHES = ("", "//", "..", "xx", "--")
+"""Of bars, in the order of the dashes of lines."""
+
+
+def line_of(label: str, baseline: str = "", marked: bool = True) -> dict[str, Any]:
+    """Return how the line of a loss is drawn, as keywords of `Axes.plot`: in its own style, the baseline's thicker.
+
+    Parameters
+    ----------
+    label : str
+        The loss.
+    baseline : str
+        The label of the baseline, if it is to stand out.
+    marked : bool
+        Whether with its marker, by which lines of one panel are told apart in grey.
+
+    """
+    return styled_line(style_of(label), thick=label == baseline, marked=marked)
+
+
+def styled_line(style: LossStyle, thick: bool = False, marked: bool = True) -> dict[str, Any]:
+    """Return a style as keywords of `Axes.plot`."""
+    look: dict[str, Any] = {"color": style.color, "linestyle": (0, style.dashes) if style.dashes else "-"}
+    look["linewidth"] = 2.8 if thick else 1.6
+    if marked:
+        look |= {"marker": style.marker, "markersize": 5.0, "markeredgecolor": "white", "markeredgewidth": 0.5}
+    return look
+
+
+def thin_line_of(baseline: str) -> dict[str, Any]:
+    """Return how the baseline is drawn in the panels of other losses, to which they are compared."""
+    return {**line_of(baseline, marked=False), "linewidth": 1.0, "alpha": 0.75}
+
+
+def marked_sparsely(look: Mapping[str, Any], points: int) -> dict[str, Any]:
+    """Add at which of its points a line has its marker, each marker from a place of its own on."""
+    if look.get("marker") not in MARKERS:
+        return {**look, "marker": "."} if points < 3 else dict(look)
+    step = max(1, round(points / MARKS))
+    return {**look, "markevery": (MARKERS.index(look["marker"]) * step // len(MARKERS), step)}
+
+
+def hatch_of(label: str) -> str:
+    """Return the hatching of the bars of a loss, as its dashes are those of its lines."""
+    dashes = style_of(label).dashes
+    return HATCHES[DASHES.index(dashes)]
+
+
+def alike(labels: Iterable[str]) -> list[str]:
+    """Return the labels that share colour and dashes with another one, so that their markers alone tell them apart.
+
+    Examples
+    --------
+    >>> alike(["cross_entropy", "focal", "auc_squared_hinge"])
+    ['cross_entropy', 'auc_squared_hinge']
+
+    """
+    labels = list(labels)
+    looks = [(style_of(label).color, style_of(label).dashes) for label in labels]
+    return [label for label, look in zip(labels, looks, strict=True) if looks.count(look) > 1]
