@@ -118,7 +118,7 @@ def draw_loss_curves(losses: Mapping[str, BoundLoss], path_stem: Path, baseline:
         for label, (name, entry) in zip(labels, drawn.items(), strict=True):
             look = marked_sparsely(line_of(name, baseline, marked=marked or name in twins), len(entry[0]))
             depth = 0.1 * bool(style_of(name).dashes)  # solid lines lie at the bottom, broken ones let them through
-            axes.plot(entry[0], entry[order], label=label, zorder=2 + depth, **look)
+            axes.plot(entry[0], entry[order], label=label, **{**look, "zorder": 2 + depth})
         beyond = _limit(axes, {label: entry[order] for label, entry in drawn.items()})
         axes.set_title("\n".join([title, *textwrap.wrap(beyond, 60)]), fontsize=10)
         axes.set_xlabel(_x_label(losses))

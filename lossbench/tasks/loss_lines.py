@@ -30,7 +30,7 @@ def line_of(label: str, baseline: str = "", marked: bool = True) -> dict[str, An
 def styled_line(style: LossStyle, thick: bool = False, marked: bool = True) -> dict[str, Any]:
     """Return a style as keywords of `Axes.plot`."""
     look: dict[str, Any] = {"color": style.color, "linestyle": (0, style.dashes) if style.dashes else "-"}
-    look["linewidth"] = 2.8 if thick else 1.6
+    look |= {"linewidth": 2.6, "zorder": 1.9} if thick else {"linewidth": 1.6}
     if marked:
         look |= {"marker": style.marker, "markersize": 5.0, "markeredgecolor": "white", "markeredgewidth": 0.5}
     return look

@@ -4,8 +4,8 @@ The style comes from the label alone, so it is the same beside whatever stands n
 style of its place in its row: 8 colours, 5 dashes and 7 markers take turns, so that two losses of a row differ in
 colour or dashes unless they stand 40 places apart, and then in the marker. A loss that isn't there has a style by the
 hash of its name: a new loss in the catalogue changes no other one. To choose its style, append it to its row; a name
-never changes its place. What stands in a row is what is compared; those that the rules of advice, the docs and the
-gallery set beside each other are placed so that they differ in colour, and in dashes or lightness as well.
+never changes its place. What stands in a row is what is compared. Those that the rules of advice, the docs and the
+gallery set beside each other differ in dashes, or else in lightness as well as in colour; nearly all differ in colour.
 """
 
 import re
@@ -24,22 +24,22 @@ CARRIERS = ("several_tasks", "weighted_sum")
 """Losses made of others: what is compared, and has the colour, is the way in which their terms are combined."""
 PLACES = {
     "classification": """
-        cross_entropy poly1 label_smoothing focal binary_focal squentropy ldam balanced_softmax bi_tempered
-        sce norm_softmax aul flsd53 mdca mae_prob softmax_eql confidence_penalty bce elr jal
-        weighted_cross_entropy gce bootstrap_hard brier nce_ael ghm_c class_balanced_focal nce_rce
-        class_balanced cosface ovr_ghm_c forward_correction logit_adjustment group_dro influence_balanced
-        multiclass_hinge ovr_focal nce eql_v2 nce_agce auc_squared_hinge cores2 aucm eql truncated_gce
-        weighted_bce mbls label_smoothing_bce rce vs nfl poly1_focal ovr_bce seesaw eps_softmax agce
-        asymmetric_single_label arcface taylor weston_watkins bootstrap_soft backward_correction hinge two_way
-        squared_hinge edl anl_ce phuber_ce nce_mae nfl_rce taylor_ce peer_loss js cdt dual_focal
-        binary_asymmetric ael ovr_asymmetric dca distillation zlpr logit_clip nce_aul mmce expression
-        class_balanced_bce weighted_sum margin_family logit_norm amse
+        cross_entropy focal eql gce jal group_dro nce_agce weighted_sum cores2 mdca rce amse squared_hinge
+        weston_watkins dca nfl_rce ovr_asymmetric asymmetric_single_label mmce mbls nce_aul eps_softmax
+        norm_softmax ovr_focal taylor poly1_focal anl_ce logit_clip binary_asymmetric dual_focal binary_focal
+        edl eql_v2 zlpr elr seesaw flsd53 cdt margin_family bce auc_squared_hinge sce hinge ovr_bce squentropy
+        label_smoothing_bce class_balanced mae_prob nce_rce backward_correction arcface multiclass_hinge
+        influence_balanced taylor_ce forward_correction js ghm_c bootstrap_soft ldam class_balanced_bce
+        truncated_gce weighted_cross_entropy vs class_balanced_focal aul expression two_way aucm cosface nce
+        poly1 distillation softmax_eql confidence_penalty nce_mae logit_adjustment ael bi_tempered peer_loss
+        bootstrap_hard phuber_ce weighted_bce brier nfl balanced_softmax label_smoothing agce ovr_ghm_c
+        logit_norm nce_ael
     """,
     "numbers and counts": """
-        mse poisson_nll mae log_cosh learned_student_t huber tukey cauchy student_t general_robust quantile
-        focal_r_l2 focal_r_l1 wing gaussian_nll_global l1 robust_family smooth_l1 laplace_nll linex trimmed
-        pseudo_huber adaptive_robust negative_binomial_nll expectile expression_residual berhu welsch tweedie
-        geman_mcclure balanced_mse spline_residual charbonnier msle balanced_l1 l2
+        mse msle l1 berhu negative_binomial_nll huber tweedie wing charbonnier focal_r_l2 focal_r_l1 cauchy
+        welsch spline_residual trimmed general_robust gaussian_nll_global tukey poisson_nll linex
+        learned_student_t geman_mcclure log_cosh mae pseudo_huber expression_residual balanced_l1 balanced_mse
+        quantile l2 expectile laplace_nll student_t adaptive_robust smooth_l1 robust_family
     """,
     "distributions": """
         gaussian_nll crps_gaussian beta_nll quantile_set heteroscedastic_laplace_nll student_t_nll evidential
@@ -137,7 +137,7 @@ def style_of(label: str) -> LossStyle:
     >>> style_of("cross_entropy")
     LossStyle(color='#0380e7', dashes=(), marker='o')
     >>> style_of("focal").color, style_of("focal(gamma=5)").color, style_of("focal+drw").color
-    ('#6bc275', '#438159', '#6bc275')
+    ('#ba5316', '#ba5316', '#d69873')
 
     """
     found = _NAME.match(label)

@@ -28,7 +28,7 @@ def critical_difference(across: DatasetRanking) -> Picture:
         left = k < half
         y = -depth - (k if left else len(labels) - 1 - k)
         edge = low - 0.03 * (high - low) if left else high + 0.03 * (high - low)
-        axes.plot([rank, rank, edge], [0, y, y], **line_of(label, baseline), markevery=[1])
+        axes.plot([rank, rank, edge], [0, y, y], **line_of(label, baseline), markevery=[0])
         name = name_of(label, baseline)
         text = f"{name}  {rank:.2f}" if left else f"{rank:.2f}  {name}"
         axes.text(

@@ -101,7 +101,7 @@ def _draw_intervals(axes: Axes, found: list[Arrays], look: dict[str, Any]) -> di
     at = {round(float(level), 3): quantile for level, quantile in zip(levels, quantiles, strict=True)}
     axes.fill_between(x, at[0.05], at[0.95], color=look["color"], alpha=0.2, linewidth=0, zorder=2)
     axes.fill_between(x, at[0.25], at[0.75], color=look["color"], alpha=0.3, linewidth=0, zorder=2)
-    axes.plot(x, at[0.5], zorder=3, **look)
+    axes.plot(x, at[0.5], **{**look, "zorder": 3})
     axes.grid(alpha=0.3)
     return at
 

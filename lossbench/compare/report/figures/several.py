@@ -13,7 +13,7 @@ from lossbench.compare.report.figures.drawing import (
     over_seeds,
     panels,
 )
-from lossbench.compare.report.figures.in_numbers import in_numbers, mean_of, number, numbers
+from lossbench.compare.report.figures.in_numbers import in_numbers, mean_of, numbers
 from lossbench.tasks import task_named
 from lossbench.tasks.loss_lines import line_of
 
@@ -73,7 +73,7 @@ def one_part_against_another(analysis: Analysis) -> list[Picture]:
     pairs = list(combinations(keys, 2))[:MOST_PAIRS]
     selection = "best_val" if analysis.options.select == "best_val" else "last"
     figure, grid = panels(len(pairs), 3.4, columns=len(pairs))
-    drawn: dict[str, list[str]] = {}
+    drawn: dict[str, dict[str, float]] = {}
     for axes, (one, other) in zip(grid, pairs, strict=True):
         for label in analysis.counted:
             runs = [run["metrics"][selection] or {} for run in analysis.comparison.finished(label)]
@@ -84,7 +84,7 @@ def one_part_against_another(analysis: Analysis) -> list[Picture]:
                 axes.scatter(known[:, 0], known[:, 1], s=10, alpha=0.5, color=look["color"], marker=look["marker"])
                 axes.plot(*known.mean(0), look["marker"], markersize=8, color=look["color"], label=label)
                 x, y = known.mean(0)
-                drawn.setdefault(label, []).append(f"{one} {number(x)} and {other} {number(y)}")
+                drawn.setdefault(label, {}).update({one: float(x), other: float(y)})
         axes.set(xlabel=keys[one].replace("_", " "), ylabel=keys[other].replace("_", " "))
         axes.grid(alpha=0.3)
     if not drawn:
@@ -94,7 +94,7 @@ def one_part_against_another(analysis: Analysis) -> list[Picture]:
         f"Each small point is a run, each large one the mean of a loss over {over_seeds(analysis)}, on the test set "
         f"({analysis.epoch}). Of two losses neither is better where each wins one of the parts."
     )
-    alt = in_numbers("Mean of the parts on the test set", {label: ", ".join(each) for label, each in drawn.items()})
+    alt = in_numbers("Mean of the parts on the test set", {label: numbers(each) for label, each in drawn.items()})
     return [Picture("trade_off", "One part against another", caption, figure, alt)]
 
 
