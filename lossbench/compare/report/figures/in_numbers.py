@@ -30,7 +30,7 @@ def in_numbers(what: str, by_loss: Mapping[str, str], after: str = "") -> str:
     >>> in_numbers("Last accuracy", {"mse": "0.9", "huber": "0.8"})
     'Last accuracy: mse 0.9; huber 0.8.'
     >>> long = in_numbers("Last accuracy", {f"loss_{k}": "0.123" for k in range(90)})
-    >>> len(long) <= MOST, long[-20:]
+    >>> len(long) <= MOST, long[-19:]
     (True, 'and 53 more losses.')
 
     """
