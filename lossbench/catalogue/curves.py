@@ -15,7 +15,7 @@ from lossbench.catalogue.examine.example_batch import example_batch
 from lossbench.errors import ConfigError
 from lossbench.losses.bound_loss import BoundLoss
 from lossbench.tasks import task_named, tasks
-from lossbench.tasks.loss_lines import alike, line_of, marked_sparsely
+from lossbench.tasks.loss_lines import alike, line_of, marked_sparsely, name_ends
 from lossbench.tasks.loss_style import style_of
 
 TWO_CLASSES: dict[str, Any] = {
@@ -30,7 +30,7 @@ TWO_CLASSES: dict[str, Any] = {
 TEACHER = 2.0
 """The margin of the teacher, for a loss that learns from one."""
 MAX_LOSSES = 20
-MARKED = 6
+MARKED = 10
 """The lines of so many losses have markers; of more only those that share colour and dashes."""
 REACH = {"residual": 5.0, "linear": 6.0, "cosine": 2.0}
 """How far the curves go to both sides; two cosines differ by at most 2."""
@@ -119,6 +119,7 @@ def draw_loss_curves(losses: Mapping[str, BoundLoss], path_stem: Path, baseline:
             look = marked_sparsely(line_of(name, baseline, marked=marked or name in twins), len(entry[0]))
             depth = 0.1 * bool(style_of(name).dashes)  # solid lines lie at the bottom, broken ones let them through
             axes.plot(entry[0], entry[order], label=label, **{**look, "zorder": 2 + depth})
+        name_ends(axes, [label for label, name in zip(labels, drawn, strict=True) if name in alike(drawn, marked=True)])
         beyond = _limit(axes, {label: entry[order] for label, entry in drawn.items()})
         axes.set_title("\n".join([title, *textwrap.wrap(beyond, 60)]), fontsize=10)
         axes.set_xlabel(_x_label(losses))

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from lossbench.tasks.loss_style import DASHES, MARKERS, LossStyle, style_of
 
 MARKS = 6
@@ -55,15 +57,27 @@ def hatch_of(label: str) -> str:
     return HATCHES[DASHES.index(dashes)]
 
 
-def alike(labels: Iterable[str]) -> list[str]:
-    """Return the labels that share colour and dashes with another one, so that their markers alone tell them apart.
+def alike(labels: Iterable[str], marked: bool = False) -> list[str]:
+    """Return the labels that share colour and dashes with another one, and the marker if `marked`.
 
     Examples
     --------
-    >>> alike(["cross_entropy", "focal", "auc_squared_hinge"])
-    ['cross_entropy', 'auc_squared_hinge']
+    >>> from lossbench.tasks.loss_style import PLACES
+    >>> alike(["cross_entropy", "focal", PLACES["classification"].split()[40]])[0]
+    'cross_entropy'
 
     """
     labels = list(labels)
-    looks = [(style_of(label).color, style_of(label).dashes) for label in labels]
+    styles = [style_of(label) for label in labels]
+    looks = [(style.color, style.dashes, style.marker if marked else "") for style in styles]
     return [label for label, look in zip(labels, looks, strict=True) if looks.count(look) > 1]
+
+
+def name_ends(axes: Any, labels: Iterable[str]) -> None:
+    """Write the names of some lines of a panel at their ends, where nothing else tells them apart."""
+    for line in axes.lines:
+        x, y = (np.asarray(values, dtype=float) for values in line.get_data())
+        known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+        if line.get_label() in labels and known.size:
+            end = (x[known[-1]], y[known[-1]])
+            axes.annotate(line.get_label(), end, (3, 3), textcoords="offset points", fontsize=7, ha="right")

@@ -24,22 +24,22 @@ CARRIERS = ("several_tasks", "weighted_sum")
 """Losses made of others: what is compared, and has the colour, is the way in which their terms are combined."""
 PLACES = {
     "classification": """
-        cross_entropy focal eql gce jal group_dro nce_agce weighted_sum cores2 mdca rce amse squared_hinge
-        weston_watkins dca nfl_rce ovr_asymmetric asymmetric_single_label mmce mbls nce_aul eps_softmax
-        norm_softmax ovr_focal taylor poly1_focal anl_ce logit_clip binary_asymmetric dual_focal binary_focal
-        edl eql_v2 zlpr elr seesaw flsd53 cdt margin_family bce auc_squared_hinge sce hinge ovr_bce squentropy
-        label_smoothing_bce class_balanced mae_prob nce_rce backward_correction arcface multiclass_hinge
-        influence_balanced taylor_ce forward_correction js ghm_c bootstrap_soft ldam class_balanced_bce
-        truncated_gce weighted_cross_entropy vs class_balanced_focal aul expression two_way aucm cosface nce
-        poly1 distillation softmax_eql confidence_penalty nce_mae logit_adjustment ael bi_tempered peer_loss
-        bootstrap_hard phuber_ce weighted_bce brier nfl balanced_softmax label_smoothing agce ovr_ghm_c
-        logit_norm nce_ael
+        cross_entropy flsd53 edl binary_focal vs logit_norm nce_aul ovr_asymmetric dual_focal class_balanced
+        weighted_cross_entropy asymmetric_single_label ovr_bce arcface peer_loss dca bootstrap_soft
+        forward_correction bce anl_ce nce_rce poly1_focal group_dro eps_softmax margin_family phuber_ce
+        nce_mae softmax_eql bootstrap_hard truncated_gce cosface hinge squared_hinge mae_prob
+        influence_balanced cores2 taylor_ce class_balanced_focal class_balanced_bce sce mmce logit_clip
+        two_way nfl_rce norm_softmax ael mbls distillation rce label_smoothing_bce expression focal cdt
+        nce_ael aucm agce weighted_sum weston_watkins nfl nce_agce auc_squared_hinge weighted_bce
+        confidence_penalty zlpr backward_correction ovr_ghm_c eql_v2 mdca label_smoothing brier poly1
+        squentropy eql bi_tempered amse aul binary_asymmetric ovr_focal seesaw balanced_softmax js ldam gce
+        taylor logit_adjustment jal elr nce ghm_c multiclass_hinge
     """,
     "numbers and counts": """
-        mse msle l1 berhu negative_binomial_nll huber tweedie wing charbonnier focal_r_l2 focal_r_l1 cauchy
-        welsch spline_residual trimmed general_robust gaussian_nll_global tukey poisson_nll linex
-        learned_student_t geman_mcclure log_cosh mae pseudo_huber expression_residual balanced_l1 balanced_mse
-        quantile l2 expectile laplace_nll student_t adaptive_robust smooth_l1 robust_family
+        mse linex geman_mcclure msle tweedie mae huber poisson_nll laplace_nll adaptive_robust
+        gaussian_nll_global berhu quantile expression_residual l2 charbonnier balanced_l1 focal_r_l1 student_t
+        cauchy learned_student_t general_robust welsch smooth_l1 robust_family pseudo_huber
+        negative_binomial_nll focal_r_l2 trimmed wing balanced_mse l1 expectile tukey log_cosh spline_residual
     """,
     "distributions": """
         gaussian_nll crps_gaussian beta_nll quantile_set heteroscedastic_laplace_nll student_t_nll evidential
@@ -137,7 +137,7 @@ def style_of(label: str) -> LossStyle:
     >>> style_of("cross_entropy")
     LossStyle(color='#0380e7', dashes=(), marker='o')
     >>> style_of("focal").color, style_of("focal(gamma=5)").color, style_of("focal+drw").color
-    ('#ba5316', '#ba5316', '#d69873')
+    ('#6bc275', '#6bc275', '#407446')
 
     """
     found = _NAME.match(label)

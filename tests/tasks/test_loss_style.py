@@ -96,11 +96,12 @@ def test_what_is_often_compared_differs_in_colour_where_there_are_colours_enough
         for pair in combinations(losses, 2)
         if style_of(pair[0]).color == style_of(pair[1]).color
     }
-    assert len(alike) <= 4, alike
+    assert len(alike) <= 2, alike
 
 
 def test_a_picture_of_the_gallery_has_no_two_lines_alike():
-    assert {stem: alike(names) for stem, names in gallery_pictures().items() if alike(names)} == {}
+    for stem, names in gallery_pictures().items():
+        assert alike(names) == [] and [pair for pair in combinations(names, 2) if not told_apart(*pair)] == [], stem
 
 
 def test_places_are_those_of_losses_and_ways_to_combine_and_each_stands_once():
@@ -117,13 +118,13 @@ def test_places_are_those_of_losses_and_ways_to_combine_and_each_stands_once():
 
 STYLES = {
     "cross_entropy": ("#0380e7", (), "o"),
-    "focal": ("#ba5316", (7, 3), "s"),
-    "ldam": ("#863187", (10, 2, 2, 2), "^"),
-    "amse": ("#6bc275", (7, 3), "v"),
+    "focal": ("#6bc275", (7, 3), "^"),
+    "ldam": ("#ba5316", (7, 3), "v"),
+    "amse": ("#863187", (5, 2, 1, 2, 1, 2), "v"),
     "mse": ("#0380e7", (), "o"),
-    "huber": ("#5e553a", (), "P"),
+    "huber": ("#1abef3", (7, 3), "X"),
     "several_tasks+pcgrad": ("#1abef3", (7, 3), "X"),
-    "focal(gamma=2)": ("#c97949", (10, 2, 2, 2), "X"),
+    "focal(gamma=2)": ("#53975b", (10, 2, 2, 2), "o"),
     "my_loss": None,
 }
 """Known ones; a change of any would change reports that were written."""
@@ -175,6 +176,6 @@ def test_lines_of_matplotlib():
     assert line_of("mse", "mse")["linewidth"] > line_of("mse")["linewidth"]
     assert len({hatch_of(name) for name in PLACES["embeddings"].split()[:5]}) == 5
     first, step = marked_sparsely(line_of("focal"), 60)["markevery"]
-    assert (first, step) == (1, 10)
+    assert (first, step) == (2, 10)
     assert marked_sparsely(line_of("focal"), 3)["markevery"] == (0, 1)
     assert marked_sparsely({"color": "k"}, 2)["marker"] == "." and "marker" not in marked_sparsely({"color": "k"}, 9)

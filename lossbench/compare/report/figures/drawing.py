@@ -16,7 +16,7 @@ from scipy import stats
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.records.schema import Record
-from lossbench.tasks.loss_lines import alike, marked_sparsely
+from lossbench.tasks.loss_lines import alike, marked_sparsely, name_ends
 from lossbench.tasks.task import UNBOUNDED
 
 DOTS = 140
@@ -151,16 +151,7 @@ def lines_legend(figure: Figure, axes: Axes, labels: Iterable[str], baseline: st
     handles, drawn = axes.get_legend_handles_labels()
     drawn = [name_of(label, baseline) for label in drawn]
     figure.legend(handles, drawn, loc="outside lower center", ncols=columns, fontsize=8.5, handlelength=3.4)
-    _name_ends(axes, alike(labels))
-
-
-def _name_ends(axes: Axes, labels: list[str]) -> None:
-    for line in axes.lines:
-        label, (x, y) = str(line.get_label()), np.asarray(line.get_data(), dtype=float)
-        known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-        if label in labels and known.size:
-            end = (x[known[-1]], y[known[-1]])
-            axes.annotate(label, end, (3, 3), textcoords="offset points", fontsize=7, ha="right")
+    name_ends(axes, alike(labels))
 
 
 def over_epochs(entries: list[Record], name: str) -> tuple[Array, Array]:
