@@ -118,7 +118,8 @@ def draw_loss_curves(losses: Mapping[str, BoundLoss], path_stem: Path, baseline:
         for label, (name, entry) in zip(labels, drawn.items(), strict=True):
             look = marked_sparsely(line_of(name, baseline, marked=marked or name in twins), len(entry[0]))
             depth = 0.1 * bool(style_of(name).dashes)  # solid lines lie at the bottom, broken ones let them through
-            axes.plot(entry[0], entry[order], label=label, **{**look, "zorder": 2 + depth})
+            shown = f"{label} (baseline)" if name == baseline else label
+            axes.plot(entry[0], entry[order], label=shown, **{**look, "zorder": 2 + depth})
         name_ends(axes, [label for label, name in zip(labels, drawn, strict=True) if name in alike(drawn, marked=True)])
         beyond = _limit(axes, {label: entry[order] for label, entry in drawn.items()})
         axes.set_title("\n".join([title, *textwrap.wrap(beyond, 60)]), fontsize=10)

@@ -34,7 +34,8 @@ def styled_line(style: LossStyle, thick: bool = False, marked: bool = True) -> d
     look: dict[str, Any] = {"color": style.color, "linestyle": (0, style.dashes) if style.dashes else "-"}
     look |= {"linewidth": 2.6, "zorder": 1.9} if thick else {"linewidth": 1.6}
     if marked:
-        look |= {"marker": style.marker, "markersize": 5.0, "markeredgecolor": "white", "markeredgewidth": 0.5}
+        size = 6.5 if style.marker in "PX" else 5.0  # with thin arms
+        look |= {"marker": style.marker, "markersize": size, "markeredgecolor": "white", "markeredgewidth": 0.5}
     return look
 
 

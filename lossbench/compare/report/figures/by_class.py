@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.report.figures.drawing import (
@@ -98,7 +99,10 @@ def accuracy_by_shots(analysis: Analysis) -> list[Picture]:
                 halves = [[each.mean - each.low], [each.high - each.mean]] if known else None
                 color = line_of(label)["color"]
                 axes.barh(row, each.mean, xerr=halves, color=color, ecolor="black", error_kw={"lw": 0.9})
-                axes.text(0.02, row, f"{each.mean:.3f}", va="center", color=ink(color), fontsize=8)
+                ground = color if each.mean > 0.3 else "#ffffff"
+                over_bars = [withStroke(linewidth=2.5, foreground=ground)]
+                look = {"color": ink(ground), "fontsize": 8, "path_effects": over_bars}
+                axes.text(0.02, row, f"{each.mean:.3f}", va="center", **look)
         axes.set(xlim=(0, 1.02), xlabel="accuracy", title=f"{group}: {SHOT_SIZES[group]}\ntraining samples")
         axes.grid(axis="x", alpha=0.3)
     name_rows(grid[0], analysis.counted, analysis.baseline)
