@@ -101,8 +101,8 @@ def accuracy_by_shots(analysis: Analysis) -> list[Picture]:
                 axes.barh(row, each.mean, xerr=halves, color=color, ecolor="black", error_kw={"lw": 0.9})
                 ground = color if each.mean > 0.3 else "#ffffff"
                 over_bars = [withStroke(linewidth=2.5, foreground=ground)]
-                look = {"color": ink(ground), "fontsize": 8, "path_effects": over_bars}
-                axes.text(0.02, row, f"{each.mean:.3f}", va="center", **look)
+                text = axes.text(0.02, row, f"{each.mean:.3f}", va="center", color=ink(ground), fontsize=8)
+                text.set_path_effects(over_bars)
         axes.set(xlim=(0, 1.02), xlabel="accuracy", title=f"{group}: {SHOT_SIZES[group]}\ntraining samples")
         axes.grid(axis="x", alpha=0.3)
     name_rows(grid[0], analysis.counted, analysis.baseline)
