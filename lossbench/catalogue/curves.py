@@ -15,6 +15,8 @@ from lossbench.catalogue.examine.example_batch import example_batch
 from lossbench.errors import ConfigError
 from lossbench.losses.bound_loss import BoundLoss
 from lossbench.tasks import task_named, tasks
+from lossbench.tasks.loss_lines import alike, line_of, marked_sparsely, name_ends
+from lossbench.tasks.loss_style import style_of
 
 TWO_CLASSES: dict[str, Any] = {
     "class_counts": [10, 1000],
@@ -28,11 +30,11 @@ TWO_CLASSES: dict[str, Any] = {
 TEACHER = 2.0
 """The margin of the teacher, for a loss that learns from one."""
 MAX_LOSSES = 20
+MARKED = 10
+"""The lines of so many losses have markers; of more only those that share colour and dashes."""
 REACH = {"residual": 5.0, "linear": 6.0, "cosine": 2.0}
 """How far the curves go to both sides; two cosines differ by at most 2."""
 
-_COLORS = matplotlib.colormaps["tab10"](range(10))
-_STYLES = ("-", (0, (5, 1.5)), (0, (6, 1.5, 1, 1.5)), (0, (1, 1.2)))
 _PANELS = ("value", "slope (first derivative)", "curvature (second derivative)")
 _POINTS = 600  # even: the kinks at 0 fall between two points
 _WITHIN = 3.0  # the axes show this many times the reach of the median loss
@@ -89,10 +91,8 @@ def curves(loss: BoundLoss, x: Tensor) -> Curves:
     return value.detach(), slope.detach(), _derivative(slope, free).detach()
 
 
-@matplotlib.rc_context({"text.parse_math": False})  # a name is no formula
-def draw_loss_curves(
-    losses: Mapping[str, BoundLoss], path_stem: Path, colors: Mapping[str, Any] | None = None
-) -> list[Path]:
+@matplotlib.rc_context({"text.parse_math": False, "lines.scale_dashes": False})  # a name is no formula
+def draw_loss_curves(losses: Mapping[str, BoundLoss], path_stem: Path, baseline: str = "") -> list[Path]:
     """Draw value, slope and curvature of losses in three panels; return the paths of the PNG and the SVG.
 
     Parameters
@@ -101,8 +101,8 @@ def draw_loss_curves(
         Up to 20 bound losses by their label: all of regression, or all of classification.
     path_stem : Path
         Where to write, without the ending.
-    colors : mapping, optional
-        The colour of each loss by its label.
+    baseline : str
+        The label of one whose line is thicker.
 
     Raises
     ------
@@ -112,14 +112,15 @@ def draw_loss_curves(
     """
     _check_drawable(losses)
     drawn = {label: _sampled(loss) for label, loss in losses.items()}
-    labels = _labels_with_twins(drawn)
+    labels, twins, marked = _labels_with_twins(drawn), alike(drawn), len(drawn) <= MARKED
     figure = Figure(figsize=(13, 4.8 + 0.1 * len(losses)), layout="constrained")
     for axes, title, order in zip(figure.subplots(1, 3), _PANELS, (1, 2, 3), strict=True):
-        for index, (label, (name, entry)) in enumerate(zip(labels, drawn.items(), strict=True)):
-            style = index % len(_STYLES)  # solid lines lie at the bottom, where broken ones let them through
-            color = _COLORS[index % len(_COLORS)] if colors is None else colors[name]
-            look = {"color": color, "linestyle": _STYLES[style], "zorder": 2 + 0.1 * style}
-            axes.plot(entry[0], entry[order], linewidth=1.7, label=label, **look)
+        for label, (name, entry) in zip(labels, drawn.items(), strict=True):
+            look = marked_sparsely(line_of(name, baseline, marked=marked or name in twins), len(entry[0]))
+            depth = 0.1 * bool(style_of(name).dashes)  # solid lines lie at the bottom, broken ones let them through
+            shown = f"{label} (baseline)" if name == baseline else label
+            axes.plot(entry[0], entry[order], label=shown, **{**look, "zorder": 2 + depth})
+        name_ends(axes, [label for label, name in zip(labels, drawn, strict=True) if name in alike(drawn, marked=True)])
         beyond = _limit(axes, {label: entry[order] for label, entry in drawn.items()})
         axes.set_title("\n".join([title, *textwrap.wrap(beyond, 60)]), fontsize=10)
         axes.set_xlabel(_x_label(losses))
@@ -127,7 +128,7 @@ def draw_loss_curves(
         axes.grid(alpha=0.25)
     columns = min(len(labels), 5, max(1, 180 // (6 + max(map(len, labels)))))  # 180 small letters fit in a row
     lines = axes.get_legend_handles_labels()
-    figure.legend(*lines, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
+    figure.legend(*lines, loc="outside lower center", ncols=columns, frameon=False, fontsize=9, handlelength=3.4)
     figure.suptitle(_caption(losses), fontsize=9, color="#444444")
     return [_save(figure, path_stem, ending) for ending in ("png", "svg")]
 

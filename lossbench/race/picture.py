@@ -7,10 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lossbench.compare.report.figures.drawing import BASELINE, PALETTE, STYLE, WIDTH, Picture, save
+from lossbench.compare.report.figures.drawing import REFERENCE, STYLE, WIDTH, Picture, save
 from lossbench.compare.report.formatting import words
 from lossbench.race.contestants import Contest
 from lossbench.race.decide import Race
+from lossbench.tasks.loss_lines import line_of
 
 
 def draw_race(found: Race, contest: Contest, folder: Path) -> None:
@@ -28,7 +29,7 @@ def race_figure(found: Race, contest: Contest) -> Figure:
     figure = Figure(figsize=(WIDTH, 0.7 + 1.9 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
     for i, label in enumerate(labels):
-        _draw_loss(panels[i], label, found, contest.rules.margin, PALETTE[i % len(PALETTE)])
+        _draw_loss(panels[i], label, found, contest.rules.margin)
     for panel in panels[len(labels) :]:
         panel.set_visible(False)
     better = "higher" if contest.rules.higher_is_better else "lower"
@@ -41,16 +42,18 @@ def race_figure(found: Race, contest: Contest) -> Figure:
     return figure
 
 
-def _draw_loss(axes: Axes, label: str, found: Race, margin: float | None, color: str) -> None:
+def _draw_loss(axes: Axes, label: str, found: Race, margin: float | None) -> None:
+    look = line_of(label)
+    color = look["color"]
     looks = [look for look in found.looks if label in look.against_best]
     ends = [(look.n, *look.against_best[label]) for look in looks]
     known = np.array([end for end in ends if np.isfinite(end[1:]).all()]).reshape(-1, 3)
     n, low, high = known.T
-    axes.axhline(0, color=BASELINE, linewidth=0.8)
+    axes.axhline(0, color=REFERENCE, linewidth=0.8)
     if margin is not None:
         axes.axhspan(-margin, margin, color="#888888", alpha=0.18, linewidth=0)
     axes.fill_between(n, low, high, color=color, alpha=0.2, linewidth=0)
-    axes.plot(n, (low + high) / 2, color=color, linewidth=1.6, marker=".")
+    axes.plot(n, (low + high) / 2, **look)
     title = f"{label}: open"
     if label in found.out:
         decision = found.out[label]

@@ -10,6 +10,7 @@ from lossbench.compare.report.figures.curves import GRID, curves, curves_of
 from lossbench.compare.report.figures.drawing import draw_band, one_panel
 from lossbench.compare.report.figures.metrics import learning_curves
 from lossbench.tasks.classification.ranking import area_under_risk_coverage
+from lossbench.tasks.loss_lines import line_of
 from lossbench.tasks.task import SHARE
 from tests.support.compared import made_up, write
 
@@ -75,9 +76,10 @@ def test_many_losses_have_a_panel_each(count, names, tmp_path):
 def test_bands_stay_within_the_bounds_of_what_is_drawn():
     near_one = np.array([[0.9, 1.0], [1.0, 1.0], [0.95, 0.8]])
     free, cut, along = (one_panel(2.0)[1] for _ in range(3))
-    draw_band(free, np.arange(2.0), near_one, 0.95, "#000000")
-    draw_band(cut, np.arange(2.0), near_one, 0.95, "#000000", within=SHARE)
-    draw_band(along, np.arange(2.0), near_one, 0.95, "#000000", within=(np.array([0.9, 0.7]), np.array([1.0, 0.95])))
+    draw_band(free, np.arange(2.0), near_one, 0.95, line_of("mse"))
+    draw_band(cut, np.arange(2.0), near_one, 0.95, line_of("mse"), within=SHARE)
+    bounds = (np.array([0.9, 0.7]), np.array([1.0, 0.95]))
+    draw_band(along, np.arange(2.0), near_one, 0.95, line_of("mse"), within=bounds)
     heights = [paths_of(axes)[0].vertices[:, 1] for axes in (free, cut, along)]
     tops, bottoms = [each.max() for each in heights], [each.min() for each in heights]
     assert tops[0] > 1.0 == tops[1] == tops[2] and bottoms[0] == bottoms[1] < bottoms[2]

@@ -16,12 +16,12 @@ from lossbench.compare.numbers.options import Options
 from lossbench.compare.present import compare_cells, compare_records
 from lossbench.compare.report.across import rank_across, ranks_table, told
 from lossbench.compare.report.figures.critical_difference import critical_difference
-from lossbench.compare.report.figures.drawing import colors
 from lossbench.compare.report.figures.metrics import forest, learning_curves
 from lossbench.compare.report.metric_groups import group_tables
 from lossbench.compare.report.tables import tables
 from lossbench.errors import ConfigError
 from lossbench.locate import CONF
+from lossbench.tasks.loss_style import style_of
 from lossbench.tracking.read import read_mlflow
 from tests.support.commands import ended
 from tests.support.compared import made_up, write
@@ -125,20 +125,25 @@ def test_captions_say_over_what(folders):
     assert all("seeds" in caption or "pairs" in caption or "definitions" in caption for caption in captions)
 
 
-def test_the_same_colour_for_a_loss_everywhere_and_grey_for_the_baseline(outputs):
+def test_a_loss_has_its_own_style_in_every_picture_and_the_baseline_is_thicker(outputs):
     analysis = analyse(comparisons(read_outputs(outputs), "a_function")[0], Options())
-    color = colors(analysis)
-    assert len(set(color.values())) == 3 and color["mse"] == "#3d3d3d"
     (picture,) = forest(analysis)
     drawn = [line.get_color() for line in picture.figure.axes[0].lines if len(line.get_xdata()) == 2]
-    assert drawn[: len(analysis.main.against)] == [color[label] for label in analysis.order if label != "mse"]
+    others = [label for label in analysis.order if label != "mse"]
+    assert drawn[: len(others)] == [style_of(label).color for label in others]
+    (picture,) = learning_curves(analysis)
+    lines = {line.get_label(): line for line in picture.figure.axes[0].lines}
+    for label in ("mse", *others):
+        assert (lines[label].get_color(), lines[label].get_marker()) == (style_of(label).color, style_of(label).marker)
+        assert lines[label].get_linewidth() == (2.6 if label == "mse" else 1.6)
+    (legend,) = picture.figure.legends
+    assert "mse (baseline)" in [text.get_text() for text in legend.get_texts()]
 
 
 def test_many_losses_have_a_panel_each():
     names = [f"loss_{k}" for k in range(20)]
     entries = [made_up(name, seed, 0.5 + 0.01 * k + 0.02 * seed) for k, name in enumerate(names) for seed in (0, 1)]
     analysis = analyse(comparisons(entries)[0], Options())
-    assert len(set(colors(analysis).values())) == 20
     (picture,) = learning_curves(analysis)
     assert len(picture.figure.axes) == 20
 
@@ -156,7 +161,8 @@ def test_the_critical_difference_picture():
     picture = critical_difference(across)
     assert "further apart than 1.66 differ" in told(across)  # 2.343 sqrt(3 * 4 / 24), Demšar 2006, table 5
     assert "4 data sets" in picture.caption
-    dots = [line.get_xdata() for line in picture.figure.axes[0].lines if line.get_marker() == "o"]
+    drawn = [line for line in picture.figure.axes[0].lines if line.get_marker() == "o"]
+    dots = [line.get_xdata() for line in drawn if line.get_color() == "black"]  # in other colours the losses themselves
     assert [sorted(xs) for xs in dots] == [sorted(across.summary.ranks)]  # four data sets can't tell any two apart
 
 

@@ -20,6 +20,7 @@ from lossbench.compat.hydra import parse_arguments
 from lossbench.config.compose import compose_one
 from lossbench.config.values import check_comparing
 from lossbench.errors import ConfigError
+from lossbench.tasks.loss_style import MARKERS
 from tests.support.compared import made_up
 from tests.support.several import of_parts, two_goals, with_history  # noqa: F401  a fixture
 
@@ -156,7 +157,7 @@ def test_the_picture_and_the_table_of_a_front(tmp_path):
     assert (tmp_path / "front.png").stat().st_size > 5000
     (axes,) = picture.figure.axes
     assert {text.get_text() for text in axes.texts} == {"right 0.1", "right 1", "right 10", "right 100"}
-    filled = [line for line in axes.lines if line.get_marker() == "o" and line.get_markersize() == 6]
+    filled = [line for line in axes.lines if line.get_marker() in MARKERS and line.get_markersize() == 6]
     assert sum(line.get_markerfacecolor() != "white" for line in filled) == 3 and len(filled) == 5
     assert "3 of 5 on the front" in picture.alt and "famo (0.89, 2.3)" in picture.alt
     assert "Hypervolumes:" in picture.alt and "3 seeds" in picture.caption and "alone, a network" in picture.caption

@@ -48,18 +48,28 @@ def draw_scene(axes: Axes, test: Mapping[str, Array], row: int, found: bool) -> 
     axes.imshow(
         test["image"][row, :3].transpose(1, 2, 0), extent=(0, test["image"].shape[3], test["image"].shape[2], 0)
     )
-    there = test["target"][row] >= 0
-    true, classes = test["target_boxes"][row][there], test["target"][row][there]
     if not found:
-        for box, label in zip(true, classes, strict=True):
+        there = test["target"][row] >= 0
+        for box, label in zip(test["target_boxes"][row][there], test["target"][row][there], strict=True):
             draw_box(axes, box, str(label), TRUE)
     else:
-        shown = (test["labels"][row] >= 0) & (test["scores"][row] >= LEAST)
-        found_boxes = zip(*(test[name][row][shown][::-1] for name in ("boxes", "labels", "scores")), strict=True)
-        for box, label, score in found_boxes:  # the best one on top
-            right = (overlaps(box, true[classes == label]) >= 0.5).any()
+        shown = _shown(test, row)
+        boxes = (test[name][row][shown][::-1] for name in ("boxes", "labels", "scores"))
+        for box, label, score, right in zip(*boxes, found_right(test, row)[::-1], strict=True):  # the best one on top
             draw_box(axes, box, f"{label}  {100 * score:.0f}", RIGHT if right else WRONG)
     axes.set(xticks=[], yticks=[], xlim=(0, test["image"].shape[3]), ylim=(test["image"].shape[2], 0))
+
+
+def found_right(test: Mapping[str, Array], row: int) -> list[bool]:
+    """Return of each box that is drawn of an image whether it has the right class and an IoU of at least one half."""
+    there, shown = test["target"][row] >= 0, _shown(test, row)
+    true, classes = test["target_boxes"][row][there], test["target"][row][there]
+    found = zip(test["boxes"][row][shown], test["labels"][row][shown], strict=True)
+    return [bool((overlaps(box, true[classes == label]) >= 0.5).any()) for box, label in found]
+
+
+def _shown(test: Mapping[str, Array], row: int) -> Array:
+    return np.asarray((test["labels"][row] >= 0) & (test["scores"][row] >= LEAST))
 
 
 def draw_box(axes: Axes, box: Array, text: str, color: str) -> None:

@@ -70,12 +70,17 @@ def draw_sample(axes: Axes, image: Array, same: bool | None) -> None:
         side.set(visible=True, linewidth=2.5, color="#bbbbbb" if same is None else SAME if same else DIFFERENT)
 
 
-def draw_cosines(axes: Axes, embedding: Array, target: Array) -> None:
-    """Draw how the cosines of pairs of one class and of two classes are distributed."""
+def cosines_of_pairs(embedding: Array, target: Array) -> tuple[Array, Array]:
+    """Return the cosines of the pairs of at most so many samples, and which of them are of one class."""
     step = -(-len(target) // MOST)
     some, classes = embedding[::step].astype(np.float32), target[::step]
     rows, columns = np.triu_indices(len(some), 1)
-    cosines, same = (some @ some.T)[rows, columns], classes[rows] == classes[columns]
+    return (some @ some.T)[rows, columns], classes[rows] == classes[columns]
+
+
+def draw_cosines(axes: Axes, embedding: Array, target: Array) -> None:
+    """Draw how the cosines of pairs of one class and of two classes are distributed."""
+    cosines, same = cosines_of_pairs(embedding, target)
     bins = np.linspace(-1, 1, 61).tolist()
     for chosen, color, label in ((same, SAME, "one class"), (~same, DIFFERENT, "two classes")):
         if chosen.any():
@@ -83,13 +88,22 @@ def draw_cosines(axes: Axes, embedding: Array, target: Array) -> None:
     axes.set_xlim(-1, 1)
 
 
-def draw_view(axes: Axes, embedding: Array, target: Array) -> None:
-    """Draw the embeddings of the first classes along their two largest principal components."""
+def seen_along(embedding: Array, target: Array) -> tuple[Array, Array, float]:
+    """Return the samples of the first classes along their two largest principal components (N, 2).
+
+    Beside them the number of each one's class, from 0, and the share of the variance that lies along these two.
+    """
     classes = np.unique(target)[:CLASSES]
     chosen = np.isin(target, classes)
     points = embedding[chosen] - embedding[chosen].mean(0)
-    directions = np.linalg.svd(points, full_matrices=False)[2][:2]
-    seen = points @ directions.T
-    axes.scatter(seen[:, 0], seen[:, 1], c=np.searchsorted(classes, target[chosen]), cmap="tab10", s=9, vmin=0, vmax=9)
+    _, spread, directions = np.linalg.svd(points, full_matrices=False)
+    share = float((spread[:2] ** 2).sum() / max(float((spread**2).sum()), 1e-30))
+    return points @ directions[:2].T, np.searchsorted(classes, target[chosen]), share
+
+
+def draw_view(axes: Axes, embedding: Array, target: Array) -> None:
+    """Draw the embeddings of the first classes along their two largest principal components."""
+    seen, classes, _ = seen_along(embedding, target)
+    axes.scatter(seen[:, 0], seen[:, 1], c=classes, cmap="tab10", s=9, vmin=0, vmax=9)
     axes.set(xticks=[], yticks=[])
     axes.set_aspect("equal", adjustable="datalim")

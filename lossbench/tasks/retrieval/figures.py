@@ -12,6 +12,8 @@ from lossbench.tasks.drawing import COLORS, save_figure
 
 Array = NDArray[Any]
 BM25, RANDOM = "#17387a", "#9a9a9a"
+MARKED = (1, 2, 5, 10, 25, 50, 100)
+"""The ranks at which lines have markers, on a scale of logarithms."""
 
 
 def of_run(
@@ -26,16 +28,19 @@ def of_run(
 
 def draw_first_relevant(axes: Axes, test: Mapping[str, Array]) -> None:
     """Draw the share of the queries whose first relevant passage is among the first k."""
-    draw_orders(axes, {"this run": (COLORS["test"], answered(test["found"]))}, test, answered)
+    draw_orders(axes, {"this run": ({"color": COLORS["test"]}, answered(test["found"]))}, test, answered)
     axes.plot(*_by_chance(test), color=RANDOM, linewidth=1.2, linestyle=":", label="random order")
     axes.set(ylabel="share of the queries", title="first relevant passage among the first k, test set")
     axes.legend(fontsize=8, frameon=False, loc="upper left")
 
 
-def draw_orders(axes: Axes, orders: Mapping[str, tuple[str, Array]], test: Mapping[str, Array], of: Any) -> None:
-    """Draw curves over ranks, each with a colour, and that of BM25 where there is one."""
-    for label, (color, values) in orders.items():
-        axes.plot(np.arange(1, len(values) + 1), values, color=color, linewidth=1.6, label=label)
+def draw_orders(
+    axes: Axes, orders: Mapping[str, tuple[Mapping[str, Any], Array]], test: Mapping[str, Array], of: Any
+) -> None:
+    """Draw curves over ranks, each with the look of its line, and that of BM25 where there is one."""
+    for label, (look, values) in orders.items():
+        marked = {"markevery": [k - 1 for k in MARKED if k <= len(values)]} if "marker" in look else {}
+        axes.plot(np.arange(1, len(values) + 1), values, label=label, **{"linewidth": 1.6, **look, **marked})
     if "found_by_bm25" in test:
         values = of(test["found_by_bm25"])
         axes.plot(np.arange(1, len(values) + 1), values, color=BM25, linewidth=1.2, linestyle=(0, (4, 2)), label="BM25")

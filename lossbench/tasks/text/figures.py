@@ -11,6 +11,7 @@ from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
 
 from lossbench.tasks.drawing import COLORS, save_figure
+from lossbench.tasks.loss_lines import marked_sparsely
 
 Array = NDArray[Any]
 COLUMNS, LINES = 88, 3
@@ -30,7 +31,7 @@ def of_run(
         for part in ("val", "test"):
             if part in last:
                 nll, target = (last[part][name].numpy() for name in ("nll", "target"))
-                draw_places(axes, nll, target, COLORS[part], part)
+                draw_places(axes, nll, target, {"color": COLORS[part]}, part)
         label_places(axes)
         axes.legend(frameon=False, fontsize=8)
         if written and names:
@@ -39,13 +40,26 @@ def of_run(
     return [save_figure(folder / "places.png", draw)]
 
 
-def draw_places(axes: Axes, nll: Array, target: Array, color: str, label: str) -> None:
-    """Draw e to the mean of -log p (N, T) over the texts that have a token at a place."""
+def draw_places(axes: Axes, nll: Array, target: Array, look: Mapping[str, Any], label: str) -> None:
+    """Draw the perplexities of the places of a text; `look` is that of the line."""
+    places, perplexity = perplexities(nll, target)
+    axes.plot(places, perplexity, label=label, **{"linewidth": 1.2, **marked_sparsely(look, len(places))})
+
+
+def perplexities(nll: Array, target: Array) -> tuple[Array, Array]:
+    """Return the places of a text from 1, and e to the mean of -log p (N, T) over the texts that have a token there.
+
+    Examples
+    --------
+    >>> places, perplexity = perplexities(np.log([[2.0, 4.0], [8.0, 9.0]]), np.array([[1, 1], [1, -1]]))
+    >>> places.tolist(), perplexity.round(6).tolist()
+    ([1, 2], [4.0, 4.0])
+
+    """
     known = (target >= 0).sum(0)
     places = np.flatnonzero(known)
     mean = np.where(target >= 0, nll, 0.0).sum(0)[places] / known[places]
-    marker = "." if len(places) < 3 else None
-    axes.plot(places + 1, np.exp(mean), color=color, linewidth=1.2, label=label, marker=marker)
+    return places + 1, np.exp(mean)
 
 
 def label_places(axes: Axes) -> None:

@@ -27,7 +27,7 @@ def of_run(
     arrays = {name: tensor.numpy() for name, tensor in last["test"].items()}
 
     def draw(axes: Axes) -> None:
-        draw_lengths(axes, arrays, COLORS["test"], "test")
+        draw_lengths(axes, arrays, {"color": COLORS["test"]}, "test")
         axes.set(xlabel="words of the true translation", ylabel="without a mistake", ylim=(-0.03, 1.03))
 
     rows = rows_of(arrays, chosen(arrays))
@@ -37,18 +37,20 @@ def of_run(
     ]
 
 
-def draw_lengths(axes: Axes, arrays: Mapping[str, Array], color: str, label: str) -> None:
-    """Draw the share of translations without a mistake over the words of the true ones; hollow: long ones."""
+def draw_lengths(axes: Axes, arrays: Mapping[str, Array], look: Mapping[str, Any], label: str) -> None:
+    """Draw the share of translations without a mistake over the words of the true ones; hollow: long ones.
+
+    `look` is that of the line; its marker is at each length.
+    """
     exact = exact_matches(arrays["hypothesis"], arrays["target"])
     lengths = np.array([len(text.split()) for text in texts_of(arrays, ["target"])[0]])
     long = arrays["long"].astype(bool)
-    for some, style in ((~long, "-"), (long, ":")):
+    usual = {"linewidth": 1.3, "marker": "o", "markersize": 3.5}
+    hollow = {"linestyle": ":", "markerfacecolor": "white", "markeredgecolor": look["color"]}
+    for some, more in ((~long, {"label": label}), (long, hollow)):
         each = np.unique(lengths[some])
         share = [exact[some & (lengths == length)].mean() for length in each]
-        axes.plot(
-            each, share, color=color, linestyle=style, linewidth=1.3, marker="o", markersize=3.5,
-            markerfacecolor="white" if style == ":" else color, label=label if style == "-" else None,
-        )  # fmt: skip
+        axes.plot(each, share, **{**usual, **look, **more})
 
 
 def chosen(arrays: Mapping[str, Array], count: int = SHOWN) -> list[int]:

@@ -7,6 +7,7 @@ from lossbench.compare.numbers.comparisons import Arrays, load_arrays
 from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import Picture, columns_of, panels, title_panel
 from lossbench.compare.report.figures.first_runs import first_runs
+from lossbench.compare.report.figures.in_numbers import in_numbers, number
 from lossbench.tasks.generation.image_figures import Array, mosaic
 
 SIDE = 6
@@ -37,7 +38,10 @@ def _samples(samples: dict[str, Array], told: str) -> Picture:
         axes.set_axis_off()
         title_panel(axes, label, columns_of(grid))
     caption = f"Samples of each loss ({told}). The same place has the same noise under every loss."
-    return Picture("samples", "Samples", caption, figure)
+    shown = {label: drawn[: SIDE**2] for label, drawn in samples.items()}
+    brightness = {label: f"{len(drawn)}, {number(float(drawn.mean()) / 255)}" for label, drawn in shown.items()}
+    alt = in_numbers("Samples and their mean brightness, of 0 to 1", brightness)
+    return Picture("samples", "Samples", caption, figure, alt)
 
 
 def _reconstructions(pairs: dict[str, Arrays], told: str) -> Picture:
@@ -52,7 +56,10 @@ def _reconstructions(pairs: dict[str, Arrays], told: str) -> Picture:
     axes.set_anchor("E")
     axes.spines[:].set_visible(False)
     caption = f"The first test images and what each loss makes of their codes ({told})."
-    return Picture("reconstructions", "Reconstructions", caption, figure)
+    images, *made = (row.astype(float) / 255 for row in rows)
+    errors = {label: number(float(np.abs(row - images).mean())) for label, row in zip(pairs, made, strict=True)}
+    alt = in_numbers(f"Mean difference of a pixel of {len(images)} images to the reconstruction, of 0 to 1", errors)
+    return Picture("reconstructions", "Reconstructions", caption, figure, alt)
 
 
 PICTURES = (generated,)

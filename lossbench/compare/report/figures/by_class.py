@@ -1,29 +1,33 @@
 """Pictures of single classes: recall, accuracy by the number of training samples, and what label noise does."""
 
 import math
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.report.figures.drawing import (
     OVERLAID,
     Array,
     Picture,
-    colors,
     columns_of,
     draw_band,
     ink,
     label_axes,
     lines_legend,
     mean_and_half_width,
+    name_rows,
     one_panel,
     over_epochs,
     over_seeds,
     panels,
     title_panel,
 )
+from lossbench.compare.report.figures.in_numbers import in_numbers, mean_of, number, numbers, with_interval
+from lossbench.tasks.loss_lines import line_of, thin_line_of
 from lossbench.tasks.task import SHARE
 
 MEMORY = {"memorised": "wrong labels reproduced", "clean_accuracy": "true labels predicted"}
@@ -47,7 +51,7 @@ def recall_by_class(analysis: Analysis) -> list[Picture]:
     )
     figure, axes = one_panel(1.5 + 0.3 * len(analysis.counted))
     image = axes.imshow(means, aspect="auto", cmap="viridis", vmax=1, vmin=min(0.5, np.nanmin(means)))
-    axes.set_yticks(range(len(analysis.counted)), analysis.counted)
+    name_rows(axes, analysis.counted, analysis.baseline)
     if len(classes) <= 20:
         axes.set_xticks(range(len(classes)), [f"{k}\n{counts[k]}" for k in classes])
         axes.set_xlabel("class, and its training samples below")
@@ -65,7 +69,19 @@ def recall_by_class(analysis: Analysis) -> list[Picture]:
         f"Recall of each class on the test set ({analysis.epoch}), mean over {over_seeds(analysis)}; the most frequent "
         "class is on the left."
     )
-    return [Picture("recall_by_class", "Recall by class", caption, figure)]
+    ends = {f"class {classes[0]} (most frequent)": 0, f"class {classes[-1]} (rarest)": -1}
+    alt = in_numbers(
+        f"Mean recall over {len(classes)} classes, of {' and of '.join(ends)}",
+        {
+            label: f"{number(_known_mean(row))}, {', '.join(number(row[k]) for k in ends.values())}"
+            for label, row in zip(analysis.counted, means, strict=True)
+        },
+    )
+    return [Picture("recall_by_class", "Recall by class", caption, figure, alt)]
+
+
+def _known_mean(values: Array) -> float:
+    return float(mean_of(values))
 
 
 def accuracy_by_shots(analysis: Analysis) -> list[Picture]:
@@ -74,7 +90,6 @@ def accuracy_by_shots(analysis: Analysis) -> list[Picture]:
     if class_counts(analysis) is None or len(groups) < 2:
         return []
     figure, grid = panels(len(groups), 1.2 + 0.27 * len(analysis.counted), columns=len(groups), share_y=True)
-    color = colors(analysis)
     for axes, group in zip(grid, groups, strict=True):
         intervals = analysis.columns[f"accuracy_{group}"].intervals
         for row, label in enumerate(analysis.counted):
@@ -82,17 +97,27 @@ def accuracy_by_shots(analysis: Analysis) -> list[Picture]:
                 each = intervals[label]
                 known = math.isfinite(each.high)
                 halves = [[each.mean - each.low], [each.high - each.mean]] if known else None
-                axes.barh(row, each.mean, xerr=halves, color=color[label], ecolor="black", error_kw={"lw": 0.9})
-                axes.text(0.02, row, f"{each.mean:.3f}", va="center", color=ink(color[label]), fontsize=8)
+                color = line_of(label)["color"]
+                axes.barh(row, each.mean, xerr=halves, color=color, ecolor="black", error_kw={"lw": 0.9})
+                ground = color if each.mean > 0.3 else "#ffffff"
+                over_bars = [withStroke(linewidth=2.5, foreground=ground)]
+                text = axes.text(0.02, row, f"{each.mean:.3f}", va="center", color=ink(ground), fontsize=8)
+                text.set_path_effects(over_bars)
         axes.set(xlim=(0, 1.02), xlabel="accuracy", title=f"{group}: {SHOT_SIZES[group]}\ntraining samples")
         axes.grid(axis="x", alpha=0.3)
-    grid[0].set_yticks(range(len(analysis.counted)), analysis.counted)
+    name_rows(grid[0], analysis.counted, analysis.baseline)
     grid[0].set_ylim(len(analysis.counted) - 0.4, -0.6)
     caption = (
         f"Accuracy on the test set ({analysis.epoch}) over classes with many, a medium number and few training "
         f"samples: mean and {100 * analysis.options.confidence:g} % interval over {over_seeds(analysis)}."
     )
-    return [Picture("accuracy_by_shots", "Many, medium and few", caption, figure)]
+    found = {group: analysis.columns[f"accuracy_{group}"].intervals for group in groups}
+    told = {
+        label: ", ".join(f"{group} {with_interval(each[label])}" for group, each in found.items() if label in each)
+        for label in analysis.counted
+    }
+    alt = in_numbers("Accuracy over classes with many, a medium number (20 to 100) and few training samples", told)
+    return [Picture("accuracy_by_shots", "Many, medium and few", caption, figure, alt)]
 
 
 def memorised(analysis: Analysis) -> list[Picture]:
@@ -115,44 +140,48 @@ def memorised(analysis: Analysis) -> list[Picture]:
         caption = (
             f"Training samples under label noise, mean over {over_seeds(analysis)}: share of all samples whose true "
             "label the network predicts against the share of the flipped labels that it reproduces, from the first "
-            f"epoch (open) to the last (filled); grey: {analysis.baseline}; best is the upper left."
+            f"epoch (open) to the last (filled); thin: {analysis.baseline}; best is the upper left."
         )
-    return [Picture("memorised", "Clean accuracy and memorised labels", caption, figure)]
+    last = {
+        label: numbers({words: float(mean_of(each[name][1])[-1]) for name, words in MEMORY.items()})
+        for label, each in found.items()
+    }
+    alt = in_numbers("Shares of the training samples in the last epoch", last)
+    return [Picture("memorised", "Clean accuracy and memorised labels", caption, figure, alt)]
 
 
 def _overlaid_memory(analysis: Analysis, found: dict[str, Memory]) -> Figure:
     figure, grid = panels(3, 3.6, columns=3)
-    color = colors(analysis)
     for label, each in found.items():
+        look = line_of(label, analysis.baseline)
         for axes, name in zip(grid, MEMORY, strict=False):
-            draw_band(axes, *each[name], analysis.options.confidence, color[label], label, SHARE)
+            draw_band(axes, *each[name], analysis.options.confidence, look, label, SHARE)
             axes.set(xlabel="epoch", ylabel=MEMORY[name], ylim=(-0.02, 1.02))
             axes.grid(alpha=0.3)
-        _draw_path(grid[2], analysis, each, color[label])
+        _draw_path(grid[2], analysis, each, line_of(label, analysis.baseline, marked=False))
     grid[2].set(xlabel=MEMORY["memorised"], ylabel=MEMORY["clean_accuracy"])
     grid[2].grid(alpha=0.3)
-    lines_legend(figure, grid[0], found)
+    lines_legend(figure, grid[0], found, analysis.baseline)
     return figure
 
 
 def _memory_panels(analysis: Analysis, found: dict[str, Memory]) -> Figure:
     figure, grid = panels(len(found), 1.75, share_x=True, share_y=True)
-    color = colors(analysis)
     for axes, (label, each) in zip(grid, found.items(), strict=True):
         if label != analysis.baseline and analysis.baseline in found:
-            _draw_path(axes, analysis, found[analysis.baseline], "#bbbbbb")
-        _draw_path(axes, analysis, each, color[label])
+            _draw_path(axes, analysis, found[analysis.baseline], thin_line_of(analysis.baseline))
+        _draw_path(axes, analysis, each, line_of(label, analysis.baseline, marked=False))
         title_panel(axes, label, columns_of(grid))
         axes.grid(alpha=0.3)
     label_axes(grid, "wrong labels reproduced", "true predicted")
     return figure
 
 
-def _draw_path(axes: Axes, analysis: Analysis, each: Memory, color: str) -> None:
+def _draw_path(axes: Axes, analysis: Analysis, each: Memory, look: dict[str, Any]) -> None:
     x, y = (mean_and_half_width(each[name][1], analysis.options.confidence)[0] for name in MEMORY)
-    axes.plot(x, y, color=color, linewidth=1.2)
-    axes.plot(x[0], y[0], "o", color=color, markerfacecolor="white", markersize=4)
-    axes.plot(x[-1], y[-1], "o", color=color, markersize=5)
+    axes.plot(x, y, **look)
+    axes.plot(x[0], y[0], "o", color=look["color"], markerfacecolor="white", markersize=4)
+    axes.plot(x[-1], y[-1], "o", color=look["color"], markersize=5)
 
 
 def class_counts(analysis: Analysis) -> list[int] | None:

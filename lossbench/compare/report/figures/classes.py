@@ -10,16 +10,17 @@ from lossbench.compare.numbers.comparisons import load_classes
 from lossbench.compare.numbers.reliability import fit_temperature, temper
 from lossbench.compare.report.figures.drawing import (
     Picture,
-    colors,
     columns_of,
     label_axes,
     over_seeds,
     panels,
     title_panel,
 )
+from lossbench.compare.report.figures.in_numbers import in_numbers, number
 from lossbench.records.schema import Record
 from lossbench.tasks.classification.confidence_bins import Array, Bins, bin_confidence
 from lossbench.tasks.classification.confusion import confusion_matrix, shares
+from lossbench.tasks.loss_lines import line_of
 
 MOST_NUMBERS = 12
 """Confusion matrices of up to so many classes have their numbers written in, where the panels are large enough."""
@@ -79,16 +80,18 @@ def _reliability(analysis: Analysis, found: dict[str, Predicted]) -> Picture | N
     if not known:
         return None
     figure, grid = panels(len(known), 2.9 if len(known) <= 4 else 2.3, share_x=True, share_y=True)
-    color = colors(analysis)
+    errors = {}
     for axes, (label, each) in zip(grid, known.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.9)
         before = sum(each.before[1:], each.before[0])
-        _draw_bins(axes, before, "--", color[label], "before")
+        color = line_of(label)["color"]
+        _draw_bins(axes, before, "--", color, "before")
         told = f"ECE {_mean([bins.error for bins in each.before]):.3f}"
         if each.after:
-            _draw_bins(axes, sum(each.after[1:], each.after[0]), "-", color[label], "after temperature scaling")
+            _draw_bins(axes, sum(each.after[1:], each.after[0]), "-", color, "after temperature scaling")
             told += f" → {_mean([bins.error for bins in each.after]):.3f}, T = {_mean(each.temperatures):.2f}"
         title_panel(axes, label, columns_of(grid), told)
+        errors[label] = told.removeprefix("ECE ")
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
         axes.grid(alpha=0.25)
     handles = grid[0].get_legend_handles_labels()
@@ -105,7 +108,8 @@ def _reliability(analysis: Analysis, found: dict[str, Predicted]) -> Picture | N
         f"{over_seeds(analysis)} together (bins with fewer than {FEWEST} are not drawn); ECE and T are means over the "
         f"seeds{scaled}; on the diagonal confidence is deserved."
     )
-    return Picture("reliability", "Reliability", caption, figure)
+    alt = in_numbers(f"Calibration error (ECE){' → after temperature scaling, T' if fitted else ''}", errors)
+    return Picture("reliability", "Reliability", caption, figure, alt)
 
 
 def _draw_bins(axes: Axes, bins: Bins, style: str, color: str, label: str) -> None:
@@ -137,7 +141,19 @@ def _confusions(analysis: Analysis, found: dict[str, Predicted], epoch: str) -> 
         f"Share of each predicted class among the test samples of each true class ({epoch}), mean over "
         f"{over_seeds(analysis)}{unwritten}."
     )
-    return Picture("confusion", "Confusion matrices", caption, figure)
+    alt = in_numbers(f"Recall of {classes} classes, and the most frequent confusion", _mistaken(known))
+    return Picture("confusion", "Confusion matrices", caption, figure, alt)
+
+
+def _mistaken(known: dict[str, Array]) -> dict[str, str]:
+    """Write of each loss the mean recall, and which class is most often taken for which other."""
+    found = {}
+    for label, share in known.items():
+        others = np.where(np.eye(len(share), dtype=bool), -1.0, np.nan_to_num(share))
+        true, predicted = np.unravel_index(others.argmax(), share.shape)
+        worst = f"{true} taken for {predicted}: {number(float(others[true, predicted]))}"
+        found[label] = f"{number(float(np.nanmean(share.diagonal())))} ({worst})"
+    return found
 
 
 def _write_shares(axes: Axes, share: Array) -> None:

@@ -1,8 +1,10 @@
 """The picture of mean ranks over several data sets, with bars over the losses that can't be told apart."""
 
 from lossbench.compare.report.across import DatasetRanking
-from lossbench.compare.report.figures.drawing import Picture, colors, one_panel
+from lossbench.compare.report.figures.drawing import Picture, name_of, one_panel
+from lossbench.compare.report.figures.in_numbers import in_numbers
 from lossbench.compare.report.formatting import counted, words
+from lossbench.tasks.loss_lines import line_of
 
 
 def critical_difference(across: DatasetRanking) -> Picture:
@@ -15,7 +17,7 @@ def critical_difference(across: DatasetRanking) -> Picture:
     bars = [clique for clique in across.pairwise.cliques if len(clique) > 1]
     depth = 0.35 * len(bars) + 0.6
     figure, axes = one_panel(1.3 + 0.28 * half + 0.18 * len(bars))
-    color = colors(across.analyses[0])
+    baseline = across.analyses[0].baseline
     low, high = 1.0, float(len(labels))
     axes.set(xlim=(low - 0.35 * (high - low), high + 0.35 * (high - low)), ylim=(-depth - half - 0.2, 0.8))
     axes.plot([low, high], [0, 0], color="black", linewidth=1)
@@ -26,8 +28,9 @@ def critical_difference(across: DatasetRanking) -> Picture:
         left = k < half
         y = -depth - (k if left else len(labels) - 1 - k)
         edge = low - 0.03 * (high - low) if left else high + 0.03 * (high - low)
-        axes.plot([rank, rank, edge], [0, y, y], color=color.get(label, "black"), linewidth=1.1)
-        text = f"{label}  {rank:.2f}" if left else f"{rank:.2f}  {label}"
+        axes.plot([rank, rank, edge], [0, y, y], **line_of(label, baseline), markevery=[0])
+        name = name_of(label, baseline)
+        text = f"{name}  {rank:.2f}" if left else f"{rank:.2f}  {name}"
         axes.text(
             edge, y, f"{text} " if left else f" {text}", ha="right" if left else "left", va="center", fontsize=8.5
         )
@@ -42,4 +45,14 @@ def critical_difference(across: DatasetRanking) -> Picture:
         f"losses with a dot on a common bar can't be told apart (signed-rank tests over {across.noun}s at "
         f"{across.pairwise.alpha:g}, after Holm over all pairs)."
     )
-    return Picture("critical_difference", f"Mean ranks over {across.noun}s", caption, figure)
+    groups = [" and ".join(labels[position] for position in clique) for clique in bars]
+    alt = in_numbers(
+        f"Mean rank over {counted(across.summary.n, across.noun)} by {words(across.metric)}, 1 is best",
+        {label: f"{rank:.2f}" for label, rank in zip(labels, ranks, strict=True)},
+        f"Not told apart: {'; '.join(groups[:2])}{f' and {len(groups) - 2} more groups' if len(groups) > 2 else ''}."
+        if groups and sum(map(len, groups[:2])) < 250
+        else f"{len(groups)} groups of losses can't be told apart."
+        if groups
+        else "",
+    )
+    return Picture("critical_difference", f"Mean ranks over {across.noun}s", caption, figure, alt)

@@ -15,7 +15,6 @@ from lossbench.compare.report.figures.drawing import (
     OVERLAID,
     Array,
     Picture,
-    colors,
     columns_of,
     draw_band,
     label_axes,
@@ -24,6 +23,8 @@ from lossbench.compare.report.figures.drawing import (
     panels,
     title_panel,
 )
+from lossbench.compare.report.figures.in_numbers import in_numbers, mean_of, numbers
+from lossbench.tasks.loss_lines import line_of, thin_line_of
 from lossbench.tasks.task import SHARE
 
 GRID = np.linspace(0.0, 1.0, 201)
@@ -58,11 +59,26 @@ def curves(analysis: Analysis) -> list[Picture]:
     captions = _captions(analysis, epoch, bands=overlaid)
     if overlaid:
         text = " ".join(captions.values())
-        return [Picture("curves", "ROC, precision and recall, risk and coverage", text, _overlaid(analysis, found))]
+        alt = _areas(found, list(KINDS))
+        title = "ROC, precision and recall, risk and coverage"
+        return [Picture("curves", title, text, _overlaid(analysis, found), alt)]
+    figures = {kind: _small_multiples(analysis, found[kind], kind) for kind in KINDS}
     return [
-        Picture(f"{kind}_curves", title, captions[kind], _small_multiples(analysis, found[kind], kind))
+        Picture(f"{kind}_curves", title, captions[kind], figures[kind], _areas(found, [kind]))
         for kind, (title, _, _) in KINDS.items()
     ]
+
+
+def _areas(found: Curves, kinds: list[str]) -> str:
+    """Write the area under the mean curves of each loss."""
+    areas = {
+        label: {KINDS[kind][0]: float(np.trapezoid(mean_of(found[kind][label]), GRID)) for kind in kinds}
+        for label in found[kinds[0]]
+    }
+    if len(kinds) == 1:
+        of_kind = {label: f"{area[KINDS[kinds[0]][0]]:.3f}" for label, area in areas.items()}
+        return in_numbers(f"{KINDS[kinds[0]][0]}: area under the mean curve", of_kind)
+    return in_numbers("Area under the mean curves", {label: numbers(area) for label, area in areas.items()})
 
 
 def curves_of(scores: NDArray[Any], target: NDArray[Any], binary: bool) -> dict[str, Array]:
@@ -152,36 +168,35 @@ def _captions(analysis: Analysis, epoch: str, bands: bool) -> dict[str, str]:
     whose = "of class 1" if binary else "of each class against the rest, mean over the classes"
     band = f" and {100 * analysis.options.confidence:g} % Student-t band" if bands else ""
     over = f"mean{band} over {over_seeds(analysis)}"
-    grey = "" if bands else f"; grey: {analysis.baseline}"
+    thin = "" if bands else f"; thin in each panel: {analysis.baseline}"
     return {
-        "roc": f"True against false positive rate {whose} (test set, {epoch}; {over}{grey}).",
-        "precision_recall": f"Precision against recall {whose} (test set, {epoch}; {over}{grey}).",
+        "roc": f"True against false positive rate {whose} (test set, {epoch}; {over}{thin}).",
+        "precision_recall": f"Precision against recall {whose} (test set, {epoch}; {over}{thin}).",
         "risk_coverage": (
             "Error rate among the most confident predictions against the share of all samples that they are "
-            f"(test set, {epoch}; {over}{grey}): it should fall to the left."
+            f"(test set, {epoch}; {over}{thin}): it should fall to the left."
         ),
     }
 
 
 def _overlaid(analysis: Analysis, found: Curves) -> Figure:
     figure, grid = panels(len(KINDS), 3.2, columns=len(KINDS))
-    color = colors(analysis)
     for axes, (kind, (_, x_label, y_label)) in zip(grid, KINDS.items(), strict=True):
         for label, values in found[kind].items():
-            draw_band(axes, GRID, values, analysis.options.confidence, color[label], label, SHARE)
+            look = line_of(label, analysis.baseline)
+            draw_band(axes, GRID, values, analysis.options.confidence, look, label, SHARE)
         axes.set(xlabel=x_label, ylabel=y_label)
         _frame(axes, kind, list(found[kind].values()))
-    lines_legend(figure, grid[0], found["roc"])
+    lines_legend(figure, grid[0], found["roc"], analysis.baseline)
     return figure
 
 
 def _small_multiples(analysis: Analysis, values: dict[str, Array], kind: str) -> Figure:
     figure, grid = panels(len(values), 1.75, share_x=True, share_y=True)
-    color = colors(analysis)
     for axes, (label, each) in zip(grid, values.items(), strict=True):
         if label != analysis.baseline and analysis.baseline in values:
-            axes.plot(GRID, values[analysis.baseline].mean(axis=0), color="#aaaaaa", linewidth=1.2)
-        axes.plot(GRID, each.mean(axis=0), color=color[label], linewidth=1.6)
+            axes.plot(GRID, values[analysis.baseline].mean(axis=0), **thin_line_of(analysis.baseline))
+        axes.plot(GRID, each.mean(axis=0), **line_of(label, analysis.baseline, marked=False))
         title_panel(axes, label, columns_of(grid))
         _frame(axes, kind, list(values.values()))
     label_axes(grid, KINDS[kind][1], KINDS[kind][2])

@@ -1,10 +1,12 @@
 """Pictures of depth: what each loss makes of the same images."""
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.report.figures.drawing import WIDTH, Picture
 from lossbench.compare.report.figures.first_runs import first_arrays, label_rows
+from lossbench.compare.report.figures.in_numbers import in_numbers, number
 from lossbench.tasks.depth.figures import LARGEST_ERROR, draw_depth, relative_errors
 
 IMAGES = 4
@@ -36,7 +38,12 @@ def depths(analysis: Analysis) -> list[Picture]:
         f"The first images of the test set and their depth; below, the depth that each loss predicts, in the same "
         f"colours, and its relative error, dark red from {LARGEST_ERROR:g} ({told}).{left_out}"
     )
-    return [Picture("depth", "The same images under each loss", caption, figure)]
+    means = {
+        label: number(float(np.nanmean(relative_errors(arrays["depth"][:columns], arrays["target"][:columns]))))
+        for label, arrays in shown.items()
+    }
+    alt = in_numbers(f"Mean relative error of depth over {columns} images", means)
+    return [Picture("depth", "The same images under each loss", caption, figure, alt)]
 
 
 PICTURES = (depths,)

@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.report.figures.drawing import WIDTH, Picture
 from lossbench.compare.report.figures.first_runs import first_arrays, label_rows
-from lossbench.tasks.detection.figures import LEAST, draw_scene
+from lossbench.compare.report.figures.in_numbers import in_numbers
+from lossbench.tasks.detection.figures import LEAST, draw_scene, found_right
 
 IMAGES = 6
 MOST_LOSSES = 12
@@ -31,7 +32,13 @@ def detections(analysis: Analysis) -> list[Picture]:
         f"{LEAST:g}, with class and score in percent: green is the right class with an IoU of at least one half, red "
         f"is not ({told}).{left_out}"
     )
-    return [Picture("detections", "The same images under each loss", caption, figure)]
+    right = {label: [found_right(arrays, row) for row in range(columns)] for label, arrays in shown.items()}
+    objects = int((some["target"][:columns] >= 0).sum())
+    alt = in_numbers(
+        f"Boxes found with a score of at least {LEAST:g} in {columns} images with {objects} objects",
+        {label: f"{sum(map(len, each))}, {sum(map(sum, each))} of them right" for label, each in right.items()},
+    )
+    return [Picture("detections", "The same images under each loss", caption, figure, alt)]
 
 
 PICTURES = (detections,)

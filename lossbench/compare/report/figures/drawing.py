@@ -1,7 +1,7 @@
-"""What all pictures of a report share: colours, panels, bands over seeds, and files."""
+"""What all pictures of a report share: how a loss is drawn, panels, bands over seeds, and files."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from scipy import stats
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.records.schema import Record
+from lossbench.tasks.loss_lines import alike, marked_sparsely, name_ends
 from lossbench.tasks.task import UNBOUNDED
 
 DOTS = 140
@@ -24,15 +25,13 @@ WIDTH = 8.0
 """Inches, of every picture."""
 OVERLAID = 6
 """So many losses share one panel; more get a panel each."""
-BASELINE = "#3d3d3d"
-PALETTE = (
-    "#d1495b", "#2f6db5", "#2a9d5c", "#e08a1e", "#7b4fa3", "#1aa6b7", "#a0522d", "#e377c2", "#8a9a1b", "#17387a",
-    "#8c1c2f", "#0f6b4f", "#f2b134", "#a993d6", "#6fbbe6", "#f4978e", "#7ccb92", "#5b3a29", "#c51b8a",
-)  # fmt: skip
+REFERENCE = "#3d3d3d"
+"""The colour of what is no loss: zero lines and margins."""
 STYLE: dict[str, Any] = {
     "font.size": 9.5, "axes.titlesize": 9.5, "axes.labelsize": 9.5, "axes.spines.top": False,
     "axes.spines.right": False, "axes.edgecolor": "#888888", "svg.hashsalt": "lossbench", "legend.frameon": False,
     "text.parse_math": False,  # a name is no formula
+    "lines.scale_dashes": False,  # they are in points, whatever the width
 }  # fmt: skip
 """Settings of matplotlib under which the pictures are drawn and saved."""
 
@@ -63,13 +62,22 @@ class Picture:
     alt: str = ""
 
 
-def colors(analysis: Analysis) -> dict[str, str]:
-    """Return the colour of each loss, the same in all pictures; the baseline is dark grey."""
-    others = [label for label in analysis.comparison.entries if label != analysis.baseline]
-    return {
-        analysis.baseline: BASELINE,
-        **{label: PALETTE[position % len(PALETTE)] for position, label in enumerate(others)},
-    }
+def name_of(label: str, baseline: str) -> str:
+    """Return what stands beside the line or row of a loss: its label, and that it is the baseline.
+
+    Examples
+    --------
+    >>> name_of("focal", "mse"), name_of("mse", "mse")
+    ('focal', 'mse (baseline)')
+
+    """
+    return f"{label} (baseline)" if label == baseline else label
+
+
+def name_rows(axes: Axes, labels: Iterable[str], baseline: str) -> None:
+    """Write the names of losses at the rows 0, 1, 2 ... of a panel."""
+    names = [name_of(label, baseline) for label in labels]
+    axes.set_yticks(range(len(names)), names)
 
 
 def one_panel(height: float) -> tuple[Figure, Axes]:
@@ -135,11 +143,15 @@ def ink(color: str) -> str:
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "white"
 
 
-def lines_legend(figure: Figure, axes: Axes, labels: Iterable[str]) -> None:
-    """Put one legend below all panels, in as many columns as fit."""
-    longest = max(map(len, labels))
-    columns = max(1, min(6, int(WIDTH * 11 / (longest + 6))))
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns, fontsize=8.5)
+def lines_legend(figure: Figure, axes: Axes, labels: Iterable[str], baseline: str = "") -> None:
+    """Put one legend below all panels, in as many columns as fit; lines that look alike are named at their ends too."""
+    labels = list(labels)
+    names = [name_of(label, baseline) for label in labels]
+    columns = max(1, min(6, int(WIDTH * 11 / (max(map(len, names)) + 8))))
+    handles, drawn = axes.get_legend_handles_labels()
+    drawn = [name_of(label, baseline) for label in drawn]
+    figure.legend(handles, drawn, loc="outside lower center", ncols=columns, fontsize=8.5, handlelength=3.4)
+    name_ends(axes, alike(labels))
 
 
 def over_epochs(entries: list[Record], name: str) -> tuple[Array, Array]:
@@ -165,17 +177,19 @@ def draw_band(
     x: Array,
     values: Array,
     confidence: float,
-    color: str,
+    look: Mapping[str, Any],
     label: str | None = None,
     within: tuple[float | Array, float | Array] = UNBOUNDED,
 ) -> None:
-    """Draw the mean over the first axis as a line, and its interval as a band, cut at the bounds of the values."""
+    """Draw the mean over the first axis as a line, and its interval as a band, cut at the bounds of the values.
+
+    `look` is that of the line, such as `line_of(label)`.
+    """
     mean, half = mean_and_half_width(values, confidence)
-    axes.plot(x, mean, color=color, linewidth=1.6, label=label, marker="." if len(x) < 3 else None)
+    axes.plot(x, mean, label=label, **marked_sparsely(look, len(x)))
     if np.isfinite(half).any():
-        axes.fill_between(
-            x, np.clip(mean - half, *within), np.clip(mean + half, *within), color=color, alpha=0.15, linewidth=0
-        )
+        low, high = np.clip(mean - half, *within), np.clip(mean + half, *within)
+        axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
 
 
 def over_seeds(analysis: Analysis) -> str:

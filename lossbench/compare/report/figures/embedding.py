@@ -7,7 +7,8 @@ from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.selection import test_metrics
 from lossbench.compare.report.figures.drawing import WIDTH, Picture, columns_of, label_axes, panels, title_panel
 from lossbench.compare.report.figures.first_runs import first_arrays, label_rows
-from lossbench.tasks.embedding.figures import draw_cosines, draw_sample, draw_view
+from lossbench.compare.report.figures.in_numbers import in_numbers, number
+from lossbench.tasks.embedding.figures import cosines_of_pairs, draw_cosines, draw_sample, draw_view, seen_along
 
 MOST_LOSSES = 12
 QUERIES = 2
@@ -31,7 +32,13 @@ def cosines(analysis: Analysis) -> list[Picture]:
         f"Cosines of all pairs of test samples, of one class and of two ({told}); what overlaps can't be told apart by "
         f"a threshold.{_collapsed(analysis)}"
     )
-    return [Picture("cosines", "Same class, different class", caption + left_out, figure)]
+    means = {}
+    for label, arrays in shown.items():
+        values, same = cosines_of_pairs(arrays["embedding"], arrays["target"])
+        parts = [number(float(values[chosen].mean())) for chosen in (same, ~same) if chosen.any()]
+        means[label] = " and ".join(parts)
+    alt = in_numbers("Mean cosine of pairs of one class and of two", means)
+    return [Picture("cosines", "Same class, different class", caption + left_out, figure, alt)]
 
 
 def _collapsed(analysis: Analysis) -> str:
@@ -65,7 +72,9 @@ def neighbours(analysis: Analysis) -> list[Picture]:
         f"Two samples of the test set, in grey frames, and their {columns - 1} nearest neighbours under each loss: "
         f"green of the same class, red of another ({told})."
     )
-    return [Picture("neighbours", "The nearest neighbours", caption + left_out, figure)]
+    right = {label: str(int(arrays["shown_same"][:QUERIES, 1:columns].sum())) for label, arrays in shown.items()}
+    alt = in_numbers(f"Of {QUERIES * (columns - 1)} neighbours of the right class", right)
+    return [Picture("neighbours", "The nearest neighbours", caption + left_out, figure, alt)]
 
 
 def views(analysis: Analysis) -> list[Picture]:
@@ -81,7 +90,9 @@ def views(analysis: Analysis) -> list[Picture]:
         f"The first ten test classes, each in its colour, along the two largest principal components ({told}). What "
         "lies together here may lie apart in the other directions."
     )
-    return [Picture("embeddings", "Embeddings in two dimensions", caption + left_out, figure)]
+    shares = {label: number(seen_along(arrays["embedding"], arrays["target"])[2]) for label, arrays in shown.items()}
+    alt = in_numbers("Share of the variance along the two directions that are drawn", shares)
+    return [Picture("embeddings", "Embeddings in two dimensions", caption + left_out, figure, alt)]
 
 
 PICTURES = (cosines, neighbours, views)

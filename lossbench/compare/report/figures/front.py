@@ -12,9 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.front import MOST_GOALS, Front, fronts
 from lossbench.compare.report.figures.drawing import (
-    BASELINE,
     OVERLAID,
-    PALETTE,
     WIDTH,
     Array,
     Picture,
@@ -24,6 +22,7 @@ from lossbench.compare.report.figures.drawing import (
 )
 from lossbench.compare.report.formatting import listed
 from lossbench.compare.report.several import front_title, goal_words, reference_words
+from lossbench.tasks.loss_lines import line_of
 
 MOST_MARKED = 12
 """A swept method with more points has no weights written beside them."""
@@ -57,22 +56,23 @@ def _drawn(analysis: Analysis, front: Front) -> Figure:
 def _draw_panel(axes: Axes, analysis: Analysis, front: Front, x: int, y: int) -> None:
     if len(front.goals) == 2:
         axes.plot(*_steps(front), color=STEPS, linewidth=1.2, zorder=1)
-    for number, (name, method) in enumerate(front.methods.items()):
-        color = PALETTE[number % len(PALETTE)]
+    for name, method in front.methods.items():
+        look = line_of(name)
+        color, marker = look["color"], look["marker"]
         ordered = sorted(method.labels, key=lambda label: float(front.points[label][x]))
         axes.plot(
             [front.points[label][x] for label in ordered], [front.points[label][y] for label in ordered],
-            color=color, linewidth=1.1, label=name,
+            **{**look, "linewidth": 1.1}, label=name,
         )  # fmt: skip
         marks = _weights(analysis, ordered) if 1 < len(ordered) <= MOST_MARKED else {}
         for label in ordered:
             point, best = front.points[label], label in front.best
             _draw_intervals(axes, front, label, x, y, color)
-            axes.plot(point[x], point[y], "o", color=color, markersize=6, markerfacecolor=color if best else "white")
+            axes.plot(point[x], point[y], marker, color=color, markersize=6, markerfacecolor=color if best else "white")
             if label in marks:
                 axes.annotate(marks[label], (point[x], point[y]), (4, 4), textcoords="offset points", fontsize=7)
-    for number, (label, point) in enumerate(front.alone.items()):
-        style: dict[str, Any] = {"color": BASELINE, "linewidth": 1.0, "linestyle": ("--", ":", "-.")[number % 3]}
+    for label, point in front.alone.items():
+        style: dict[str, Any] = {**line_of(label, marked=False), "linewidth": 1.0}
         axes.axvline(point[x], label=label, **style)
         axes.axhline(point[y], **style)
     axes.plot(front.reference[x], front.reference[y], "x", color="#888888", markersize=6)

@@ -5,7 +5,8 @@ from typing import Any
 
 from lossbench.catalogue.facts import hyperparameters
 from lossbench.compare.numbers.analysis import Analysis
-from lossbench.compare.report.figures.drawing import Picture, colors
+from lossbench.compare.report.figures.drawing import Picture
+from lossbench.compare.report.figures.in_numbers import in_numbers, number
 from lossbench.errors import first_line
 from lossbench.locate import locate, strangers
 from lossbench.tasks.task import Task
@@ -49,7 +50,7 @@ def loss_curves(analysis: Analysis, folder: Path) -> tuple[Picture | None, str]:
         return None, " ".join(problems)
     try:
         drawn = {label: losses[label] for label in list(losses)[:MOST_LOSSES]}
-        draw_loss_curves(drawn, folder / "loss_curves", colors(analysis))
+        draw_loss_curves(drawn, folder / "loss_curves", analysis.baseline)
     except Exception as error:
         return None, " ".join([*problems, f"The curves of the losses are not drawn: {first_line(error)}"])
     axis = (
@@ -61,7 +62,22 @@ def loss_curves(analysis: Analysis, folder: Path) -> tuple[Picture | None, str]:
         f"Value, slope and curvature of each compared loss for one sample over {axis}; computed from the definitions, "
         "not from runs."
     )
-    return Picture("loss_curves", "The losses", caption, None), " ".join(problems)
+    return Picture("loss_curves", "The losses", caption, None, _alt(drawn, axis)), " ".join(problems)
+
+
+def _alt(losses: dict[str, Any], axis: str) -> str:
+    """Write the value and the slope of each loss at two places."""
+    import torch
+
+    from lossbench.catalogue.curves import curves
+
+    places = torch.tensor([-1.0, 1.0])
+    told = {}
+    for label, loss in losses.items():
+        with torch.random.fork_rng(devices=[]):
+            value, slope, _ = curves(loss, places)
+        told[label] = ", ".join(f"{number(value[k].item())} ({number(slope[k].item())})" for k in range(2))
+    return in_numbers(f"Value (slope) where {axis} is -1 and 1", told)
 
 
 def _distinct(analysis: Analysis) -> dict[str, dict[str, Any]]:

@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lossbench.compare.numbers.analysis import Analysis
+from lossbench.compare.numbers.statistics import PairedDifference
 from lossbench.compare.report.figures.drawing import (
-    BASELINE,
     OVERLAID,
+    REFERENCE,
     Array,
     Picture,
-    colors,
     columns_of,
     draw_band,
     label_axes,
@@ -24,7 +24,9 @@ from lossbench.compare.report.figures.drawing import (
     panels,
     title_panel,
 )
+from lossbench.compare.report.figures.in_numbers import first_to_last, in_numbers, of_epochs, with_interval
 from lossbench.compare.report.formatting import equals, words
+from lossbench.tasks.loss_lines import line_of, thin_line_of
 
 _CUT = "The axes leave out the worst tenth of the points, mostly first epochs."
 
@@ -35,23 +37,24 @@ def forest(analysis: Analysis) -> list[Picture]:
     if not against:
         return []
     figure, axes = one_panel(1.3 + 0.32 * len(against))
-    color = colors(analysis)
     for row, (label, each) in enumerate(against.items()):
         difference = each.difference
+        look = line_of(label)
+        color = look["color"]
         if math.isfinite(difference.low):
-            axes.plot([difference.low, difference.high], [row, row], color=color[label], linewidth=2.2)
+            axes.plot([difference.low, difference.high], [row, row], color=color, linewidth=2.2)
         alone = each.this_test_set
         if alone is not None and math.isfinite(alone.low):
-            axes.plot([alone.low, alone.high], [row, row], "|", color=color[label], markersize=9, markeredgewidth=1.2)
+            axes.plot([alone.low, alone.high], [row, row], "|", color=color, markersize=9, markeredgewidth=1.2)
         decided = each.p_t <= analysis.options.alpha
-        axes.plot(difference.mean, row, "o", color=color[label], markerfacecolor=color[label] if decided else "white")
+        axes.plot(difference.mean, row, look["marker"], color=color, markerfacecolor=color if decided else "white")
         known = equals(each.p_t) if math.isfinite(each.p_t) else difference.note
         told = f"{known}, n={difference.n}" if known else f"n={difference.n}"
         axes.text(1.01, row, told, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5)
     margin = analysis.options.margin
     if margin is not None:
-        axes.axvspan(-margin, margin, color=BASELINE, alpha=0.12, linewidth=0, zorder=0)
-    axes.axvline(0, color=BASELINE, linewidth=1)
+        axes.axvspan(-margin, margin, color=REFERENCE, alpha=0.12, linewidth=0, zorder=0)
+    axes.axvline(0, color=REFERENCE, linewidth=1)
     axes.set_yticks(range(len(against)), list(against))
     axes.set_ylim(len(against) - 0.5, -0.5)
     axes.grid(axis="x", alpha=0.3)
@@ -67,7 +70,17 @@ def forest(analysis: Analysis) -> list[Picture]:
         caption += " Bars: for new seeds and new test data; upright strokes: for new seeds on this test set."
     if margin is not None:
         caption += f" Grey band: the margin of ±{margin:g}, within which a difference is none in practice."
-    return [Picture("paired_differences", f"Differences to {analysis.baseline}", caption, figure)]
+    differences = {label: _in_words(each.difference, each.p_t) for label, each in against.items()}
+    higher = analysis.comparison.task.higher_is_better(analysis.metric)
+    alt = in_numbers(
+        f"Difference of {words(analysis.metric)} to {analysis.baseline}, {'higher' if higher else 'lower'} is better",
+        differences,
+    )
+    return [Picture("paired_differences", f"Differences to {analysis.baseline}", caption, figure, alt)]
+
+
+def _in_words(difference: PairedDifference, p: float) -> str:
+    return with_interval(difference) + (f" ({equals(p)})" if math.isfinite(p) else f" (n={difference.n})")
 
 
 def learning_curves(analysis: Analysis) -> list[Picture]:
@@ -83,10 +96,16 @@ def learning_curves(analysis: Analysis) -> list[Picture]:
     if not curves or max(len(epochs) for epochs, _ in curves.values()) < 2:
         return []
     band = f"{100 * analysis.options.confidence:g} % Student-t band over {over_seeds(analysis)}"
+    alt = in_numbers(
+        f"Test {words(metric)}, mean over {over_seeds(analysis)}, {of_epochs(epochs for epochs, _ in curves.values())}",
+        {label: first_to_last(values) for label, (_, values) in curves.items()},
+    )
     if len(curves) > OVERLAID:
         figure = _small_multiples(analysis, curves, metric)
-        caption = f"Test {words(metric)} after each epoch, mean and {band}; grey: {analysis.baseline}. {_CUT}"
-        return [Picture("learning_curves", "Learning curves", caption, figure)]
+        caption = (
+            f"Test {words(metric)} after each epoch, mean and {band}; thin in each panel: {analysis.baseline}. {_CUT}"
+        )
+        return [Picture("learning_curves", "Learning curves", caption, figure, alt)]
     monitor = analysis.comparison.any_entry["monitor"]
     parts = {"test set": name, "validation part, as it came": f"val/{monitor}"}
     shown = {
@@ -95,11 +114,11 @@ def learning_curves(analysis: Analysis) -> list[Picture]:
     }
     shown = {title: found for title, found in shown.items() if any(len(epochs) for epochs, _ in found.values())}
     figure, grid = panels(len(shown), 3.6)
-    color = colors(analysis)
     for axes, (title, found) in zip(grid, shown.items(), strict=True):
         for label, (epochs, values) in found.items():
             bounds = analysis.comparison.task.bounds(parts[title])
-            draw_band(axes, epochs, values, analysis.options.confidence, color[label], label, bounds)
+            look = line_of(label, analysis.baseline)
+            draw_band(axes, epochs, values, analysis.options.confidence, look, label, bounds)
         axes.set(
             xlabel="epoch",
             ylabel=words(parts[title].partition("/")[2]),
@@ -111,20 +130,20 @@ def learning_curves(analysis: Analysis) -> list[Picture]:
             [values for _, values in found.values()],
             analysis.comparison.task.higher_is_better(parts[title].partition("/")[2]),
         )
-    lines_legend(figure, grid[0], curves)
+    lines_legend(figure, grid[0], curves, analysis.baseline)
     caption = f"Test and validation {words(metric)} after each epoch, mean and {band}. {_CUT}"
-    return [Picture("learning_curves", "Learning curves", caption, figure)]
+    return [Picture("learning_curves", "Learning curves", caption, figure, alt)]
 
 
 def _small_multiples(analysis: Analysis, curves: dict[str, tuple[Array, Array]], metric: str) -> Figure:
     figure, grid = panels(len(curves), 1.75, share_x=True, share_y=True)
-    color = colors(analysis)
     for axes, (label, (epochs, values)) in zip(grid, curves.items(), strict=True):
         if label != analysis.baseline and analysis.baseline in curves:
             x, other = curves[analysis.baseline]
-            axes.plot(x, mean_and_half_width(other, analysis.options.confidence)[0], color="#aaaaaa", linewidth=1.2)
+            axes.plot(x, mean_and_half_width(other, analysis.options.confidence)[0], **thin_line_of(analysis.baseline))
         bounds = analysis.comparison.task.bounds(metric)
-        draw_band(axes, epochs, values, analysis.options.confidence, color[label], within=bounds)
+        look = line_of(label, analysis.baseline, marked=False)
+        draw_band(axes, epochs, values, analysis.options.confidence, look, within=bounds)
         title_panel(axes, label, columns_of(grid))
         axes.grid(alpha=0.3)
     _keep_in_view(grid[0], [values for _, values in curves.values()], analysis.comparison.task.higher_is_better(metric))

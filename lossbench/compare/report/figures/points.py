@@ -6,6 +6,7 @@ from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import Arrays, load_arrays
 from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import Picture, columns_of, panels, title_panel
+from lossbench.compare.report.figures.in_numbers import in_numbers, number
 from lossbench.tasks.generation.point_figures import DEPTH, show_density, show_points
 
 
@@ -20,7 +21,18 @@ def generated_points(analysis: Analysis) -> list[Picture]:
         show_points(axes, arrays["samples"], arrays["real"])
         title_panel(axes, label, columns_of(grid))
     caption = f"Points of each loss from the same noise (red; seed {seed}, {epoch}) over held-out ones (grey)."
-    return [Picture("points", "Generated points", caption, figure)]
+    alt = in_numbers("Generated points, their mean and spread in both coordinates", _spread(runs))
+    return [Picture("points", "Generated points", caption, figure, alt)]
+
+
+def _spread(runs: dict[str, Arrays]) -> dict[str, str]:
+    """Write how many points each loss generates, where their middle is and how far they spread."""
+    told = {}
+    for label, arrays in runs.items():
+        points = arrays["samples"]
+        middle, spread = (", ".join(map(number, each.tolist())) for each in (points.mean(0), points.std(0)))
+        told[label] = f"{len(points)} around ({middle}) ± ({spread})"
+    return told
 
 
 def critic_surfaces(analysis: Analysis) -> list[Picture]:
@@ -38,7 +50,13 @@ def critic_surfaces(analysis: Analysis) -> list[Picture]:
         "on a scale of its own for each loss, around the median; generated points in red, held-out ones in grey. A "
         "critic that can no longer tell them apart is flat where the data are."
     )
-    return [Picture("critic_surfaces", "How the critic judges", caption, figure)]
+    scores = {
+        label: f"{number(float(arrays['critic'][-1].min()))} to {number(float(arrays['critic'][-1].max()))}"
+        for label, arrays in runs.items()
+    }
+    return [
+        Picture("critic_surfaces", "How the critic judges", caption, figure, in_numbers("Range of the scores", scores))
+    ]
 
 
 def densities(analysis: Analysis) -> list[Picture]:
@@ -56,7 +74,8 @@ def densities(analysis: Analysis) -> list[Picture]:
         f"Density of each loss at the last epoch (seed {seed}), blue where it is large, white where it is more than "
         f"{DEPTH:g} nats below the largest; some held-out points in grey."
     )
-    return [Picture("densities", "Densities", caption, figure)]
+    highest = {label: number(float(arrays["log_density"][-1].max())) for label, arrays in runs.items()}
+    return [Picture("densities", "Densities", caption, figure, in_numbers("Largest log density, in nats", highest))]
 
 
 def _of_one_seed(analysis: Analysis, files: dict[str, list[str]]) -> tuple[int, dict[str, Arrays]]:

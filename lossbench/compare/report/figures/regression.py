@@ -10,15 +10,17 @@ from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import (
     OVERLAID,
     Picture,
-    colors,
     columns_of,
     draw_band,
     label_axes,
     lines_legend,
+    name_rows,
     over_seeds,
     panels,
     title_panel,
 )
+from lossbench.compare.report.figures.in_numbers import in_numbers, number
+from lossbench.tasks.loss_lines import line_of
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -33,18 +35,18 @@ def residual_quantiles(analysis: Analysis) -> list[Picture]:
     if dirty:
         titles["contaminated validation points,\nagainst the target as observed"] = dirty
     figure, grid = panels(len(titles), 1.6 + 0.27 * len(analysis.counted), columns=len(titles), share_y=True)
-    color = colors(analysis)
     for axes, (title, residuals) in zip(grid, titles.items(), strict=True):
         for row, label in enumerate(analysis.counted):
             if label in residuals:
                 lowest, low, middle, high, highest = np.quantile(residuals[label], QUANTILES)
-                axes.plot([lowest, highest], [row, row], color=color[label], linewidth=1.2)
-                axes.plot([low, high], [row, row], color=color[label], linewidth=5, solid_capstyle="butt", alpha=0.7)
-                axes.plot(middle, row, "o", color=color[label], markerfacecolor="white", markersize=5)
+                color, marker = (line_of(label)[key] for key in ("color", "marker"))
+                axes.plot([lowest, highest], [row, row], color=color, linewidth=1.2)
+                axes.plot([low, high], [row, row], color=color, linewidth=5, solid_capstyle="butt", alpha=0.7)
+                axes.plot(middle, row, marker, color=color, markerfacecolor="white", markersize=5)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set(xlabel="target − prediction", title=title)
         axes.grid(axis="x", alpha=0.3)
-    grid[0].set_yticks(range(len(analysis.counted)), analysis.counted)
+    name_rows(grid[0], analysis.counted, analysis.baseline)
     grid[0].set_ylim(len(analysis.counted) - 0.5, -0.5)
     more = (
         "; right: the contaminated points of the validation part (last epoch), where a robust loss leaves the residual "
@@ -56,7 +58,19 @@ def residual_quantiles(analysis: Analysis) -> list[Picture]:
         f"Residuals of the runs of {over_seeds(analysis)} together: 5 to 95 % (thin), 25 to 75 % (thick) and median; "
         f"test set against the truth ({epoch}){more}."
     )
-    return [Picture("residuals", "Residuals", caption, figure)]
+    quantiles = {label: _medians([part[label] for part in (clean, dirty) if label in part]) for label in clean}
+    second = ", on contaminated validation points" if dirty else ""
+    alt = in_numbers(
+        f"Median residual [5 %, 95 %] on test points{second}",
+        quantiles,
+    )
+    return [Picture("residuals", "Residuals", caption, figure, alt)]
+
+
+def _medians(parts: list[Array]) -> str:
+    """Write the median of each part, with the 5 and 95 % quantiles."""
+    ends = [map(number, np.quantile(residuals, (0.5, 0.05, 0.95))) for residuals in parts]
+    return ", ".join(f"{middle} [{low}, {high}]" for middle, low, high in ends)
 
 
 def _test_residuals(analysis: Analysis, name: str) -> dict[str, Array]:
@@ -103,15 +117,16 @@ def fitted_function(analysis: Analysis) -> list[Picture]:
     x = np.linspace(max(each.min() for each in inputs), min(each.max() for each in inputs), 300)
     overlaid = len(runs) <= OVERLAID
     figure, grid = panels(1, 4.4) if overlaid else panels(len(runs), 1.9, share_x=True, share_y=True)
-    color = colors(analysis)
+    errors = {}
+    truth = _along(x, *(next(iter(runs.values()))[0][name] for name in ("inputs", "target_clean")))
     for k, (label, found) in enumerate(runs.items()):
         axes = grid[0] if overlaid else grid[k]
         fitted = np.array([_along(x, arrays["inputs"], arrays["prediction"]) for arrays in found])
-        draw_band(axes, x, fitted, analysis.options.confidence, color[label], label)
+        look = line_of(label, analysis.baseline, marked=overlaid)
+        draw_band(axes, x, fitted, analysis.options.confidence, look, label)
+        errors[label] = number(float(np.abs(fitted.mean(0) - truth).mean()))
         if not overlaid:
             title_panel(axes, label, columns_of(grid))
-    first = next(iter(runs.values()))[0]
-    truth = _along(x, first["inputs"], first["target_clean"])
     for axes in grid:
         axes.plot(x, truth, "--", color="black", linewidth=1.0, label="true function", zorder=5)
         axes.grid(alpha=0.3)
@@ -120,14 +135,15 @@ def fitted_function(analysis: Analysis) -> list[Picture]:
     if overlaid:
         told = _draw_points(analysis, grid[0], runs)
         grid[0].set(xlabel="input, standardised", ylabel="target")
-        lines_legend(figure, grid[0], [*runs, "true function"])
+        lines_legend(figure, grid[0], [*runs, "true function"], analysis.baseline)
     else:
         label_axes(grid, "input, standardised", "target")
     caption = (
         f"Prediction over the input ({epoch}), mean and {100 * analysis.options.confidence:g} % Student-t band over "
         f"{over_seeds(analysis)}, and the true function (dashed){told}."
     )
-    return [Picture("fitted_function", "Fitted and true function", caption, figure)]
+    alt = in_numbers("Mean distance of the mean prediction to the true function, along the input", errors)
+    return [Picture("fitted_function", "Fitted and true function", caption, figure, alt)]
 
 
 def _along(x: Array, inputs: Array, values: Array) -> Array:

@@ -8,7 +8,6 @@ from lossbench.compare.numbers.comparisons import Arrays
 from lossbench.compare.report.figures.drawing import (
     WIDTH,
     Picture,
-    colors,
     draw_band,
     lines_legend,
     one_panel,
@@ -16,7 +15,9 @@ from lossbench.compare.report.figures.drawing import (
     over_seeds,
 )
 from lossbench.compare.report.figures.first_runs import first_arrays, label_rows
+from lossbench.compare.report.figures.in_numbers import first_to_last, in_numbers, number, of_epochs
 from lossbench.losses.labelled_pixels import IGNORED
+from lossbench.tasks.loss_lines import line_of
 from lossbench.tasks.segmentation.figures import draw_classes, draw_image
 from lossbench.tasks.task import ERROR
 
@@ -46,7 +47,18 @@ def masks(analysis: Analysis) -> list[Picture]:
     caption = (
         f"The first images of the test set, and the classes that each loss predicts, black for the background ({told})."
     )
-    return [Picture("masks", "The same images under each loss", caption + left_out, figure)]
+    alt = in_numbers(
+        f"Share of right pixels of {columns} images",
+        {label: number(_right_share(arrays, columns)) for label, arrays in shown.items()},
+    )
+    return [Picture("masks", "The same images under each loss", caption + left_out, figure, alt)]
+
+
+def _right_share(arrays: Arrays, count: int) -> float:
+    """Return the share of right pixels of the first images, those left out that have no truth."""
+    target = arrays["target"][:count]
+    known = target != IGNORED
+    return float((arrays["log_odds"][:count].argmax(-1) == target)[known].mean())
 
 
 def _predicted(arrays: Arrays, row: int) -> np.ndarray:
@@ -61,20 +73,23 @@ def areas(analysis: Analysis) -> list[Picture]:
     if not curves or max(len(epochs) for epochs, _ in curves.values()) < 2:
         return []
     figure, axes = one_panel(3.2)
-    color = colors(analysis)
     for label, (epochs, values) in curves.items():
-        draw_band(axes, epochs, values, analysis.options.confidence, color[label], label, ERROR)
+        draw_band(axes, epochs, values, analysis.options.confidence, line_of(label, analysis.baseline), label, ERROR)
     axes.axhline(1, color="#888888", linewidth=0.8, linestyle=":")
     axes.set(xlabel="epoch", ylabel="predicted over true area")
     axes.set_yscale("symlog", linthresh=2)
     axes.grid(alpha=0.3)
-    lines_legend(figure, axes, curves)
+    lines_legend(figure, axes, curves, analysis.baseline)
     caption = (
         "Pixels of the test set that are predicted as foreground, over those that are, mean and "
         f"{100 * analysis.options.confidence:g} % Student-t band over {over_seeds(analysis)}. Losses of overlap predict"
         " larger regions than those of likelihood where it is not sure; 1 is as much as there is."
     )
-    return [Picture("areas", "Predicted area", caption, figure)]
+    alt = in_numbers(
+        f"Predicted over true area, {of_epochs(epochs for epochs, _ in curves.values())}",
+        {label: first_to_last(values) for label, (_, values) in curves.items()},
+    )
+    return [Picture("areas", "Predicted area", caption, figure, alt)]
 
 
 PICTURES = (masks, areas)

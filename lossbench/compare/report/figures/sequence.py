@@ -9,7 +9,6 @@ from lossbench.compare.report.figures.drawing import (
     OVERLAID,
     WIDTH,
     Picture,
-    colors,
     columns_of,
     draw_band,
     label_axes,
@@ -19,6 +18,8 @@ from lossbench.compare.report.figures.drawing import (
     panels,
     title_panel,
 )
+from lossbench.compare.report.figures.in_numbers import first_to_last, in_numbers, number, of_epochs
+from lossbench.tasks.loss_lines import line_of
 from lossbench.tasks.sequence.figures import draw_line, draw_posteriors
 from lossbench.tasks.task import SHARE
 
@@ -51,7 +52,12 @@ def posteriors(analysis: Analysis) -> list[Picture]:
         f"Probability of each class over the frames of the first {LINES} lines of the test set ({epoch}, seed {seed}); "
         f"dashed grey: the blank; the digits above are the most probable classes, run by run.{left_out}"
     )
-    return [Picture("posteriors", "Posteriors of the same lines", caption, figure)]
+    certain = {}
+    for label, arrays in shown.items():
+        known = arrays["alignment"][:LINES] >= 0
+        certain[label] = number(float(arrays["posteriors"][:LINES].max(-1)[known].mean()))
+    alt = in_numbers(f"Mean probability of the most probable class over the frames of {LINES} lines", certain)
+    return [Picture("posteriors", "Posteriors of the same lines", caption, figure, alt)]
 
 
 def _of_one_seed(analysis: Analysis, name: str) -> tuple[int, dict[str, Arrays]]:
@@ -79,12 +85,10 @@ def blank_share(analysis: Analysis) -> list[Picture]:
         return []
     overlaid = len(curves) <= OVERLAID
     figure, grid = panels(1, 3.4) if overlaid else panels(len(curves), 1.75, share_x=True, share_y=True)
-    color = colors(analysis)
     for k, (label, (epochs, values)) in enumerate(curves.items()):
         axes = grid[0] if overlaid else grid[k]
-        draw_band(axes, epochs, values, analysis.options.confidence, color[label], label, SHARE)
-        if overlaid and k:
-            axes.lines[-1].set_dashes((4, k))  # losses that read alike lie on each other
+        look = line_of(label, analysis.baseline, marked=overlaid)
+        draw_band(axes, epochs, values, analysis.options.confidence, look, label, SHARE)
         if not overlaid:
             title_panel(axes, label, columns_of(grid))
     for axes in grid:
@@ -92,13 +96,17 @@ def blank_share(analysis: Analysis) -> list[Picture]:
         axes.grid(alpha=0.3)
     label_axes(grid, "epoch", "share of blank frames")
     if overlaid:
-        lines_legend(figure, grid[0], curves)
+        lines_legend(figure, grid[0], curves, analysis.baseline)
     caption = (
         "Part of the frames of the test lines whose most probable class is the blank, mean and "
         f"{100 * analysis.options.confidence:g} % Student-t band over {over_seeds(analysis)}. A loss that leaves the "
         "alignment free may read a digit in a single frame."
     )
-    return [Picture("blank_share", "Blank frames", caption, figure)]
+    alt = in_numbers(
+        f"Share of blank frames, {of_epochs(epochs for epochs, _ in curves.values())}",
+        {label: first_to_last(values) for label, (_, values) in curves.items()},
+    )
+    return [Picture("blank_share", "Blank frames", caption, figure, alt)]
 
 
 PICTURES = (posteriors, blank_share)

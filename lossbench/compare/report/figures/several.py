@@ -7,14 +7,15 @@ import numpy as np
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.report.figures.drawing import (
     Picture,
-    colors,
     draw_band,
     lines_legend,
     over_epochs,
     over_seeds,
     panels,
 )
+from lossbench.compare.report.figures.in_numbers import in_numbers, mean_of, numbers
 from lossbench.tasks import task_named
+from lossbench.tasks.loss_lines import line_of
 
 MOST_PAIRS = 3
 """So many pairs of parts are held against each other."""
@@ -49,17 +50,21 @@ def _over_epochs(analysis: Analysis, keys: dict[str, str], name: str, title: str
     if not drawn:
         return []
     figure, grid = panels(len(drawn), 3.0)
-    color = colors(analysis)
     for axes, (part, curves) in zip(grid, drawn.items(), strict=True):
         bounds = analysis.comparison.task.bounds(keys[part])
         for label, (epochs, values) in curves.items():
             if len(epochs):
-                draw_band(axes, epochs, values, analysis.options.confidence, color[label], label, bounds)
+                look = line_of(label, analysis.baseline)
+                draw_band(axes, epochs, values, analysis.options.confidence, look, label, bounds)
         axes.set(xlabel="epoch", title=keys[part].partition("/")[2].replace("_", " "))
         axes.grid(alpha=0.3)
-    lines_legend(figure, grid[0], analysis.counted)
+    lines_legend(figure, grid[0], analysis.counted, analysis.baseline)
     band = f"mean and {100 * analysis.options.confidence:g} % Student-t band over {over_seeds(analysis)}"
-    return [Picture(name, title, f"{what}: {band}.", figure)]
+    last = {
+        label: numbers({part: mean_of(each[label][1])[-1] for part, each in drawn.items() if len(each[label][0])})
+        for label in analysis.counted
+    }
+    return [Picture(name, title, f"{what}: {band}.", figure, in_numbers(f"{title}, in the last epoch", last))]
 
 
 def one_part_against_another(analysis: Analysis) -> list[Picture]:
@@ -68,26 +73,29 @@ def one_part_against_another(analysis: Analysis) -> list[Picture]:
     pairs = list(combinations(keys, 2))[:MOST_PAIRS]
     selection = "best_val" if analysis.options.select == "best_val" else "last"
     figure, grid = panels(len(pairs), 3.4, columns=len(pairs))
-    color, drawn = colors(analysis), []
+    drawn: dict[str, dict[str, float]] = {}
     for axes, (one, other) in zip(grid, pairs, strict=True):
         for label in analysis.counted:
             runs = [run["metrics"][selection] or {} for run in analysis.comparison.finished(label)]
             points = [(run.get(f"test/{keys[one]}"), run.get(f"test/{keys[other]}")) for run in runs]
             known = np.array([point for point in points if None not in point], dtype=float)
             if len(known):
-                axes.scatter(known[:, 0], known[:, 1], s=10, alpha=0.5, color=color[label])
-                axes.plot(*known.mean(0), "o", markersize=8, color=color[label], label=label)
-                drawn.append(label)
+                look = line_of(label)
+                axes.scatter(known[:, 0], known[:, 1], s=10, alpha=0.5, color=look["color"], marker=look["marker"])
+                axes.plot(*known.mean(0), look["marker"], markersize=8, color=look["color"], label=label)
+                x, y = known.mean(0)
+                drawn.setdefault(label, {}).update({one: float(x), other: float(y)})
         axes.set(xlabel=keys[one].replace("_", " "), ylabel=keys[other].replace("_", " "))
         axes.grid(alpha=0.3)
     if not drawn:
         return []
-    lines_legend(figure, grid[0], list(dict.fromkeys(drawn)))
+    lines_legend(figure, grid[0], drawn, analysis.baseline)
     caption = (
         f"Each small point is a run, each large one the mean of a loss over {over_seeds(analysis)}, on the test set "
         f"({analysis.epoch}). Of two losses neither is better where each wins one of the parts."
     )
-    return [Picture("trade_off", "One part against another", caption, figure)]
+    alt = in_numbers("Mean of the parts on the test set", {label: numbers(each) for label, each in drawn.items()})
+    return [Picture("trade_off", "One part against another", caption, figure, alt)]
 
 
 PICTURES = (parts_over_epochs, terms_over_epochs, one_part_against_another)

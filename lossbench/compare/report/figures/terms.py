@@ -12,9 +12,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.report.figures.drawing import (
-    BASELINE,
     OVERLAID,
-    PALETTE,
+    REFERENCE,
     Array,
     Picture,
     columns_of,
@@ -28,6 +27,8 @@ from lossbench.compare.report.figures.drawing import (
 )
 from lossbench.compare.report.formatting import listed
 from lossbench.records.schema import Record
+from lossbench.tasks.loss_lines import styled_line
+from lossbench.tasks.loss_style import numbered_style
 from lossbench.tasks.task import UNBOUNDED, Bounds
 
 WEIGHT, COSINE, NORM = "train/weight/", "train/cosine/", "train/gradient_norm/"
@@ -63,7 +64,7 @@ def conflict(analysis: Analysis) -> list[Picture]:
         return []
     figure = _drawn(analysis, found, "cosine", share_y=True, within=(-1.0, 1.0))
     for axes in figure.axes:
-        axes.axhline(0, color=BASELINE, linewidth=1)
+        axes.axhline(0, color=REFERENCE, linewidth=1)
         axes.set_ylim(-1.05, 1.05)
     caption = (
         "Cosine between the gradients of two terms in the shared parameters, mean over the steps of each epoch at "
@@ -128,12 +129,12 @@ def _drawn(
     """Draw a panel for each method and a line with a band over seeds for each name."""
     figure, grid = panels(len(found), 2.4 if len(found) <= 4 else 1.9, share_x=True, share_y=share_y)
     names = dict.fromkeys(name for lines in found.values() for name in lines)
-    color = {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(names)}
+    look = {name: styled_line(numbered_style(k), marked=len(names) <= OVERLAID) for k, name in enumerate(names)}
     for name in names:  # of the legend: the first panel may lack some
-        grid[0].plot([], [], color=color[name], label=name)
+        grid[0].plot([], [], label=name, **look[name])
     for axes, (label, lines) in zip(grid, found.items(), strict=True):
         for name, (epochs, values) in lines.items():
-            draw_band(axes, epochs, values, analysis.options.confidence, color[name], within=within)
+            draw_band(axes, epochs, values, analysis.options.confidence, look[name], within=within)
         title_panel(axes, label, columns_of(grid))
         axes.grid(alpha=0.3)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -3,9 +3,10 @@
 from matplotlib.figure import Figure
 
 from lossbench.compare.numbers.analysis import Analysis
-from lossbench.compare.numbers.comparisons import load_arrays
+from lossbench.compare.numbers.comparisons import Arrays, load_arrays
 from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import WIDTH, Picture
+from lossbench.compare.report.figures.in_numbers import in_numbers
 from lossbench.tasks.sequence.figures import draw_line
 from lossbench.tasks.transduction.figures import title_reading, written
 
@@ -35,7 +36,13 @@ def readings(analysis: Analysis) -> list[Picture]:
     caption = (
         f"Greedy reading of the first lines of the test set ({epoch}, the first seed of each loss); wrong ones red."
     )
-    return [Picture("readings", "The same lines", caption, figure)]
+    right = {label: sum(_right(arrays, row) for row in range(len(arrays["images"]))) for label, arrays in found.items()}
+    lines = {label: f"{right[label]} of {len(arrays['images'])}" for label, arrays in found.items()}
+    return [Picture("readings", "The same lines", caption, figure, in_numbers("Lines read without a mistake", lines))]
+
+
+def _right(arrays: Arrays, row: int) -> bool:
+    return written(arrays["target"][row]) == written(arrays["decoded"][row])
 
 
 PICTURES = (readings,)

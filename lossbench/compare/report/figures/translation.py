@@ -4,8 +4,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lossbench.compare.numbers.analysis import Analysis
-from lossbench.compare.report.figures.drawing import WIDTH, Picture, colors, lines_legend, one_panel
+from lossbench.compare.report.figures.drawing import WIDTH, Picture, lines_legend, one_panel
 from lossbench.compare.report.figures.first_runs import first_arrays, first_runs
+from lossbench.compare.report.figures.in_numbers import in_numbers, numbers
+from lossbench.tasks.loss_lines import hatch_of, line_of
 from lossbench.tasks.translation.by_sample import exact_matches
 from lossbench.tasks.translation.figures import WRONG, draw_lengths
 from lossbench.tasks.translation.texts import texts_of
@@ -20,17 +22,22 @@ def lengths(analysis: Analysis) -> list[Picture]:
     if not found:
         return []
     figure, axes = one_panel(3.4)
-    color = colors(analysis)
     for label, arrays in found.items():
-        draw_lengths(axes, arrays, color[label], label)
+        draw_lengths(axes, arrays, line_of(label, analysis.baseline), label)
     axes.set(xlabel="words of the true translation", ylabel="without a mistake", ylim=(-0.03, 1.03))
     axes.grid(alpha=0.3)
-    lines_legend(figure, axes, found)
+    lines_legend(figure, axes, found, analysis.baseline)
     caption = (
         "Share of the test translations without a mistake by their length; hollow and dotted: texts that are longer "
         f"than all in training ({told}).{left_out}"
     )
-    return [Picture("lengths", "Translations by length", caption, figure)]
+    shares = {}
+    for label, arrays in found.items():
+        exact, long = exact_matches(arrays["hypothesis"], arrays["target"]), arrays["long"].astype(bool)
+        parts = {"all": np.ones_like(long), "texts longer than in training": long}
+        shares[label] = numbers({name: float(exact[part].mean()) for name, part in parts.items() if part.any()})
+    alt = in_numbers("Share of translations without a mistake", shares)
+    return [Picture("lengths", "Translations by length", caption, figure, alt)]
 
 
 def directions(analysis: Analysis) -> list[Picture]:
@@ -41,19 +48,22 @@ def directions(analysis: Analysis) -> list[Picture]:
     if not 1 < len(firsts) <= MOST_DIRECTIONS:
         return []
     figure, axes = one_panel(2.8)
-    color, width = colors(analysis), 0.8 / len(found)
-    for number, (label, arrays) in enumerate(found.items()):
+    shares, width = {}, 0.8 / len(found)
+    for place, (label, arrays) in enumerate(found.items()):
         exact = exact_matches(arrays["hypothesis"], arrays["target"]) & ~arrays["long"].astype(bool)
         some = [(arrays["inputs"][:, 0] == first) & ~arrays["long"].astype(bool) for first in firsts]
         share = [exact[part].mean() if part.any() else np.nan for part in some]
-        axes.bar(np.arange(len(firsts)) + (number + 0.5) * width - 0.4, share, width, color=color[label], label=label)
+        places, look = np.arange(len(firsts)) + (place + 0.5) * width - 0.4, {"color": line_of(label)["color"]}
+        axes.bar(places, share, width, hatch=hatch_of(label), edgecolor="white", linewidth=0, label=label, **look)
+        shares[label] = numbers({names[first]: float(each) for first, each in zip(firsts, share, strict=True)})
     axes.set_xticks(range(len(firsts)), [names[first] for first in firsts])
     axes.set(ylabel="without a mistake", ylim=(0, 1.03))
-    lines_legend(figure, axes, found)
+    lines_legend(figure, axes, found, analysis.baseline)
     caption = (
         f"Share of the test translations without a mistake by their direction, long ones left out ({told}).{left_out}"
     )
-    return [Picture("directions", "Translations by direction", caption, figure)]
+    alt = in_numbers("Share of translations without a mistake by direction", shares)
+    return [Picture("directions", "Translations by direction", caption, figure, alt)]
 
 
 def side_by_side(analysis: Analysis) -> list[Picture]:
@@ -87,7 +97,12 @@ def side_by_side(analysis: Analysis) -> list[Picture]:
         "Test texts, their true translations and those of each loss, those with a mistake in red; first such texts "
         f"that some losses translate right and others don't ({told}).{left_out}"
     )
-    return [Picture("translations", "The same texts under each loss", caption, figure)]
+    alt = in_numbers(
+        f"Of {len(rows)} texts translated without a mistake",
+        {label: f"{int(each[rows].sum())}" for label, each in exact.items()},
+        f"The first one: {read[rows[0]]}" if rows and len(read[rows[0]]) < 120 else "",
+    )
+    return [Picture("translations", "The same texts under each loss", caption, figure, alt)]
 
 
 PICTURES = (lengths, directions, side_by_side)
