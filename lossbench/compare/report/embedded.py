@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -15,6 +16,7 @@ from lossbench.compare.report.figures.drawing import Picture, save
 
 MOST_BYTES = 400_000
 """A picture with more line art than this is in the page as pixels, unless those take more."""
+COLORBAR = "<colorbar>"
 _LEFT_OUT = (
     r"<\?xml.*?\?>", r"<!DOCTYPE.*?>", r"<!--.*?-->", r"<metadata>.*?</metadata>", r"<style.*?</style>",
     r"(?<=\d\d\.\d\d)\d+", r"(?<=\n)\s+", r"(?<=>)\s+(?=<)",
@@ -22,7 +24,7 @@ _LEFT_OUT = (
 _DROPPED = re.compile("|".join(_LEFT_OUT), re.DOTALL)
 _GLYPH = re.compile(r'<path id="([^"]+)" d="([^"]*)" transform="scale\(0\.015625\)"/>')
 _NAME = re.compile(r'((?: id=")|(?:xlink:href="#)|(?:url\(#))([^")]+)')
-_COLOR = re.compile(r"(?<=: )#([0-9a-f]{6})(?=[;\"])")
+_COLOR = re.compile(r'(<g style="fill|fill|stroke): #([0-9a-f]{6})(?=[;"])')  # a group that is filled holds letters
 
 
 @dataclass(frozen=True)
@@ -100,25 +102,19 @@ def embed(picture: Picture, folder: Path, glyphs: Glyphs) -> Embedded:
 
 def _as_line_art(svg: str) -> str:
     """Leave out what a page has already; black, white and greys become names that the page gives a colour."""
-    return _COLOR.sub(lambda found: _ink(found[1]), _DROPPED.sub("", svg))
+    return _COLOR.sub(lambda found: f"{found[1]}: {_ink(found[2], found[1] == 'fill')}", _DROPPED.sub("", svg))
 
 
-def _ink(color: str) -> str:
+def _ink(color: str, area: bool) -> str:
     red, green, blue = (int(color[k : k + 2], 16) for k in (0, 2, 4))
     if max(red, green, blue) - min(red, green, blue) > 8 or color in _ON_COLORS:
         return f"#{color}"
     level = (red + green + blue) / 3
     if color == "ffffff":
         return "var(--back)"
-    return (
-        "var(--text)"
-        if level < 0x30
-        else "var(--dark)"
-        if level < 0x70
-        else f"#{color}"
-        if level < 0xD0
-        else "var(--panel)"
-    )
+    if level < 0x70:
+        return "var(--area)" if area else "var(--text)" if level < 0x30 else "var(--dark)"
+    return f"#{color}" if level < 0xD0 else "var(--panel)"
 
 
 _ON_COLORS = {"010101": "000000", "fefefe": "ffffff"}
@@ -136,40 +132,78 @@ def _keep_letters_on_colors(figure: Figure) -> None:
 
 
 def _panels(figure: Figure | None, name: str) -> list[Markup]:
-    """Return a window on each panel of a picture, and on what stands beside them."""
+    """Return a window on each panel of a picture, with the names of axes that it shares, and on what stands beside."""
     if figure is None or len(figure.axes) < 2:
         return []
     figure.set_dpi(72)
     renderer = FigureCanvasAgg(figure).get_renderer()
-    boxes: list[Bbox] = []
+    found: list[tuple[Axes, Bbox]] = []
     for axes in figure.axes:
         box = axes.get_tightbbox(renderer)
         if box is not None:
-            _add(boxes, box)
-    if len(boxes) < 2:
+            _add(found, axes, Bbox(box.get_points()))
+    bars = [box for axes, box in found if axes.get_label() == COLORBAR]
+    panels = [(axes, box) for axes, box in found if axes.get_label() != COLORBAR]
+    if len(panels) < 2:
         return []
-    beside = [*figure.legends, *figure.texts]
-    boxes = [*(each.get_window_extent(renderer) for each in beside), *boxes]
     height = figure.get_figheight() * 72
-    return [_window(box, height, name) for box in boxes]
+    beside = [each.get_window_extent(renderer) for each in (*figure.legends, *figure.texts)]
+    drawn = [_window([box, *_shared_names(axes, box, panels)], height, name, 2) for axes, box in panels]
+    return [*(_window([box], height, name, 1.3) for box in [*beside, *bars]), *drawn]
 
 
-def _add(boxes: list[Bbox], box: Bbox) -> None:
+def _add(found: list[tuple[Axes, Bbox]], axes: Axes, box: Bbox) -> None:
     """Add a panel; one that lies in another, such as an inset or a second axis, belongs to it."""
-    for k, other in enumerate(boxes):
+    for k, (first, other) in enumerate(found):
         both = Bbox.intersection(box, other)
-        if both is not None and both.width * both.height > 0.5 * min(
-            box.width * box.height, other.width * other.height
-        ):
-            boxes[k] = Bbox.union([box, other])
+        smaller = min(box.width * box.height, other.width * other.height)
+        if both is not None and both.width * both.height > 0.5 * smaller:
+            found[k] = first, Bbox.union([box, other])
             return
-    boxes.append(box)
+    found.append((axes, box))
 
 
-def _window(box: Bbox, height: float, name: str) -> Markup:
-    x, y = box.x0 - 2, height - box.y1 - 2
-    width, tall = box.width + 4, box.height + 4
+def _shared_names(axes: Axes, box: Bbox, panels: list[tuple[Axes, Bbox]]) -> list[Bbox]:
+    """Return where the numbers beside and below a panel stand, if another one of its row or column has them."""
+    place = axes.get_subplotspec()
+    if place is None:
+        return []
+    beside = below = None
+    for other, outer in panels:
+        there, inner = other.get_subplotspec(), other.get_window_extent()
+        if there is None or other is axes:
+            continue
+        if there.rowspan == place.rowspan and _has_names(other, "left") and not _has_names(axes, "left"):
+            beside = beside or Bbox.from_extents(outer.x0, box.y0, inner.x0, box.y1)
+        if there.colspan == place.colspan and _has_names(other, "bottom") and not _has_names(axes, "bottom"):
+            below = Bbox.from_extents(box.x0, outer.y0, box.x1, inner.y0)
+    return [strip for strip in (beside, below) if strip is not None]
+
+
+def _has_names(axes: Axes, side: str) -> bool:
+    axis = axes.yaxis if side == "left" else axes.xaxis
+    return bool(axis.get_tick_params()[f"label{side}"])
+
+
+def _window(boxes: list[Bbox], height: float, name: str, scale: float) -> Markup:
+    """Show parts of a picture as one: the first, those beside it on its left, those below it under it."""
+    first, *strips = boxes
+    beside = [strip for strip in strips if strip.x1 <= first.x1 and strip.height == first.height]
+    left = sum(strip.width for strip in beside)
+    shown, down = [_part(first, height, name, left, 0.0)], first.height
+    shown += [_part(strip, height, name, 0.0, 0.0) for strip in beside]
+    for strip in strips:
+        if not any(strip is other for other in beside):
+            shown.append(_part(strip, height, name, left, down))
+            down += strip.height
+    width = left + first.width
     return Markup(
-        f'<svg class="picture" aria-hidden="true" viewBox="{x:.1f} {y:.1f} {width:.1f} {tall:.1f}" '
-        f'style="max-width:{2 * width:.0f}px"><use href="#{name}"/></svg>'
+        f'<svg class="picture" aria-hidden="true" viewBox="-2 -2 {width + 4:.1f} {down + 4:.1f}" '
+        f'style="max-width:{scale * width:.0f}px">{"".join(shown)}</svg>'
     )
+
+
+def _part(box: Bbox, height: float, name: str, x: float, y: float) -> str:
+    size = f'width="{box.width:.1f}" height="{box.height:.1f}"'
+    window = f"{box.x0:.1f} {height - box.y1:.1f} {box.width:.1f} {box.height:.1f}"
+    return f'<svg x="{x:.1f}" y="{y:.1f}" {size} viewBox="{window}"><use href="#{name}"/></svg>'

@@ -231,7 +231,7 @@
       const k = loss.index, opacity = faint(loss), pinned = state.pins.has(loss.name);
       const line = found.epochs[k].map((epoch, e) => ({ epoch, mean: found.means[k][e], low: found.lows[k][e], high: found.highs[k][e] }));
       if ((rows.length <= MANY && opacity === 1) || pinned) marks.push(Plot.areaY(line.filter((at) => at.low !== null), { x: "epoch", y1: "low", y2: "high", fill: loss.color, fillOpacity: 0.15, clip: true }));
-      marks.push(Plot.lineY(line, { x: "epoch", y: "mean", stroke: loss.color, strokeWidth: pinned ? 3 : 1.8, strokeDasharray: dashesOf(loss), opacity, clip: true }));
+      marks.push(Plot.lineY(line, { x: "epoch", y: "mean", stroke: loss.color, strokeWidth: pinned ? 3 : rows.length > MANY ? 1.3 : 1.8, strokeDasharray: dashesOf(loss), opacity, clip: true }));
       points.push(...line.filter((at) => at.mean !== null && at.mean >= least - room && at.mean <= most + room).map((at) => ({ ...at, name: loss.name,
         told: `${loss.name}\nepoch ${at.epoch}: ${name} ${at.mean}\nn = ${found.n[k]}, ${at.low === null ? "no interval" : `[${at.low}, ${at.high}]`}` })));
     }

@@ -123,8 +123,8 @@ def _references(analysis: Analysis, names: Sequence[str]) -> list[dict[str, Any]
 def _numbers(analysis: Analysis, column: MetricSummary, metric: str) -> Numbers:
     """Return the numbers of one metric, None where a loss has none.
 
-    Of a mean: itself, lower and upper bound, n, text. Of a difference: itself, lower and upper bound, p, text, n and p in
-    words, and the bounds for this test set where the others are for new test data, too.
+    Of a mean: itself, lower and upper bound, n, text. Of a difference: itself, lower and upper bound, p, text, n and
+    p in words, and the bounds for this test set where the others are for new test data, too.
     """
     digits = decimals(column.intervals.values())
     means, differences, kinds = [], [], set()
