@@ -3,6 +3,7 @@
 import base64
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from markupsafe import Markup
@@ -16,6 +17,8 @@ from lossbench.compare.report.figures.drawing import Picture, save
 
 MOST_BYTES = 400_000
 """A picture with more line art than this is in the page as pixels, unless those take more."""
+_TITLE, _LABELS = 30.0, 32.0
+"""Points above and below a panel that its title, its numbers and its names take."""
 COLORBAR = "<colorbar>"
 _LEFT_OUT = (
     r"<\?xml.*?\?>", r"<!DOCTYPE.*?>", r"<!--.*?-->", r"<metadata>.*?</metadata>", r"<style.*?</style>",
@@ -97,7 +100,7 @@ def embed(picture: Picture, folder: Path, glyphs: Glyphs) -> Embedded:
     inner = svg[svg.index(">", svg.index("<svg")) + 1 : svg.rindex("</svg>")]
     box = f'viewBox="0 0 {width} {height}"'
     whole = f'<svg class="picture" role="img" aria-label="{alt}" {box}><g id="{name}">{inner}</g></svg>'
-    return Embedded(Markup(whole), _panels(picture.figure, name))
+    return Embedded(Markup(whole), _panels(picture.figure, name) or _columns(inner, height, name))
 
 
 def _as_line_art(svg: str) -> str:
@@ -150,6 +153,23 @@ def _panels(figure: Figure | None, name: str) -> list[Markup]:
     beside = [each.get_window_extent(renderer) for each in (*figure.legends, *figure.texts)]
     drawn = [_window([box, *_shared_names(axes, box, panels)], height, name, 2) for axes, box in panels]
     return [*(_window([box], height, name, 1.3) for box in [*beside, *bars]), *drawn]
+
+
+def _columns(svg: str, height: float, name: str) -> list[Markup]:
+    """Return a window on each panel of a row, of a picture that is known only as line art."""
+    frames = re.findall(r'id="[^"]*-axes_\d+">\s*<g id="[^"]*"><path d="([^"]*)"', svg)
+    corners = [list(map(float, re.findall(r"-?[\d.]+", frame))) for frame in frames]
+    if len(corners) < 2 or len({(max(each[1::2]), min(each[1::2])) for each in corners}) > 1:
+        return []
+    sides = sorted((min(each[::2]), max(each[::2])) for each in corners)
+    edges = [0.0, *(right + 0.12 * (left - right) for (_, right), (left, _) in pairwise(sides)), sides[-1][1] + 8]
+    upper = max(0.0, min(corners[0][1::2]) - _TITLE)
+    lower = min(height, max(corners[0][1::2]) + _LABELS)
+    across = [(0.0, 0.0, edges[-1], upper), (0.0, lower, edges[-1], height)]  # a title of all, a legend
+    windows = [each for each in across if each[3] - each[1] > _LABELS / 4]
+    windows += [(left, upper, right, lower) for left, right in pairwise(edges)]
+    boxes = (Bbox.from_extents(left, height - down, right, height - up) for left, up, right, down in windows)
+    return [_window([box], height, name, 2) for box in boxes]
 
 
 def _add(found: list[tuple[Axes, Bbox]], axes: Axes, box: Bbox) -> None:

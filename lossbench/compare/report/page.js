@@ -62,7 +62,7 @@
   const meanOf = (loss, metric) => numbersOf(metric)?.means[loss.index] ?? null;
   const differenceOf = (loss) => numbersOf(state.metric)?.differences[loss.index] ?? null;
   const faint = (loss) => (state.pins.size && !state.pins.has(loss.name) ? 0.2 : 1);
-  const shortened = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+  const shortened = (text, most) => (text.length > most ? `${text.slice(0, Math.ceil(most / 2))}…${text.slice(1 - Math.floor(most / 2))}` : text);
 
   function visible() {
     const words = state.find.toLowerCase().split(/\s+/).filter(Boolean);
@@ -202,7 +202,7 @@
     const arrow = better === "higher" ? "better →" : better === "lower" ? "← better" : "";
     const chart = Plot.plot({
       width, height: 58 + Math.max(18, Math.min(30, 500 / rows.length)) * rows.length, marginLeft: 14 + 6.6 * longest, marginRight: width > 600 ? 130 : 12, marginTop: 8, marginBottom: 40,
-      x: { label: `difference to the baseline ${data.baseline}, ${name}   ${arrow}`, labelAnchor: "center", labelArrow: "none", labelOffset: 34, nice: true, ticks: width > 600 ? 8 : 4 },
+      x: { label: `${width > 600 ? `difference to the baseline ${data.baseline}` : "difference"}, ${name}   ${arrow}`, labelAnchor: "center", labelArrow: "none", labelOffset: 34, nice: true, ticks: width > 600 ? 8 : 4 },
       y: { domain: rows.map((loss) => loss.name), label: null, tickSize: 0, tickFormat: (text) => shortened(text, letters) }, style: { fontSize: "11.5px" }, marks,
     });
     chart.addEventListener("click", () => chart.value && pin(chart.value.name));

@@ -127,7 +127,9 @@ def _numbers(analysis: Analysis, column: MetricSummary, metric: str) -> Numbers:
     p in words, and the bounds for this test set where the others are for new test data, too.
     """
     digits = decimals(column.intervals.values())
-    means, differences, kinds = [], [], set()
+    means: list[Any] = []
+    differences: list[Any] = []
+    kinds = set()
     for label in analysis.order:
         interval, against = column.intervals.get(label), column.against.get(label)
         means.append(interval and [*_bounded(interval), interval.n, with_interval(interval, digits)])
