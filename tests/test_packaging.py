@@ -42,7 +42,8 @@ def test_every_yaml_and_module_is_in_the_wheel(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (ROOT / "conf").rglob("*.yaml"):
         assert f"lossbench/{path.relative_to(ROOT).as_posix()}" in names
-    for path in [path for ending in ("py", "j2", "js", "css") for path in (ROOT / "lossbench").rglob(f"*.{ending}")]:
+    kinds = ("py", "j2", "js", "css", "LICENSE")
+    for path in [each for kind in kinds for each in (ROOT / "lossbench").rglob(f"*.{kind}")]:
         assert path.relative_to(ROOT).as_posix() in names
 
 

@@ -12,6 +12,7 @@ from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import as_file_name, comparisons, read_outputs
 from lossbench.compare.numbers.options import Options
 from lossbench.compare.present import compare_records, tell
+from lossbench.compare.report.html import SCRIPTS
 from lossbench.compare.report.writers import markdown, to_csv
 from tests.support.compared import made_up, write
 
@@ -40,7 +41,8 @@ def test_names_are_shown_as_they_are_in_every_output(tmp_path, capsys):
         assert " ".join(name.split())[:8] in shown, kind
         assert f"| {markdown(name)} |" in table, kind
     assert "Not drawn" not in report.partition("The curves of")[0]
-    assert "<script" not in report and "<img src=x" not in report and "<" not in table
+    assert "<script>alert" not in report and "<img src=x" not in report and "<" not in table
+    assert report.count("<script") == report.count("</script") == 1 + len(SCRIPTS)
     widths = {line.replace(r"\|", "").count("|") for line in table.split("\n\n")[1].splitlines()}
     assert len(widths) == 1
 

@@ -269,6 +269,6 @@ def test_the_report_has_all_of_it(tmp_path):
     assert "Not drawn" not in html
     for title in ("Several tasks", "Fronts", "Weights over epochs", "Conflict over epochs", "Gradients of the terms"):
         assert f">{title}" in html, title
-    assert 'alt="Weights of terms in the last epoch.' in html
+    assert '="Weights of terms in the last epoch.' in html
     for name in ("front", "term_weights", "term_conflict", "term_gradient_norms"):
         assert (tmp_path / f"{name}.png").stat().st_size > 5000

@@ -207,6 +207,29 @@ def analyse(comparison: Comparison, options: Options, samples: BySample | None =
     return replace(without_order, columns=columns, order=order)
 
 
+def at_another_epoch(analysis: Analysis, select: str) -> dict[str, MetricSummary]:
+    """Return all metrics of the same runs at another choice of the epoch, each loss against the baseline.
+
+    Differences are for new seeds on this test set, whatever `population` is; they are adjusted over the same family.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        The comparison.
+    select : str
+        One of `SELECTIONS`.
+
+    """
+    scores = {
+        label: {
+            entry["seed"]: test_metrics(entry, select, analysis.metric) for entry in analysis.comparison.finished(label)
+        }
+        for label in analysis.comparison.entries
+    }
+    other = replace(analysis, scores=scores, samples=BySample(), columns={}, seeds_found={})
+    return {name: _column(other, name, False) for name in analysis.columns}
+
+
 def pair_up(analysis: Analysis, label: str, other: str, metric: str) -> Runs:
     """Return the values of two losses; they are pairs if the seeds of one are among those of the other."""
     return _paired(analysis, (label, other), analysis.values(label, metric), analysis.values(other, metric))

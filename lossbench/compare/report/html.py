@@ -1,34 +1,38 @@
 """The report of a comparison: one HTML file that opens offline, with all pictures in it, and the pictures as files."""
 
 import base64
+import hashlib
 import importlib
 import importlib.util
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import matplotlib
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from lossbench import __version__
 from lossbench.compare.numbers.analysis import Analysis, span
 from lossbench.compare.report.across import DatasetRanking, ranks_table, told
+from lossbench.compare.report.embedded import Embedded, Glyphs, embed
 from lossbench.compare.report.fairness import cautions, drawn_by_seed, names, protocol
 from lossbench.compare.report.figures.critical_difference import critical_difference
-from lossbench.compare.report.figures.drawing import STYLE, Picture, save
+from lossbench.compare.report.figures.drawing import OVERLAID, STYLE, Picture
 from lossbench.compare.report.figures.front import front_pictures
 from lossbench.compare.report.figures.losses import loss_curves
 from lossbench.compare.report.figures.metrics import forest, learning_curves
 from lossbench.compare.report.figures.terms import conflict, gradient_norms, weights
 from lossbench.compare.report.formatting import counted, missing_lines, words
 from lossbench.compare.report.metric_groups import group_tables
-from lossbench.compare.report.provenance import cells_table, commands, cost_table, versions_table
+from lossbench.compare.report.page_data import as_script, page_data, source_of
+from lossbench.compare.report.provenance import cells_table, commands, cost_table, cost_told, versions_table
 from lossbench.compare.report.searched import told_of_search
 from lossbench.compare.report.selection_table import selections_table
 from lossbench.compare.report.several import tables_of_fronts, tables_of_tasks, told_of_tasks
-from lossbench.compare.report.tables import Table, differences_table, notes, tables
+from lossbench.compare.report.tables import Table, differences_table, means_table, notes, without_repeats
 from lossbench.compare.report.verdict import verdict
 from lossbench.records import files
 from lossbench.records.schema import Record
@@ -42,15 +46,17 @@ class Figure:
     title: str
     caption: str
     name: str
-    png: str
-    alt: str
+    drawn: Embedded
 
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of a section; a table may be folded away under a title of its own."""
+    """A piece of a section; a table may be folded away under a title of its own.
 
-    kind: Literal["text", "code", "table", "folded", "figure"]
+    The script of the page draws in place of "main", the table of losses, and of a "chart", which has its name as title.
+    """
+
+    kind: Literal["text", "code", "table", "main", "folded", "figure", "chart"]
     content: str | Table | Figure
     title: str = ""
 
@@ -61,15 +67,20 @@ class Block:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with a heading."""
+    """A part of the page with a heading: before what a reader can turn, part of that, folded away, or at the end."""
 
     title: str
     blocks: list[Block]
+    place: Literal["first", "turned", "details", "last"] = "details"
 
 
 _FIGURES = "lossbench.compare.report.figures"
 log = logging.getLogger(__name__)
+_HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
+SCRIPTS = ("vendor/d3.min.js", "vendor/plot.umd.min.js", "page.js")
+CHARTS = {"paired_differences": "differences", "learning_curves": "curves"}
+"""The pictures in whose place the script of the page draws a chart, and its name."""
 
 
 def write_report(
@@ -94,31 +105,51 @@ def write_report(
         old.unlink()
     path = folder / "report.html"
     with matplotlib.rc_context(STYLE):
-        files.write_text(path, _page(analysis, _sections(analysis, folder, across, at)))
+        glyphs = Glyphs()
+        files.write_text(path, _page(analysis, _sections(analysis, _Drawing(folder, glyphs, at), across), glyphs))
     return path
 
 
-def _sections(
-    analysis: Analysis, folder: Path, across: list[DatasetRanking], at: Callable[[str], None]
-) -> list[Section]:
-    pictures, problems = _draw(analysis, at)
-    at("loss curves")
-    of_losses, problem = loss_curves(analysis, folder)
+@dataclass(frozen=True)
+class _Drawing:
+    """Where pictures go, what takes their letters, and what is told of each."""
+
+    folder: Path
+    glyphs: Glyphs
+    at: Callable[[str], None]
+
+    def block(self, picture: Picture) -> Block:
+        self.at(f"{picture.name}.png")
+        drawn = embed(picture, self.folder, self.glyphs)
+        chart = CHARTS.get(picture.name, "")
+        figure = Figure(picture.title, picture.caption, picture.name, drawn)
+        return Block("chart" if chart else "figure", figure, chart)
+
+
+def _sections(analysis: Analysis, drawing: _Drawing, across: list[DatasetRanking]) -> list[Section]:
+    """Return what costs are, the differences, the table and the curves, in this order, and then all details."""
+    pictures, problems = _draw(analysis, drawing.at)
+    drawing.at("loss curves")
+    of_losses, problem = loss_curves(analysis, drawing.folder)
     pictures += [of_losses] if of_losses is not None else []
     problems += [problem] if problem else []
+    drawn = {picture.name: Section(picture.title, [drawing.block(picture)]) for picture in pictures}
+    differences, curves = ([replace(drawn.pop(name), place="turned")] if name in drawn else [] for name in CHARTS)
     sections = [
-        Section("Numbers", _numbers(analysis)),
+        Section("What it costs", _costs(analysis), "first"),
+        *differences,
+        Section("Numbers", _numbers(analysis), "turned"),
+        *curves,
         Section("Several tasks", _several_tasks(analysis)),
-        Section("The search", _search(analysis, folder.parent.parent)),
+        Section("The search", _search(analysis, drawing.folder.parent.parent)),
         Section("Fronts", [Block("table", table) for table in tables_of_fronts(analysis)]),
-        *(Section(picture.title, [_figure(picture, folder, at)]) for picture in pictures),
+        *drawn.values(),
         Section("Not drawn", [Block("text", problem) for problem in problems]),
-        *(Section(f"Over several {each.noun}s", _over_data(each, folder)) for each in across),
+        *(Section(f"Over several {each.noun}s", _over_data(each, drawing)) for each in across),
         Section("The choice of the epoch", [Block("table", selections_table(analysis))]),
         Section("Every metric", [Block("folded", table, title) for title, table in group_tables(analysis).items()]),
         Section("Differences on the other metrics", _differences(analysis)),
-        Section("Cost", [Block("table", cost_table(analysis))]),
-        Section("Repeat it", _repeat(analysis)),
+        Section("Repeat it", _repeat(analysis), "last"),
     ]
     return [section for section in sections if any(section.blocks)]
 
@@ -147,13 +178,14 @@ def _pictures_of(task: Task) -> Sequence[Callable[[Analysis], list[Picture]]]:
     return pictures
 
 
-def _page(analysis: Analysis, sections: list[Section]) -> str:
+def _page(analysis: Analysis, sections: list[Section], glyphs: Glyphs) -> str:
     comparison = analysis.comparison
     losses, seeds = len(comparison.entries), comparison.seeds
     entry = comparison.any_entry
     setting = f"{comparison.task.name}; {_trained(entry)}, {_epochs(entry)}; seeds {span(seeds)}"
+    scripts = [Markup((_HERE / name).read_text(encoding="utf-8")) for name in SCRIPTS]
     pages = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined,
         keep_trailing_newline=True,
     )  # fmt: skip
     return pages.get_template(TEMPLATE).render(
@@ -161,9 +193,30 @@ def _page(analysis: Analysis, sections: list[Section]) -> str:
         setting=f"{setting}; test metrics at the {analysis.epoch}",
         verdict=verdict(analysis),
         warning=_warning(analysis),
-        sections=sections,
+        numbered=list(enumerate(sections)),
+        open=losses <= OVERLAID,
+        baseline=analysis.baseline,
+        links={label: source_of(analysis, label)[2] for label in analysis.order},
+        glyphs=glyphs.drawn,
+        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        scripts=scripts,
+        policy=_policy(scripts),
+        data=as_script(page_data(analysis)),
         footer=f"lossbench {__version__}; problem {comparison.problem[:8]}",
     )
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """Let a browser run these scripts alone, and load nothing: not even markup that got into the page would do more."""
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{each}'" for each in hashes)
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}; base-uri 'none'"
+
+
+def _costs(analysis: Analysis) -> list[Block]:
+    told = cost_told(analysis)
+    table = Block("folded", cost_table(analysis), "seconds, samples per second and memory of each loss")
+    return [Block("text", told), table] if told else []
 
 
 def _warning(analysis: Analysis) -> str:
@@ -189,7 +242,13 @@ def _numbers(analysis: Analysis) -> list[Block]:
     told = [
         *names(analysis.comparison), *notes(analysis), protocol(analysis.comparison), drawn_by_seed(analysis.comparison)
     ]  # fmt: skip
-    return [*(Block("table", table) for table in tables(analysis)), *(Block("text", text) for text in told if text)]
+    return [
+        Block("main", without_repeats(means_table(analysis), analysis)),
+        Block(
+            "folded", differences_table(analysis, analysis.metric), f"differences to {analysis.baseline}, with tests"
+        ),
+        *(Block("text", text) for text in told if text),
+    ]
 
 
 def _several_tasks(analysis: Analysis) -> list[Block]:
@@ -215,9 +274,12 @@ def _differences(analysis: Analysis) -> list[Block]:
     return [*folded, Block("text", more)] if folded else []
 
 
-def _over_data(across: DatasetRanking, folder: Path) -> list[Block]:
-    picture = _figure(critical_difference(across), folder)
-    return [Block("text", told(across)), picture, Block("table", ranks_table(across))]
+def _over_data(across: DatasetRanking, drawing: _Drawing) -> list[Block]:
+    return [
+        Block("text", told(across)),
+        drawing.block(critical_difference(across)),
+        Block("table", ranks_table(across)),
+    ]
 
 
 def _repeat(analysis: Analysis) -> list[Block]:
@@ -228,10 +290,3 @@ def _repeat(analysis: Analysis) -> list[Block]:
         Block("folded", cells, f"{counted(len(cells.rows), 'cell')}: status, key, MLflow run, folder"),
         Block("folded", versions_table(analysis.comparison), "versions"),
     ]
-
-
-def _figure(picture: Picture, folder: Path, at: Callable[[str], None] = lambda what: None) -> Block:
-    at(f"{picture.name}.png")
-    save(picture, folder)
-    png = base64.b64encode((folder / f"{picture.name}.png").read_bytes()).decode()
-    return Block("figure", Figure(picture.title, picture.caption, picture.name, png, picture.alt or picture.title))

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import Comparison
 from lossbench.compare.numbers.statistics import mean_interval
-from lossbench.compare.report.formatting import with_interval
+from lossbench.compare.report.formatting import counted, with_interval
 from lossbench.compare.report.tables import Table
 from lossbench.records.schema import Record
 
@@ -154,6 +154,27 @@ def cost_table(analysis: Analysis) -> Table:
         "are slower; memory is the largest seen at the end of an epoch, of the whole process, libraries included."
     )
     return Table(caption, ["loss", "n", *_COST.values()], rows, set())
+
+
+def cost_told(analysis: Analysis) -> str:
+    """Say in a sentence what the runs took: those of the best loss, and of the fastest and slowest one."""
+    seconds = {
+        label: mean_interval([cost["seconds"] for cost in costs])
+        for label in analysis.counted
+        if (costs := [each["cost"] for each in analysis.comparison.finished(label) if each.get("cost")])
+    }
+    if not seconds:
+        return ""
+    told = {label: f"{with_interval(each, 1)} s" for label, each in seconds.items()}
+    best, *_ = seconds
+    text = f"A run took {told[best]} with {best} (mean over {counted(seconds[best].n, 'run')})"
+    if len(seconds) > 1:
+        fast, slow = (pick(seconds, key=lambda label: seconds[label].mean) for pick in (min, max))
+        text += f"; the fastest loss was {fast} with {told[fast]}, the slowest {slow} with {told[slow]}"
+    entries = [entry for label in seconds for entry in analysis.comparison.finished(label) if entry.get("cost")]
+    total = sum(entry["cost"]["seconds"] for entry in entries)
+    most = max(entry["cost"]["peak_memory_mb"] or 0.0 for entry in entries)
+    return f"{text}. All {counted(len(entries), 'run')} together: {total:,.0f} s; at most {most:,.0f} MB of memory."
 
 
 def versions_table(comparison: Comparison) -> Table:

@@ -21,10 +21,7 @@ ByLabel = dict[str, Values]
 
 def selections_table(analysis: Analysis) -> Table:
     """Make the table of the main metric at each selection; the oracle and its gaps only if it was asked for."""
-    chosen = analysis.options.select
-    columns = {name: _values(analysis, name) for name in SELECTIONS if name != "oracle" or chosen == "oracle"}
-    if not _is_corrupted(analysis) and chosen != "best_clean_val":
-        del columns["best_clean_val"]  # the same as best_val
+    columns = {name: _values(analysis, name) for name in selections(analysis)}
     columns = {name: found for name, found in columns.items() if any(found.values())}
     headed = {HEADINGS[name]: found for name, found in columns.items()}
     text = (
@@ -40,6 +37,15 @@ def selections_table(analysis: Analysis) -> Table:
     texts = [_texts(analysis, found, "+" if name.startswith(GAP) else "") for name, found in headed.items()]
     rows = [[label, *(column[label] for column in texts)] for label in analysis.order]
     return Table(text, ["loss", *headed], rows, set())
+
+
+def selections(analysis: Analysis) -> list[str]:
+    """Return the choices of the epoch that are shown: the oracle and clean targets only where they say something."""
+    chosen = analysis.options.select
+    left_out = {"oracle"} if chosen != "oracle" else set()
+    if not _is_corrupted(analysis) and chosen != "best_clean_val":
+        left_out.add("best_clean_val")  # the same as best_val
+    return [name for name in SELECTIONS if name not in left_out]
 
 
 def gap_lines(analysis: Analysis) -> list[str]:

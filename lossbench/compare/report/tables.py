@@ -1,9 +1,10 @@
 """The tables of a comparison: each loss's mean and interval, and its difference to the baseline."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import isclose, isfinite
 
-from lossbench.compare.numbers.analysis import Analysis, seeds_for, span
+from lossbench.compare.numbers.analysis import Analysis, Values, seeds_for, span
 from lossbench.compare.numbers.pairs import PairComparison
 from lossbench.compare.numbers.statistics import BCA_FROM, PairedDifference
 from lossbench.compare.report.formatting import (
@@ -65,6 +66,38 @@ def means_table(analysis: Analysis) -> Table:
     ]
     bold = {(row, column + 1 + len(group)) for row, column in means.bold}
     return Table(means.caption, ["loss", "n", *group, *means.heading[1:]], rows, bold)
+
+
+def repeats(analysis: Analysis) -> dict[str, str]:
+    """Return the shown metrics that have the values of one before them in every run, and which that is."""
+    found: dict[str, str] = {}
+    values = {name: [analysis.values(label, name) for label in analysis.comparison.entries] for name in analysis.shown}
+    for position, name in enumerate(analysis.shown):
+        earlier = [other for other in analysis.shown[:position] if other not in found]
+        same = next((other for other in earlier if _alike(values[name], values[other])), None)
+        if same is not None and any(values[name]):
+            found[name] = same
+    return found
+
+
+def _alike(ones: Sequence[Values], others: Sequence[Values]) -> bool:
+    return all(
+        one.keys() == other.keys() and all(isclose(one[seed], other[seed], abs_tol=1e-12) for seed in one)
+        for one, other in zip(ones, others, strict=True)
+    )
+
+
+def without_repeats(table: Table, analysis: Analysis) -> Table:
+    """Drop the columns of the table of means that repeat one before them, and say so in its caption."""
+    found = repeats(analysis)
+    first = len(table.heading) - len(analysis.shown)
+    kept = [k for k in range(len(table.heading)) if k < first or analysis.shown[k - first] not in found]
+    if not found:
+        return table
+    told = "; ".join(f"{words(name)} is {words(other)} in every run" for name, other in found.items())
+    bold = {(row, kept.index(column)) for row, column in table.bold if column in kept}
+    rows = [[row[k] for k in kept] for row in table.rows]
+    return Table(f"{table.caption} Left out: {told}.", [table.heading[k] for k in kept], rows, bold)
 
 
 def means_of(analysis: Analysis, names: list[str], caption: str) -> Table:

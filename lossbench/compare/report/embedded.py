@@ -1,0 +1,229 @@
+"""Pictures of matplotlib in the page itself: line art that takes the colours of the page, light or dark."""
+
+import base64
+import re
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+
+from lossbench.compare.report.figures.drawing import Picture, save
+
+MOST_BYTES = 400_000
+"""A picture with more line art than this is in the page as pixels, unless those take more."""
+_TITLE, _LABELS = 30.0, 32.0
+"""Points above and below a panel that its title, its numbers and its names take."""
+COLORBAR = "<colorbar>"
+_LEFT_OUT = (
+    r"<\?xml.*?\?>", r"<!DOCTYPE.*?>", r"<!--.*?-->", r"<metadata>.*?</metadata>", r"<style.*?</style>",
+    r"(?<=\d\d\.\d\d)\d+", r"(?<=\n)\s+", r"(?<=>)\s+(?=<)",
+)  # fmt: skip
+_DROPPED = re.compile("|".join(_LEFT_OUT), re.DOTALL)
+_GLYPH = re.compile(r'<path id="([^"]+)" d="([^"]*)" transform="scale\(0\.015625\)"/>')
+_NAME = re.compile(r'((?: id=")|(?:xlink:href="#)|(?:url\(#))([^")]+)')
+_COLOR = re.compile(r'(<g style="fill|fill|stroke): #([0-9a-f]{6})(?=[;"])')  # a group that is filled holds letters
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A picture as it lies in the page.
+
+    Parameters
+    ----------
+    whole : Markup
+        The element.
+    panels : list of Markup
+        Elements that show one panel each, for narrow screens; none if it has only one.
+
+    """
+
+    whole: Markup
+    panels: list[Markup] = field(default_factory=list)
+
+
+class Glyphs:
+    """The letters of all pictures of a page, each once."""
+
+    def __init__(self) -> None:
+        self.paths: dict[str, str] = {}
+
+    def taken(self, svg: str) -> str:
+        """Take the letters out of a picture, which refers to those of the page."""
+        found = dict(_GLYPH.findall(svg))
+        self.paths.update(found)
+        svg = _GLYPH.sub("", svg)
+        return re.sub(r'xlink:href="#([^"]+)"', lambda one: _of_page(one[1], found), svg)
+
+    @property
+    def drawn(self) -> Markup:
+        """The element that holds them."""
+        paths = "".join(
+            f'<path id="glyph-{name}" d="{path}" transform="scale(0.015625)"/>' for name, path in self.paths.items()
+        )
+        return Markup(f'<svg class="glyphs" aria-hidden="true"><defs>{paths}</defs></svg>')
+
+
+def _of_page(name: str, glyphs: dict[str, str]) -> str:
+    return f'href="#glyph-{name}"' if name in glyphs else f'xlink:href="#{name}"'
+
+
+def embed(picture: Picture, folder: Path, glyphs: Glyphs) -> Embedded:
+    """Save a picture as files and return it for the page: as SVG, or as PNG if that is much smaller.
+
+    Parameters
+    ----------
+    picture : Picture
+        What is drawn; without a figure, its files are in the folder.
+    folder : Path
+        Of the files.
+    glyphs : Glyphs
+        Takes the letters.
+
+    """
+    if picture.figure is not None:
+        _keep_letters_on_colors(picture.figure)
+    save(picture, folder)
+    svg = _as_line_art((folder / f"{picture.name}.svg").read_text(encoding="utf-8"))
+    png = base64.b64encode((folder / f"{picture.name}.png").read_bytes()).decode()
+    alt = Markup.escape(picture.alt or picture.title)
+    if len(svg) > max(MOST_BYTES, len(png)):
+        return Embedded(Markup(f'<img class="pixels" alt="{alt}" src="data:image/png;base64,{png}">'))
+    name = f"picture-{picture.name}"
+    svg = _NAME.sub(lambda one: f"{one[1]}{name}-{one[2]}", glyphs.taken(svg)).replace("xlink:href", "href")
+    width, height = map(float, re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)[0])
+    inner = svg[svg.index(">", svg.index("<svg")) + 1 : svg.rindex("</svg>")]
+    box = f'viewBox="0 0 {width} {height}"'
+    whole = f'<svg class="picture" role="img" aria-label="{alt}" {box}><g id="{name}">{inner}</g></svg>'
+    return Embedded(Markup(whole), _panels(picture.figure, name) or _columns(inner, height, name))
+
+
+def _as_line_art(svg: str) -> str:
+    """Leave out what a page has already; black, white and greys become names that the page gives a colour."""
+    return _COLOR.sub(lambda found: f"{found[1]}: {_ink(found[2], found[1] == 'fill')}", _DROPPED.sub("", svg))
+
+
+def _ink(color: str, area: bool) -> str:
+    red, green, blue = (int(color[k : k + 2], 16) for k in (0, 2, 4))
+    if max(red, green, blue) - min(red, green, blue) > 8 or color in _ON_COLORS:
+        return f"#{color}"
+    level = (red + green + blue) / 3
+    if color == "ffffff":
+        return "var(--back)"
+    if level < 0x70:
+        return "var(--area)" if area else "var(--text)" if level < 0x30 else "var(--dark)"
+    return f"#{color}" if level < 0xD0 else "var(--panel)"
+
+
+_ON_COLORS = {"010101": "000000", "fefefe": "ffffff"}
+"""Letters on colours, which stay as they are."""
+
+
+def _keep_letters_on_colors(figure: Figure) -> None:
+    """Mark the letters on images and colour meshes: black and white there do not change with the page."""
+    kept = {f"#{color}": f"#{mark}" for mark, color in _ON_COLORS.items()}
+    for axes in figure.axes:
+        if axes.images:
+            for text in axes.texts:
+                color = to_hex(text.get_color())
+                text.set_color(kept.get(color, color))
+
+
+def _panels(figure: Figure | None, name: str) -> list[Markup]:
+    """Return a window on each panel of a picture, with the names of axes that it shares, and on what stands beside."""
+    if figure is None or len(figure.axes) < 2:
+        return []
+    figure.set_dpi(72)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    found: list[tuple[Axes, Bbox]] = []
+    for axes in figure.axes:
+        box = axes.get_tightbbox(renderer)
+        if box is not None:
+            _add(found, axes, Bbox(box.get_points()))
+    bars = [box for axes, box in found if axes.get_label() == COLORBAR]
+    panels = [(axes, box) for axes, box in found if axes.get_label() != COLORBAR]
+    if len(panels) < 2:
+        return []
+    height = figure.get_figheight() * 72
+    beside = [each.get_window_extent(renderer) for each in (*figure.legends, *figure.texts)]
+    drawn = [_window([box, *_shared_names(axes, box, panels)], height, name, 2) for axes, box in panels]
+    return [*(_window([box], height, name, 1.3) for box in [*beside, *bars]), *drawn]
+
+
+def _columns(svg: str, height: float, name: str) -> list[Markup]:
+    """Return a window on each panel of a row, of a picture that is known only as line art."""
+    frames = re.findall(r'id="[^"]*-axes_\d+">\s*<g id="[^"]*"><path d="([^"]*)"', svg)
+    corners = [list(map(float, re.findall(r"-?[\d.]+", frame))) for frame in frames]
+    if len(corners) < 2 or len({(max(each[1::2]), min(each[1::2])) for each in corners}) > 1:
+        return []
+    sides = sorted((min(each[::2]), max(each[::2])) for each in corners)
+    edges = [0.0, *(right + 0.12 * (left - right) for (_, right), (left, _) in pairwise(sides)), sides[-1][1] + 8]
+    upper = max(0.0, min(corners[0][1::2]) - _TITLE)
+    lower = min(height, max(corners[0][1::2]) + _LABELS)
+    across = [(0.0, 0.0, edges[-1], upper), (0.0, lower, edges[-1], height)]  # a title of all, a legend
+    windows = [each for each in across if each[3] - each[1] > _LABELS / 4]
+    windows += [(left, upper, right, lower) for left, right in pairwise(edges)]
+    boxes = (Bbox.from_extents(left, height - down, right, height - up) for left, up, right, down in windows)
+    return [_window([box], height, name, 2) for box in boxes]
+
+
+def _add(found: list[tuple[Axes, Bbox]], axes: Axes, box: Bbox) -> None:
+    """Add a panel; one that lies in another, such as an inset or a second axis, belongs to it."""
+    for k, (first, other) in enumerate(found):
+        both = Bbox.intersection(box, other)
+        smaller = min(box.width * box.height, other.width * other.height)
+        if both is not None and both.width * both.height > 0.5 * smaller:
+            found[k] = first, Bbox.union([box, other])
+            return
+    found.append((axes, box))
+
+
+def _shared_names(axes: Axes, box: Bbox, panels: list[tuple[Axes, Bbox]]) -> list[Bbox]:
+    """Return where the numbers beside and below a panel stand, if another one of its row or column has them."""
+    place = axes.get_subplotspec()
+    if place is None:
+        return []
+    beside = below = None
+    for other, outer in panels:
+        there, inner = other.get_subplotspec(), other.get_window_extent()
+        if there is None or other is axes:
+            continue
+        if there.rowspan == place.rowspan and _has_names(other, "left") and not _has_names(axes, "left"):
+            beside = beside or Bbox.from_extents(outer.x0, box.y0, inner.x0, box.y1)
+        if there.colspan == place.colspan and _has_names(other, "bottom") and not _has_names(axes, "bottom"):
+            below = Bbox.from_extents(box.x0, outer.y0, box.x1, inner.y0)
+    return [strip for strip in (beside, below) if strip is not None]
+
+
+def _has_names(axes: Axes, side: str) -> bool:
+    axis = axes.yaxis if side == "left" else axes.xaxis
+    return bool(axis.get_tick_params()[f"label{side}"])
+
+
+def _window(boxes: list[Bbox], height: float, name: str, scale: float) -> Markup:
+    """Show parts of a picture as one: the first, those beside it on its left, those below it under it."""
+    first, *strips = boxes
+    beside = [strip for strip in strips if strip.x1 <= first.x1 and strip.height == first.height]
+    left = sum(strip.width for strip in beside)
+    shown, down = [_part(first, height, name, left, 0.0)], first.height
+    shown += [_part(strip, height, name, 0.0, 0.0) for strip in beside]
+    for strip in strips:
+        if not any(strip is other for other in beside):
+            shown.append(_part(strip, height, name, left, down))
+            down += strip.height
+    width = left + first.width
+    return Markup(
+        f'<svg class="picture" aria-hidden="true" viewBox="-2 -2 {width + 4:.1f} {down + 4:.1f}" '
+        f'style="max-width:{scale * width:.0f}px">{"".join(shown)}</svg>'
+    )
+
+
+def _part(box: Bbox, height: float, name: str, x: float, y: float) -> str:
+    size = f'width="{box.width:.1f}" height="{box.height:.1f}"'
+    window = f"{box.x0:.1f} {height - box.y1:.1f} {box.width:.1f} {box.height:.1f}"
+    return f'<svg x="{x:.1f}" y="{y:.1f}" {size} viewBox="{window}"><use href="#{name}"/></svg>'
