@@ -1,7 +1,7 @@
 """Losses side by side: value, slope and curvature over the margin of the true class, or over the residual."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +91,12 @@ def curves(loss: BoundLoss, x: Tensor) -> Curves:
 
 @matplotlib.rc_context({"text.parse_math": False})  # a name is no formula
 def draw_loss_curves(
-    losses: Mapping[str, BoundLoss], path_stem: Path, colors: Mapping[str, Any] | None = None
+    losses: Mapping[str, BoundLoss],
+    path_stem: Path,
+    colors: Mapping[str, Any] | None = None,
+    endings: Sequence[str] = ("png", "svg"),
 ) -> list[Path]:
-    """Draw value, slope and curvature of losses in three panels; return the paths of the PNG and the SVG.
+    """Draw value, slope and curvature of losses in three panels; return the paths of the files.
 
     Parameters
     ----------
@@ -103,6 +106,8 @@ def draw_loss_curves(
         Where to write, without the ending.
     colors : mapping, optional
         The colour of each loss by its label.
+    endings : sequence of str, optional
+        The files that are written: "png", "svg", "pdf".
 
     Raises
     ------
@@ -129,7 +134,7 @@ def draw_loss_curves(
     lines = axes.get_legend_handles_labels()
     figure.legend(*lines, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     figure.suptitle(_caption(losses), fontsize=9, color="#444444")
-    return [_save(figure, path_stem, ending) for ending in ("png", "svg")]
+    return [_save(figure, path_stem, ending) for ending in endings]
 
 
 def drawn_over(loss: BoundLoss) -> str:
@@ -243,7 +248,8 @@ def _caption(losses: Mapping[str, BoundLoss]) -> str:
 
 def _save(figure: Figure, path_stem: Path, ending: str) -> Path:
     path = path_stem.with_name(f"{path_stem.name}.{ending}")
-    settings: dict[str, Any] = {"dpi": 130} if ending == "png" else {"metadata": {"Date": None}}
+    undated = {"metadata": {"CreationDate" if ending == "pdf" else "Date": None}}
+    settings: dict[str, Any] = {"dpi": 130} if ending == "png" else undated
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, **settings)

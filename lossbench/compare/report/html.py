@@ -89,8 +89,9 @@ def write_report(
 
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for old in [*folder.glob("*.png"), *folder.glob("*.svg")]:
-        old.unlink()
+    for ending in ("png", "svg", "pdf"):
+        for old in folder.glob(f"*.{ending}"):
+            old.unlink()
     path = folder / "report.html"
     with matplotlib.rc_context(STYLE):
         files.write_text(path, _page(analysis, _sections(analysis, folder, across, at)))
@@ -109,7 +110,7 @@ def _sections(
         Section("Numbers", _numbers(analysis)),
         Section("Several tasks", _several_tasks(analysis)),
         Section("Fronts", [Block("table", table) for table in tables_of_fronts(analysis)]),
-        *(Section(picture.title, [_figure(picture, folder, at)]) for picture in pictures),
+        *(Section(picture.title, [_figure(picture, folder, analysis.options.pdf, at)]) for picture in pictures),
         Section("Not drawn", [Block("text", problem) for problem in problems]),
         *(Section(f"Over several {each.noun}s", _over_data(each, folder)) for each in across),
         Section("The choice of the epoch", [Block("table", selections_table(analysis))]),
@@ -204,7 +205,7 @@ def _differences(analysis: Analysis) -> list[Block]:
 
 
 def _over_data(across: DatasetRanking, folder: Path) -> list[Block]:
-    picture = _figure(critical_difference(across), folder)
+    picture = _figure(critical_difference(across), folder, across.analyses[0].options.pdf)
     return [Block("text", told(across)), picture, Block("table", ranks_table(across))]
 
 
@@ -218,8 +219,8 @@ def _repeat(analysis: Analysis) -> list[Block]:
     ]
 
 
-def _figure(picture: Picture, folder: Path, at: Callable[[str], None] = lambda what: None) -> Block:
+def _figure(picture: Picture, folder: Path, pdf: bool, at: Callable[[str], None] = lambda what: None) -> Block:
     at(f"{picture.name}.png")
-    save(picture, folder)
+    save(picture, folder, pdf)
     png = base64.b64encode((folder / f"{picture.name}.png").read_bytes()).decode()
     return Block("figure", Figure(picture.title, picture.caption, picture.name, png, picture.alt or picture.title))
