@@ -18,8 +18,8 @@ COLUMN, PAGE = 217.0, 453.0
 """Points: the widths that a `table` and a `table*` keep within."""
 SIZE, BETWEEN = 9.0, 6.0
 """Points: of the letters, and between two columns of a table."""
-NAME_IN_COLUMN, NAME_IN_PAGE, CELL = 8.5, 15.0, 12.0
-"""Ems: longer names of losses and other cells are broken into lines."""
+NAMES, CELL = (15.0, 11.0, 8.5), 12.0
+"""Ems: longer names of losses and other cells are broken into lines; names as late as the page allows."""
 SHORT = 3.0
 """Ems: no shorter heading is broken."""
 BOLD = 1.06
@@ -57,20 +57,26 @@ def label_of(analysis: Analysis, table: Table) -> str:
 
 def _floats(table: Table, label: str, told: str) -> Iterator[str]:
     """Yield a float for each part of a table."""
-    everything = range(1, len(table.heading))
-    if _width(table, everything, NAME_IN_COLUMN) <= COLUMN:
-        pieces: list[Sequence[int]] = [everything]
-    else:
-        pieces = _pieces(table)
-    number_of = 0
-    for columns in pieces:
-        narrow = _width(table, columns, NAME_IN_COLUMN) <= COLUMN
-        for rows in _pages(table, NAME_IN_COLUMN if narrow else NAME_IN_PAGE):
-            number_of += 1
+    position = 0
+    for columns, narrow, longest in _layout(table):
+        for rows in _pages(table, longest):
+            position += 1
             caption, own, below = f"{flowing(table.title)}.", label, flowing(told)
-            if number_of > 1:
-                caption, own, below = rf"Continues Table~\ref{{{label}}}: {caption}", f"{label}-{number_of}", ""
-            yield _float(_tabular(table, columns, rows, narrow), caption, own, below, "table" if narrow else "table*")
+            if position > 1:
+                caption, own, below = rf"Continues Table~\ref{{{label}}}: {caption}", f"{label}-{position}", ""
+            kind = "table" if narrow else "table*"
+            yield _float(_tabular(table, columns, rows, longest), caption, own, below, kind)
+
+
+def _layout(table: Table) -> list[tuple[Sequence[int], bool, float]]:
+    """Part a table into as few as possible: the columns of each, whether it fits a column, and how long names are."""
+    *_, shortest = NAMES
+    everything = range(1, len(table.heading))
+    if _width(table, everything, shortest) <= COLUMN:
+        return [(everything, True, shortest)]
+    longest = min(NAMES, key=lambda most: len(_pieces(table, most)))
+    layout = [(piece, _width(table, piece, shortest) <= COLUMN) for piece in _pieces(table, longest)]
+    return [(piece, narrow, shortest if narrow else longest) for piece, narrow in layout]
 
 
 def _float(tabular: str, caption: str, label: str, below: str, kind: str) -> str:
@@ -89,12 +95,12 @@ def _float(tabular: str, caption: str, label: str, below: str, kind: str) -> str
     return "\n".join(lines)
 
 
-def _pieces(table: Table) -> list[Sequence[int]]:
+def _pieces(table: Table, longest: float) -> list[list[int]]:
     """Part the columns behind the first such that each part fits a page: between groups where that is possible."""
     pieces: list[list[int]] = [[]]
     for k in range(1, len(table.heading)):
         piece = pieces[-1]
-        if not piece or _width(table, [*piece, k], NAME_IN_PAGE) <= PAGE:
+        if not piece or _width(table, [*piece, k], longest) <= PAGE:
             piece.append(k)
             continue
         together = [i for i in piece if _group(table, i) and _group(table, i) == _group(table, k)]
@@ -103,7 +109,7 @@ def _pieces(table: Table) -> list[Sequence[int]]:
             pieces.append([*together, k])
         else:
             pieces.append([k])
-    return list(pieces)
+    return pieces
 
 
 def _group(table: Table, column: int) -> str:
@@ -151,8 +157,7 @@ def _heading(table: Table, column: int, most: float) -> list[str]:
     return lines
 
 
-def _tabular(table: Table, columns: Sequence[int], rows: range, narrow: bool) -> str:
-    longest = NAME_IN_COLUMN if narrow else NAME_IN_PAGE
+def _tabular(table: Table, columns: Sequence[int], rows: range, longest: float) -> str:
     shown = (0, *columns)
     heading = [_stacked(_heading(table, k, CELL if k else longest), _align(table, k), "b") for k in shown]
     lines = [
