@@ -14,7 +14,8 @@ def seed_ranks_table(analysis: Analysis) -> Table:
     found = {name: ranked for name in analysis.tabled if (ranked := seed_ranks(analysis, name)) is not None}
     labels = [label for label in analysis.order if any(label in ranked.ranks for ranked in found.values())]
     best = {name: min(ranked.ranks.values()) for name, ranked in found.items()}
-    rows, bold = [], set()
+    rows: list[list[str]] = []
+    bold: set[tuple[int, int]] = set()
     for label in labels:
         row = [label]
         for name, ranked in found.items():
