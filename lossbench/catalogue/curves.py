@@ -252,7 +252,8 @@ def _save(figure: Figure, path_stem: Path, ending: str) -> Path:
     settings: dict[str, Any] = {"dpi": 130} if ending == "png" else undated
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, **settings)
+        with matplotlib.rc_context({"pdf.fonttype": 42}):  # TrueType, as journals ask for
+            figure.savefig(path, **settings)
     except OSError as error:
         raise ConfigError(
             f"output={path}: can't write there ({error.strerror}). Choose another: output=PATH."

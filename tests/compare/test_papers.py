@@ -21,6 +21,7 @@ from lossbench.compare.present import write_comparison
 from lossbench.compare.report.across import rank_across
 from lossbench.compare.report.figures.critical_difference import critical_difference
 from lossbench.compare.report.figures.drawing import STYLE, save
+from lossbench.compare.report.figures.pdf import save_pdf
 from lossbench.compare.report.latex_tables import COLUMN, PAGE, to_latex
 from lossbench.compare.report.latex_text import flowing, latex, lines_of
 from lossbench.compare.report.rank_table import seed_ranks_table
@@ -236,8 +237,10 @@ def test_the_diagram_has_the_ranks_and_cliques_of_the_picture():
 def test_pictures_as_pdf_are_the_same_bytes_again(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
+        picture = critical_difference(over_data(3, 2))
         with matplotlib.rc_context(STYLE):
-            save(critical_difference(over_data(3, 2)), tmp_path / name, pdf=True)
+            save(picture, tmp_path / name)
+            save_pdf(picture, tmp_path / name)
     content = (tmp_path / "one" / "critical_difference.pdf").read_bytes()
     assert content == (tmp_path / "two" / "critical_difference.pdf").read_bytes()
     assert b"CreationDate" not in content and b"/CIDFontType2" in content and b"/Type3" not in content
@@ -248,10 +251,12 @@ def test_files_of_a_comparison(tmp_path):
     for entry in entries:
         write(tmp_path, entry)
     (comparison,) = comparisons(read_outputs(tmp_path))
+    report = tmp_path / "report"
     for pdf in (True, False):
-        write_comparison(analyse(comparison, Options(pdf=pdf)), tmp_path / "report", [])
-        endings = {
-            ending: {path.stem for path in (tmp_path / "report").glob(f"*.{ending}")} for ending in ("svg", "pdf")
-        }
-        assert endings["pdf"] == (endings["svg"] if pdf else set()) and "loss_curves" in endings["svg"]
-        assert not (tmp_path / "report" / "critical_difference.tex").exists()
+        write_comparison(analyse(comparison, Options(pdf=pdf)), report, [])
+        drawn, as_pdf = ({path.stem for path in report.glob(f"*.{ending}")} for ending in ("svg", "pdf"))
+        assert "loss_curves" in drawn and as_pdf == (drawn if pdf else set())
+        for path in report.glob("*.pdf"):
+            content = path.read_bytes()
+            assert b"CreationDate" not in content and b"/CIDFontType2" in content and b"/Type3" not in content
+        assert not (report / "critical_difference.tex").exists()

@@ -21,6 +21,7 @@ from lossbench.compare.report.figures.drawing import STYLE, Picture, save
 from lossbench.compare.report.figures.front import front_pictures
 from lossbench.compare.report.figures.losses import loss_curves
 from lossbench.compare.report.figures.metrics import forest, learning_curves
+from lossbench.compare.report.figures.pdf import save_pdf
 from lossbench.compare.report.figures.terms import conflict, gradient_norms, weights
 from lossbench.compare.report.formatting import counted, missing_lines, words
 from lossbench.compare.report.metric_groups import group_tables
@@ -221,6 +222,8 @@ def _repeat(analysis: Analysis) -> list[Block]:
 
 def _figure(picture: Picture, folder: Path, pdf: bool, at: Callable[[str], None] = lambda what: None) -> Block:
     at(f"{picture.name}.png")
-    save(picture, folder, pdf)
+    save(picture, folder)
+    if pdf:
+        save_pdf(picture, folder)
     png = base64.b64encode((folder / f"{picture.name}.png").read_bytes()).decode()
     return Block("figure", Figure(picture.title, picture.caption, picture.name, png, picture.alt or picture.title))

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -34,7 +33,6 @@ STYLE: dict[str, Any] = {
     "font.size": 9.5, "axes.titlesize": 9.5, "axes.labelsize": 9.5, "axes.spines.top": False,
     "axes.spines.right": False, "axes.edgecolor": "#888888", "svg.hashsalt": "lossbench", "legend.frameon": False,
     "text.parse_math": False,  # a name is no formula
-    "pdf.fonttype": 42,  # TrueType, as journals ask for
 }  # fmt: skip
 """Settings of matplotlib under which the pictures are drawn and saved."""
 
@@ -186,11 +184,8 @@ def over_seeds(analysis: Analysis) -> str:
     return f"{counts.pop()} seeds" if len(counts) == 1 else f"{min(counts)} to {max(counts)} seeds"
 
 
-def save(picture: Picture, folder: Path, pdf: bool = False) -> None:
-    """Write a picture as PNG and SVG, and as PDF if asked for: laid out once, where `savefig` does so for each.
-
-    The same numbers give the same bytes: no file has a date. Fonts are embedded as TrueType (`STYLE`).
-    """
+def save(picture: Picture, folder: Path) -> None:
+    """Write a picture as PNG and SVG: laid out once and drawn once for each, where `savefig` does both twice."""
     figure = picture.figure
     if figure is None:
         return
@@ -200,8 +195,6 @@ def save(picture: Picture, folder: Path, pdf: bool = False) -> None:
     _lay_out(figure)
     canvas.print_png(folder / f"{picture.name}.png")
     FigureCanvasSVG(figure).print_svg(folder / f"{picture.name}.svg", metadata={"Date": None})
-    if pdf:
-        FigureCanvasPdf(figure).print_pdf(folder / f"{picture.name}.pdf", metadata={"CreationDate": None})
 
 
 def _lay_out(figure: Figure) -> None:
