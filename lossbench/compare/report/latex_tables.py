@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.report.across import DatasetRanking
-from lossbench.compare.report.latex_text import ems, flowing, latex, lines_of, number
+from lossbench.compare.report.latex_text import ems, flowing, latex, lines_of, number, wrapped
 from lossbench.compare.report.tables import Table
 from lossbench.compare.report.writers import all_tables, beside
 
@@ -120,7 +120,7 @@ def _pages(table: Table, longest: float) -> list[range]:
     """Part the rows such that no part is too high."""
     ends, lines = [0], 0
     for row, cells in enumerate(table.rows):
-        high = max(len(lines_of(text, CELL if k else longest)) for k, text in enumerate(cells))
+        high = max(len(wrapped(text, CELL) if k else lines_of(text, longest)) for k, text in enumerate(cells))
         if lines and lines + high > MOST_LINES:
             ends, lines = [*ends, row], 0
         lines += high
@@ -142,7 +142,7 @@ def _ems_of_cells(table: Table, column: int, most: float) -> float:
     cells = (
         (ems(line) * (BOLD if (row, column) in table.bold else 1.0))
         for row, texts in enumerate(table.rows)
-        for line in lines_of(texts[column], most)
+        for line in (wrapped(texts[column], most) if column else lines_of(texts[0], most))
     )
     return max(cells, default=0.0)
 
@@ -150,11 +150,7 @@ def _ems_of_cells(table: Table, column: int, most: float) -> float:
 def _heading(table: Table, column: int, most: float) -> list[str]:
     """Break a heading into lines as wide as what stands below, or as its longest word."""
     words = [each for word in table.heading[column].split() for each in lines_of(word, CELL)]
-    widest, lines = max(SHORT, _ems_of_cells(table, column, most), *map(ems, words)), words[:1]
-    for word in words[1:]:
-        together = f"{lines[-1]} {word}"
-        lines = [*lines[:-1], together] if ems(together) <= widest else [*lines, word]
-    return lines
+    return wrapped(table.heading[column], max(SHORT, _ems_of_cells(table, column, most), *map(ems, words)))
 
 
 def _tabular(table: Table, columns: Sequence[int], rows: range, longest: float) -> str:
@@ -181,7 +177,7 @@ def _cell(table: Table, row: int, column: int, longest: float) -> str:
     bold = r"\textbf{{{}}}" if (row, column) in table.bold else "{}"
     if column == 0:
         return _stacked(lines_of(table.rows[row][0], longest), "l", "t", bold)
-    return _stacked(lines_of(table.rows[row][column], CELL), _align(table, column), "t", bold, numbers=True)
+    return _stacked(wrapped(table.rows[row][column], CELL), _align(table, column), "t", bold, numbers=True)
 
 
 def _stacked(lines: list[str], align: str, place: str, bold: str = "{}", numbers: bool = False) -> str:

@@ -108,6 +108,28 @@ def lines_of(name: str, most: float) -> list[str]:
     return [*lines, line.rstrip()]
 
 
+def wrapped(text: str, most: float) -> list[str]:
+    """Break a text into lines of at most so many ems, at its spaces; a word that is longer as a name.
+
+    Examples
+    --------
+    >>> wrapped("0.0673 [0.0645, 0.0702] (n=3)", 10.0)
+    ['0.0673 [0.0645, 0.0702]', '(n=3)']
+
+    """
+    if ems(text) <= most:
+        return [text]
+    first, *words = [piece for word in text.split() for piece in lines_of(word, most)]
+    lines = [first]
+    for word in words:
+        together = f"{lines[-1]} {word}"
+        if ems(together) <= most:
+            lines[-1] = together
+        else:
+            lines.append(word)
+    return lines
+
+
 def _parts(name: str) -> list[str]:
     """Cut a name behind `_ , = / -` and spaces, and before `(` and `+`."""
     return [part for part in re.split(r"(?<=[_,=/ -])(?=\S)|(?<=\S)(?=[(+])", name) if part]
