@@ -1,7 +1,7 @@
 """Losses side by side: value, slope and curvature over the margin of the true class, or over the residual."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +92,10 @@ def curves(loss: BoundLoss, x: Tensor) -> Curves:
 
 
 @matplotlib.rc_context({"text.parse_math": False, "lines.scale_dashes": False})  # a name is no formula
-def draw_loss_curves(losses: Mapping[str, BoundLoss], path_stem: Path, baseline: str = "") -> list[Path]:
-    """Draw value, slope and curvature of losses in three panels; return the paths of the PNG and the SVG.
+def draw_loss_curves(
+    losses: Mapping[str, BoundLoss], path_stem: Path, baseline: str = "", endings: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Draw value, slope and curvature of losses in three panels; return the paths of the files.
 
     Parameters
     ----------
@@ -103,6 +105,8 @@ def draw_loss_curves(losses: Mapping[str, BoundLoss], path_stem: Path, baseline:
         Where to write, without the ending.
     baseline : str
         The label of one whose line is thicker.
+    endings : sequence of str, optional
+        The files that are written: "png", "svg", "pdf".
 
     Raises
     ------
@@ -130,7 +134,7 @@ def draw_loss_curves(losses: Mapping[str, BoundLoss], path_stem: Path, baseline:
     lines = axes.get_legend_handles_labels()
     figure.legend(*lines, loc="outside lower center", ncols=columns, frameon=False, fontsize=9, handlelength=3.4)
     figure.suptitle(_caption(losses), fontsize=9, color="#444444")
-    return [_save(figure, path_stem, ending) for ending in ("png", "svg")]
+    return [_save(figure, path_stem, ending) for ending in endings]
 
 
 def drawn_over(loss: BoundLoss) -> str:
@@ -244,10 +248,12 @@ def _caption(losses: Mapping[str, BoundLoss]) -> str:
 
 def _save(figure: Figure, path_stem: Path, ending: str) -> Path:
     path = path_stem.with_name(f"{path_stem.name}.{ending}")
-    settings: dict[str, Any] = {"dpi": 130} if ending == "png" else {"metadata": {"Date": None}}
+    undated = {"metadata": {"CreationDate" if ending == "pdf" else "Date": None}}
+    settings: dict[str, Any] = {"dpi": 130} if ending == "png" else undated
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, **settings)
+        with matplotlib.rc_context({"pdf.fonttype": 42}):  # TrueType, as journals ask for
+            figure.savefig(path, **settings)
     except OSError as error:
         raise ConfigError(
             f"output={path}: can't write there ({error.strerror}). Choose another: output=PATH."

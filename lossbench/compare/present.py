@@ -16,11 +16,13 @@ from lossbench.compare.numbers.options import Options
 from lossbench.compare.report.across import DatasetRanking, rank_across, told
 from lossbench.compare.report.fairness import cautions, names
 from lossbench.compare.report.formatting import missing_lines
+from lossbench.compare.report.latex_tables import to_latex
 from lossbench.compare.report.run_files import runs_frame, write_runs
 from lossbench.compare.report.selection_table import gap_lines
 from lossbench.compare.report.several import told_of_tasks
+from lossbench.compare.report.tikz import critical_difference_tikz
 from lossbench.compare.report.verdict import verdict
-from lossbench.compare.report.writers import to_csv, to_latex, to_markdown, to_rich
+from lossbench.compare.report.writers import to_csv, to_markdown, to_rich
 from lossbench.config.cell import Cell, bring_own_task
 from lossbench.errors import ConfigError
 from lossbench.locate import targets_in
@@ -106,8 +108,11 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[DatasetRanki
         from lossbench.compare.report.html import write_report
 
         files.sweep_up(folder)
-        files.write_text(folder / "table.md", to_markdown(analysis))
-        files.write_text(folder / "table.tex", to_latex(analysis))
+        files.write_text(folder / "table.md", to_markdown(analysis, across))
+        files.write_text(folder / "table.tex", to_latex(analysis, across))
+        (folder / "critical_difference.tex").unlink(missing_ok=True)
+        for ranking in across:
+            files.write_text(folder / "critical_difference.tex", critical_difference_tikz(ranking))
         files.write_text(folder / "table.csv", to_csv(analysis))
         write_runs(runs_frame(analysis), folder)
         write_report(analysis, folder, across, at)

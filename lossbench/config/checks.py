@@ -13,6 +13,7 @@ from lossbench.catalogue.facts import facts_of, hyperparameters, loss_names, los
 from lossbench.catalogue.terms import require_agreement, require_weights, term_nodes, title
 from lossbench.config.axes import AXES
 from lossbench.config.cell import Cell
+from lossbench.config.check_columns import check_columns
 from lossbench.config.check_data import check_own_data, check_parts, check_sides, check_views
 from lossbench.config.check_method import check_method
 from lossbench.config.check_model import check_model, say_of_large_images
@@ -383,5 +384,6 @@ def _check_metrics(cell: Cell) -> None:
             raise ConfigError(f"{key}={metric} {NEITHER} {nearest(name, names)}")
         if name not in names:
             raise ConfigError(f"{key}={metric} is not known. {nearest(name, names)}")
+    check_columns(cell)
     compare = cell.config.get("compare") or {}
     task.require_every_epoch(str(compare.get("metric")), compare.get("select", "last"))

@@ -17,9 +17,10 @@ from lossbench.compare.numbers.options import Options
 from lossbench.compare.numbers.statistics import holm
 from lossbench.compare.present import compare_records
 from lossbench.compare.report.figures.metrics import forest
+from lossbench.compare.report.latex_tables import to_latex
 from lossbench.compare.report.tables import differences_table
 from lossbench.compare.report.verdict import verdict
-from lossbench.compare.report.writers import to_csv, to_latex, to_markdown, to_rich
+from lossbench.compare.report.writers import to_csv, to_markdown, to_rich
 from lossbench.compat.hydra import parse_arguments
 from lossbench.config.compose import compose_one
 from lossbench.config.values import check_comparing

@@ -113,7 +113,7 @@ def test_pictures_are_files_and_in_the_report(folders, data, names):
         assert (folder / f"{name}.png").stat().st_size > 5000 and (folder / f"{name}.svg").stat().st_size > 5000
         assert f"Files: {name}.png" in html
     drawn = {path.stem for path in folder.glob("*.png")}
-    assert drawn <= set(names)
+    assert drawn <= set(names) and not list(folder.glob("*.pdf"))
     assert {"table.md", "table.tex", "table.csv", "report.html", "runs.csv", "runs.parquet"} <= {
         path.name for path in folder.iterdir()
     }

@@ -11,8 +11,9 @@ from lossbench.compare.numbers.comparisons import comparisons
 from lossbench.compare.numbers.options import Options
 from lossbench.compare.numbers.several import relative_change, several_tasks
 from lossbench.compare.numbers.statistics import mean_interval, paired_difference
+from lossbench.compare.report.latex_tables import to_latex
 from lossbench.compare.report.several import tables_of_tasks, told_of_tasks
-from lossbench.compare.report.writers import to_csv, to_latex, to_markdown
+from lossbench.compare.report.writers import to_csv, to_markdown
 from tests.support.several import TASK, of_parts, two_goals  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.usefixtures("two_goals")

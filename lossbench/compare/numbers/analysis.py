@@ -98,8 +98,16 @@ class Analysis:
 
     @property
     def shown(self) -> list[str]:
-        """The metrics of the written table."""
+        """The metrics on which all losses are compared pair by pair: what a verdict speaks of."""
         return [name for name in dict.fromkeys([self.metric, *self.comparison.task.columns]) if name in self.columns]
+
+    @property
+    def tabled(self) -> list[str]:
+        """The metrics of the written tables: the one that the losses are judged by, then those asked for."""
+        chosen = self.options.columns
+        if chosen is None:
+            return self.shown
+        return [name for name in dict.fromkeys([self.metric, *chosen]) if name in self.columns]
 
     @property
     def counted(self) -> list[str]:
@@ -194,6 +202,7 @@ def analyse(comparison: Comparison, options: Options, samples: BySample | None =
             f"compare.metric={metric} was not recorded for {comparison.title}. {_instead(comparison, metric, known)}"
         )
     _require_goals(comparison, options.front or (), known)
+    _require_columns(comparison, options.columns or (), known)
     shown = [name for name in dict.fromkeys([metric, *task.columns]) if name in known or name == metric]
     if options.population == "seeds" or len(comparison.entries) < 2:
         samples = BySample()
@@ -268,6 +277,14 @@ def _require_goals(comparison: Comparison, goals: Iterable[str], known: Iterable
             raise ConfigError(f"compare.front={goal} was not recorded for {comparison.title}. {told}")
         if goal in known and comparison.task.direction(goal) == "neither":
             raise ConfigError(f"compare.front={goal} {NEITHER}")
+
+
+def _require_columns(comparison: Comparison, names: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a metric of `compare.columns` that no run has."""
+    for name in names if known else ():
+        if name not in known:
+            told = _instead(comparison, name, known)
+            raise ConfigError(f"compare.columns={name} was not recorded for {comparison.title}. {told}")
 
 
 def _instead(comparison: Comparison, metric: str, known: Iterable[str]) -> str:

@@ -26,6 +26,8 @@ _WORDS: dict[str, Iterable[str]] = {
     family="one of: all, baseline",
     margin="number (0, inf) or null",
     front="list of 2+ text or null",
+    columns="list of 1+ text or null",
+    pdf="bool",
 )
 @dataclass(frozen=True)
 class Options:
@@ -56,6 +58,10 @@ class Options:
     front : sequence of str, optional
         Two or more goals that compete: metrics, or `train/NAME` of the last epoch; None: the parts of several tasks, or
         the terms of a loss.
+    columns : sequence of str, optional
+        The metrics that the tables show, behind `metric`; table.csv has all. None: those of the task.
+    pdf : bool
+        Whether pictures are also written as PDF.
     trust : tuple of str
         Losses, not lossbench's, that may be imported when a record names them.
 
@@ -71,6 +77,8 @@ class Options:
     family: Literal["all", "baseline"] = "all"
     margin: float | None = None
     front: Sequence[str] | None = None
+    columns: Sequence[str] | None = None
+    pdf: bool = False
     trust: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -88,6 +96,11 @@ class Options:
             object.__setattr__(self, "front", tuple(map(str, self.front)))
             if len(set(self.front)) < max(2, len(self.front)):
                 raise ConfigError(f"compare.front={list(self.front)} is not known; give two or more different metrics.")
+
+        if self.columns is not None:
+            if isinstance(self.columns, str) or not self.columns:
+                raise ConfigError(f"compare.columns={self.columns} is not known; give a list of metrics, or null.")
+            object.__setattr__(self, "columns", tuple(map(str, self.columns)))
 
     @property
     def alpha(self) -> float:

@@ -196,7 +196,9 @@ def ranks_table(across: DatasetRanking) -> Table:
         f"{across.noun}s only a hint. Then the mean {words(across.metric)} over n seeds on each, test set, "
         f"{across.analyses[0].epoch}."
     )
-    return Table(caption, [*heading, *(analysis.comparison.title for analysis in across.analyses)], rows, set())
+    title = f"Mean rank of each loss over {counted(across.summary.n, across.noun)} by {words(across.metric)}"
+    heading += [analysis.comparison.title for analysis in across.analyses]
+    return Table(caption, heading, rows, set(), "ranks-over-data", title)
 
 
 def _letters(across: DatasetRanking) -> list[str]:

@@ -20,10 +20,11 @@ from lossbench.compare.report.across import DatasetRanking, ranks_table, told
 from lossbench.compare.report.embedded import Embedded, Glyphs, embed
 from lossbench.compare.report.fairness import cautions, drawn_by_seed, names, protocol
 from lossbench.compare.report.figures.critical_difference import critical_difference
-from lossbench.compare.report.figures.drawing import OVERLAID, STYLE, Picture
+from lossbench.compare.report.figures.drawing import OVERLAID, STYLE, Picture, save_pdf
 from lossbench.compare.report.figures.front import front_pictures
 from lossbench.compare.report.figures.losses import loss_curves
 from lossbench.compare.report.figures.metrics import forest, learning_curves
+from lossbench.compare.report.figures.pdf import save_pdf
 from lossbench.compare.report.figures.terms import conflict, gradient_norms, weights
 from lossbench.compare.report.formatting import counted, missing_lines, words
 from lossbench.compare.report.metric_groups import group_tables
@@ -101,12 +102,16 @@ def write_report(
 
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for old in [*folder.glob("*.png"), *folder.glob("*.svg")]:
-        old.unlink()
+    for ending in ("png", "svg", "pdf"):
+        for old in folder.glob(f"*.{ending}"):
+            old.unlink()
     path = folder / "report.html"
     with matplotlib.rc_context(STYLE):
         glyphs = Glyphs()
-        files.write_text(path, _page(analysis, _sections(analysis, _Drawing(folder, glyphs, at), across), glyphs))
+        files.write_text(
+            path,
+            _page(analysis, _sections(analysis, _Drawing(folder, glyphs, at, analysis.options.pdf), across), glyphs),
+        )
     return path
 
 
@@ -117,10 +122,13 @@ class _Drawing:
     folder: Path
     glyphs: Glyphs
     at: Callable[[str], None]
+    pdf: bool
 
     def block(self, picture: Picture) -> Block:
         self.at(f"{picture.name}.png")
         drawn = embed(picture, self.folder, self.glyphs)
+        if self.pdf:
+            save_pdf(picture, self.folder)
         chart = CHARTS.get(picture.name, "")
         figure = Figure(picture.title, picture.caption, picture.name, drawn)
         return Block("chart" if chart else "figure", figure, chart)

@@ -36,7 +36,8 @@ def selections_table(analysis: Analysis) -> Table:
         text += f" The oracle picks the epoch of each run by its test {words(analysis.metric)}: a bound, not a result."
     texts = [_texts(analysis, found, "+" if name.startswith(GAP) else "") for name, found in headed.items()]
     rows = [[label, *(column[label] for column in texts)] for label in analysis.order]
-    return Table(text, ["loss", *headed], rows, set())
+    title = f"{analysis.comparison.title}: {words(analysis.metric)} at each choice of the epoch"
+    return Table(text, ["loss", *headed], rows, set(), "epochs", title)
 
 
 def selections(analysis: Analysis) -> list[str]:

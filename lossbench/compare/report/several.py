@@ -125,7 +125,8 @@ def tables_of_tasks(analysis: Analysis) -> list[Table]:
         bold |= {(len(rows), 4 + k) for k, part in enumerate(found.parts) if _is_best(analysis, part.metric, label)}
         rows.append([label, *cells, *metrics])
     heading = ["method", "pairs", "change, %", "parts worse", *(words(part.metric) for part in found.parts)]
-    return [Table(_caption(analysis, found), heading, rows, bold)]
+    title = f"{analysis.comparison.title}: change of each method against {found.alone}"
+    return [Table(_caption(analysis, found), heading, rows, bold, "tasks", title)]
 
 
 def _is_best(analysis: Analysis, metric: str, label: str) -> bool:
@@ -178,7 +179,11 @@ def _front_table(analysis: Analysis, front: Front) -> Table:
         shown = "–" if volume is None else volume_words(volume)
         rows.append([name, str(len(method.labels)), str(len(best)), listed(best) or "–", shown])
     heading = ["method", "points", "on the front", "which", "hypervolume"]
-    return Table(_front_caption(analysis, front), heading, rows, bold)
+    name, title = (
+        "-".join(["front", *front.goals]),
+        f"{analysis.comparison.title}: front of {listed(map(goal_words, front.goals))}",
+    )
+    return Table(_front_caption(analysis, front), heading, rows, bold, name, title)
 
 
 def volume_words(volume: Interval) -> str:

@@ -1,7 +1,7 @@
 """The tables of a comparison: each loss's mean and interval, and its difference to the baseline."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from math import isclose, isfinite
 
 from lossbench.compare.numbers.analysis import Analysis, Values, seeds_for, span
@@ -35,6 +35,12 @@ class Table:
         The cells.
     bold : set of (int, int)
         The cells to set off, by row and column: the best mean of each metric.
+    name : str
+        A word that tells it from the other tables of a comparison.
+    title : str
+        What it shows, in one line.
+    groups : sequence of str
+        The group of the metric of each column, where its columns are metrics: a wide table is parted between groups.
 
     """
 
@@ -42,6 +48,9 @@ class Table:
     heading: list[str]
     rows: list[list[str]]
     bold: set[tuple[int, int]]
+    name: str = ""
+    title: str = ""
+    groups: Sequence[str] = ()
 
 
 def tables(analysis: Analysis) -> list[Table]:
@@ -52,7 +61,7 @@ def tables(analysis: Analysis) -> list[Table]:
 
 def means_table(analysis: Analysis) -> Table:
     """Make the table of the mean of each loss on each shown metric, with letters if all pairs were compared."""
-    means = means_of(analysis, analysis.shown, caption(analysis))
+    means = means_of(analysis, analysis.tabled, caption(analysis))
     letters = analysis.main.letters
     group = ["group"] if letters else []
     rows = [
@@ -65,7 +74,18 @@ def means_table(analysis: Analysis) -> Table:
         for row in means.rows
     ]
     bold = {(row, column + 1 + len(group)) for row, column in means.bold}
-    return Table(means.caption, ["loss", "n", *group, *means.heading[1:]], rows, bold)
+    seeds = counted(len(analysis.comparison.seeds), "seed")
+    return Table(
+        means.caption, ["loss", "n", *group, *means.heading[1:]], rows, bold, "means",
+        f"{analysis.comparison.title}: mean of each loss over {seeds}", ("", "", *group, *means.groups[1:]),
+    )  # fmt: skip
+
+
+def groups_of(analysis: Analysis, names: Iterable[str]) -> list[str]:
+    """Return the group of each metric, "" of one that is in none."""
+    named = analysis.comparison.task.named
+    known = [named.get(name) or named.get(f"{name.partition('/')[0]}/") for name in names]
+    return [metric.group if metric else "" for metric in known]
 
 
 def repeats(analysis: Analysis) -> dict[str, str]:
@@ -97,7 +117,10 @@ def without_repeats(table: Table, analysis: Analysis) -> Table:
     told = "; ".join(f"{words(name)} is {words(other)} in every run" for name, other in found.items())
     bold = {(row, kept.index(column)) for row, column in table.bold if column in kept}
     rows = [[row[k] for k in kept] for row in table.rows]
-    return Table(f"{table.caption} Left out: {told}.", [table.heading[k] for k in kept], rows, bold)
+    return replace(
+        table, caption=f"{table.caption} Left out: {told}.", heading=[table.heading[k] for k in kept], rows=rows,
+        bold=bold, groups=tuple(table.groups[k] for k in kept),
+    )  # fmt: skip
 
 
 def means_of(analysis: Analysis, names: list[str], caption: str) -> Table:
@@ -115,7 +138,8 @@ def means_of(analysis: Analysis, names: list[str], caption: str) -> Table:
             row.append("–" if interval is None else with_interval(interval, digits[name]))
         rows.append(row)
     rows += [_of_reference(analysis, reference, digits) for reference in analysis.comparison.task.references]
-    return Table(caption, ["loss", *(words(name) for name in names)], rows, bold)
+    heading, groups = ["loss", *(words(name) for name in names)], ["", *groups_of(analysis, names)]
+    return Table(caption, heading, rows, bold, groups=groups)
 
 
 def _of_reference(analysis: Analysis, reference: str, digits: dict[str, int]) -> list[str]:
@@ -170,7 +194,8 @@ def differences_table(analysis: Analysis, metric: str) -> Table:
             ". Rows marked “runs” are not paired: Welch's t test, Mann-Whitney's test, Cohen's d, and n of the "
             "smaller side"
         )
-    return Table(text + ".", heading, rows, set())
+    title = f"{analysis.comparison.title}: difference of each loss to {analysis.baseline} on {words(metric)}"
+    return Table(text + ".", heading, rows, set(), "differences", title)
 
 
 def population(analysis: Analysis, metric: str) -> str:

@@ -1,17 +1,20 @@
-"""A comparison in the formats of other programs: terminal, Markdown, LaTeX, CSV."""
+"""A comparison in the formats of other programs: terminal, Markdown, CSV."""
 
 import csv
 import html
 import io
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from lossbench.compare.numbers.analysis import Analysis, seeds_for
+from lossbench.compare.numbers.seed_ranks import seed_ranks
+from lossbench.compare.report.across import DatasetRanking, ranks_table
 from lossbench.compare.report.fairness import names, warm_starts
 from lossbench.compare.report.formatting import decimals, p_value, with_interval, words
+from lossbench.compare.report.rank_table import seed_ranks_table
 from lossbench.compare.report.selection_table import selections_table
 from lossbench.compare.report.several import csv_rows, tables_of_fronts, tables_of_tasks, told_of_tasks
 from lossbench.compare.report.tables import Table, means_table, notes, tables
@@ -64,28 +67,40 @@ def to_rich(analysis: Analysis, width: int) -> RichTable:
     return shown
 
 
-def _beside(analysis: Analysis) -> list[str]:
+def beside(analysis: Analysis) -> list[str]:
     """Return what must be said beside the tables: what names stand for, notes, and which runs began warm."""
     return [*names(analysis.comparison), *notes(analysis), *warm_starts(analysis.comparison)]
 
 
-def _all_tables(analysis: Analysis) -> list[Table]:
-    return [*tables(analysis), *tables_of_tasks(analysis), *tables_of_fronts(analysis), selections_table(analysis)]
+def all_tables(analysis: Analysis, across: Sequence[DatasetRanking] = ()) -> list[Table]:
+    """Return the tables that are written, that of means first; some may have no rows."""
+    return [
+        *tables(analysis), seed_ranks_table(analysis), *map(ranks_table, across), *tables_of_tasks(analysis),
+        *tables_of_fronts(analysis), selections_table(analysis),
+    ]  # fmt: skip
 
 
-def to_markdown(analysis: Analysis) -> str:
+def to_markdown(analysis: Analysis, across: Sequence[DatasetRanking] = ()) -> str:
     """Write verdict, tables and notes as Markdown."""
     parts = [markdown(text) for text in (verdict(analysis), " ".join(told_of_tasks(analysis))) if text]
-    for table in _all_tables(analysis):
-        parts += [markdown_table(table), markdown(table.caption)]
-    return "\n\n".join([*parts, *map(markdown, _beside(analysis))]) + "\n"
+    for table in all_tables(analysis, across):
+        if table.rows:
+            parts += [markdown_table(table), markdown(table.caption)]
+    return "\n\n".join([*parts, *map(markdown, beside(analysis))]) + "\n"
+
+
+def _marked(table: Table) -> list[list[str]]:
+    return [
+        [f"**{markdown(text)}**" if (i, k) in table.bold else markdown(text) for k, text in enumerate(row)]
+        for i, row in enumerate(table.rows)
+    ]
 
 
 def markdown_table(table: Table) -> str:
     """Write a table as Markdown, without its caption."""
     heading = [markdown(name) for name in table.heading]
     lines = [f"| {' | '.join(heading)} |", "|---|" + "---:|" * (len(heading) - 1)]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in _marked(table, "**{}**", markdown))])
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in _marked(table))])
 
 
 def markdown(text: str) -> str:
@@ -100,58 +115,9 @@ def markdown(text: str) -> str:
     return " ".join(html.escape(text, quote=False).split()).replace("|", "\\|").replace("](", "]\\(")
 
 
-_LATEX = {
-    "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "≤": r"$\leq$", "<": "$<$",
-    ">": "$>$", "“": "``", "”": "''", "−": "$-$", "[": "{[}", "]": "{]}",
-}  # fmt: skip
-
-
-def latex(text: str) -> str:
-    r"""Escape a text for LaTeX.
-
-    Examples
-    --------
-    >>> latex("cross_entropy 95 % ± 0.1")
-    'cross\\_entropy 95 \\% $\\pm$ 0.1'
-
-    """
-    return "".join(_LATEX.get(letter, letter) for letter in text)
-
-
-def to_latex(analysis: Analysis) -> str:
-    """Write the tables for LaTeX with booktabs."""
-    parts = ["% needs \\usepackage{booktabs,graphicx}"]
-    for number, table in enumerate(_all_tables(analysis)):
-        told = [table.caption, *_beside(analysis)] if number == 0 else [table.caption]
-        rows = [" & ".join(row) + r" \\" for row in _marked(table, r"\textbf{{{}}}", latex)]
-        parts += [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{latex(' '.join(told))}}}",
-            r"\resizebox{\linewidth}{!}{%",
-            rf"\begin{{tabular}}{{l{'r' * (len(table.heading) - 1)}}}",
-            r"\toprule",
-            " & ".join(map(latex, table.heading)) + r" \\",
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}}",
-            r"\end{table}",
-        ]
-    return "\n".join(parts) + "\n"
-
-
-def _marked(table: Table, bold: str, escaped: Callable[[str], str]) -> list[list[str]]:
-    return [
-        [bold.format(escaped(text)) if (i, k) in table.bold else escaped(text) for k, text in enumerate(row)]
-        for i, row in enumerate(table.rows)
-    ]
-
-
 CSV_COLUMNS = [
-    "data", "loss", "metric", "select", "n", "mean", "sd", "low", "high", "interval", "letters", "baseline", "pairs",
-    "difference", "difference_low", "difference_high", "difference_interval",
+    "data", "loss", "metric", "select", "n", "mean", "sd", "low", "high", "interval", "letters", "mean_rank",
+    "baseline", "pairs", "difference", "difference_low", "difference_high", "difference_interval",
     "this_test_set_low", "this_test_set_high", "p_t", "p_t_adjusted", "p_wilcoxon",
     "p_wilcoxon_adjusted", "effect_size", "improvement", "comparisons", "seeds_needed", "seeds_needed_low",
     "seeds_needed_high", "not_in_the_numbers",
@@ -169,10 +135,13 @@ def to_csv(analysis: Analysis) -> str:
     columns = CSV_COLUMNS + (WITH_MARGIN if analysis.options.margin else [])
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
+    ranked = {name: found.ranks for name in analysis.columns if (found := seed_ranks(analysis, name))}
     for label in analysis.order:
         missing = "; ".join(f"seed {seed}: {reason}" for seed, reason in analysis.missing.get(label, {}).items())
         for name in analysis.columns:
             row = _csv_row(analysis, label, name)
+            if row:
+                row["mean_rank"] = ranked.get(name, {}).get(label, "")
             if row or name == analysis.metric:
                 known = {"data": no_formula(analysis.comparison.data), "loss": no_formula(label), "metric": name}
                 known |= {"select": analysis.options.select, "not_in_the_numbers": missing}

@@ -22,7 +22,7 @@ def loss_curves(analysis: Analysis, folder: Path) -> tuple[Picture | None, str]:
     analysis : Analysis
         The comparison.
     folder : Path
-        Where `loss_curves.png` and `.svg` are written.
+        Where `loss_curves.png` and `.svg` are written, and `.pdf` if `compare.pdf` asks for it.
 
     """
     if not analysis.comparison.task.curves:
@@ -49,8 +49,9 @@ def loss_curves(analysis: Analysis, folder: Path) -> tuple[Picture | None, str]:
     if not losses:
         return None, " ".join(problems)
     try:
+        endings = ("png", "svg", "pdf") if analysis.options.pdf else ("png", "svg")
         drawn = {label: losses[label] for label in list(losses)[:MOST_LOSSES]}
-        draw_loss_curves(drawn, folder / "loss_curves", analysis.baseline)
+        draw_loss_curves(drawn, folder / "loss_curves", analysis.baseline, endings)
     except Exception as error:
         return None, " ".join([*problems, f"The curves of the losses are not drawn: {first_line(error)}"])
     axis = (
