@@ -19,10 +19,12 @@ from lossbench.running.run import run
 from lossbench.running.stacks import run_stack
 from lossbench.tasks import task_named, tasks
 from lossbench.tracking.agreement import rounded
+from lossbench.tracking.loggers import place_of
 from lossbench.tracking.moved import find_moved_files
 from lossbench.tracking.repair import mend
 from lossbench.tracking.store import connect, prepare, sqlite_uri
 from lossbench.tracking.views import view_tags
+from tests.support.logged import csv_rows
 from tests.support.mlflow_store import differences, runs_of
 from tests.support.records import killed
 
@@ -164,6 +166,14 @@ def test_a_run_whose_process_died_lasted_until_its_last_sign(cells, monkeypatch)
     prepare([made])
     (found,) = runs_of([made])
     assert found.info.status == "KILLED" and found.info.end_time - found.info.start_time == pytest.approx(3000, abs=2)
+
+
+def test_a_logger_beside_mlflow_adds_nothing_to_it(cells):
+    made = cells("beside", "cross_entropy", "focal")
+    for one in made:
+        one.config.tracking.logger = "csv"
+    assert sweep(made) == 0 and differences(made) == []
+    assert all(len(csv_rows(place_of("csv", one.path))) == 3 for one in made)
 
 
 @pytest.mark.parametrize("task", sorted(tasks()))
