@@ -3,6 +3,7 @@
 import csv
 import json
 import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,20 @@ def event_values(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def wandb_records(folder: Path) -> list[Any]:
-    """The messages in the file of a run that W&B kept offline: blocks of a LevelDB log after seven bytes."""
+    """The messages in the file of a run that W&B kept offline; its service may still write when the run has ended."""
+    (path,) = folder.glob("*.wandb")
+    for _ in range(300):
+        found = _messages(path)
+        if found and found[-1].WhichOneof("record_type") == "exit":
+            break
+        time.sleep(0.1)
+    return found
+
+
+def _messages(path: Path) -> list[Any]:
+    """Read blocks of a LevelDB log after seven bytes."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    (path,) = folder.glob("*.wandb")
     data, place, found, part = path.read_bytes(), HEADER, [], b""
     while place + HEADER <= len(data):
         if BLOCK - place % BLOCK < HEADER:
