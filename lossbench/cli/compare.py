@@ -19,7 +19,9 @@ from lossbench.locate import CONF
 from lossbench.ranges import takes
 from lossbench.records import files
 from lossbench.running.stopping import stop_signals
+from lossbench.tracking.moved import find_moved_files
 from lossbench.tracking.read import read_mlflow
+from lossbench.tracking.store import database_of
 
 READ = ("data", "source")
 """What is read; the other options under `compare` say how it is compared."""
@@ -46,6 +48,7 @@ def compare(config: DictConfig) -> None:
     output_dir, data, source = Path(config.output_dir), config.compare.data, config.compare.source
     with tempfile.TemporaryDirectory() as downloads:
         if source == "mlflow":
+            find_moved_files(database_of(str(config.tracking.uri)), output_dir)
             records, place = read_mlflow(config.tracking, data, Path(downloads)), f"in {config.tracking.uri}"
         else:
             records, place = read_outputs(output_dir), f"under {output_dir}/"

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lossbench.cli.arguments import compose_and_log, look, read_arguments
+from lossbench.config.check_tracking import check_tracking
 from lossbench.config.compose import only_looks
 from lossbench.config.values import REPAIRING, check_node
 from lossbench.errors import ConfigError, nearest
@@ -16,7 +17,8 @@ from lossbench.records import files, record
 from lossbench.records.dead import end_runs_of, machines_at_work
 from lossbench.records.schema import Record
 from lossbench.running.stopping import stop_signals
-from lossbench.tracking.repair import mend, mend_sweeps
+from lossbench.tracking.loggers import NAMES, where_to_look
+from lossbench.tracking.repair import mend, mend_sweeps, tell_all
 from lossbench.tracking.store import check_uri, close_runs_of, make_database
 from lossbench.tracking.sweep import Note, is_open, notes_of
 
@@ -35,13 +37,17 @@ def main() -> int:
 def repair(config: DictConfig) -> None:
     """End what a dead machine was at, send what MLflow lacks, and say what that was."""
     check_node("", {name: config[name] for name in REPAIRING}, REPAIRING)
-    output_dir, uri = Path(config.output_dir), config.tracking.uri
-    if uri is None and config.dead is None:
+    output_dir, uri, logger = Path(config.output_dir), config.tracking.uri, config.tracking.get("logger")
+    check_tracking(config.tracking)
+    if uri is None and logger is None and config.dead is None:
         raise ConfigError("tracking=none: there is no store to repair. Use tracking.uri=sqlite:///FILE or an address.")
     if uri is not None:
         check_uri(uri)
     if config.dead is not None:
         _end_runs_of(str(config.dead), output_dir, config.tracking)
+    if logger is not None:
+        told = tell_all((folder for folder, _ in record.read_all(output_dir)), config.tracking)
+        print(f"{NAMES[logger]} was told of {told} runs that it had not. {where_to_look(config.tracking, output_dir)}")
     if uri is not None:
         _mend(output_dir, config.tracking)
 

@@ -22,7 +22,10 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
     "val_check_interval": ((None, 1.0), "an evaluation belongs to an epoch: trainer.check_val_every_n_epoch=N"),
     "barebones": ((False, None), "a run is evaluated and recorded. Leave it out"),
     "num_sanity_val_steps": ((0,), "no metric is computed before training. Leave it out"),
-    "logger": ((False, None), "runs are recorded by tracking=mlflow|none, tracking.uri=... Leave it out"),
+    "logger": (
+        (False, None),
+        "choose one by tracking=mlflow|csv|tensorboard|wandb|none, tracking.uri=... Leave it out",
+    ),
     "enable_progress_bar": ((False,), "progress is shown for the sweep as a whole. Leave it out"),
     "enable_model_summary": ((False,), "the record has the number of parameters. Leave it out"),
     "enable_checkpointing": ((True, None), "a run keeps its last and its best epoch. Leave it out"),

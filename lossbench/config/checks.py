@@ -19,6 +19,7 @@ from lossbench.config.check_method import check_method
 from lossbench.config.check_model import check_model, say_of_large_images
 from lossbench.config.check_several import check_terms_of_parts
 from lossbench.config.check_teacher import check_teacher, check_teachers
+from lossbench.config.check_tracking import check_tracking
 from lossbench.config.check_trainer import check_trainer
 from lossbench.config.check_warm_start import check_warm_start
 from lossbench.config.engines import engine_of
@@ -51,6 +52,7 @@ def check(cells: Iterable[Cell]) -> None:
     cells = list(cells)
     for cell in cells:
         check_values(cell)
+        check_tracking(cell.config.tracking)
     _check_each_fits(cells)
     check_teachers(cells)
     check_names(cells)

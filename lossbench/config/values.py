@@ -67,7 +67,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "combine": (),
     "compare": ("lossbench.compare.numbers.analysis.Options",),
     "cluster": (),
-    "tracking": ("lossbench.tracking.store.connect",),
+    "tracking": ("lossbench.tracking.store.connect", "lossbench.tracking.loggers.tell"),
     "race": ("lossbench.race.decide.Rules",),
     "advise": ("lossbench.cli.advise.advise_on",),
     "search": ("lossbench.search.settings.Settings",),

@@ -15,6 +15,7 @@ from lossbench.records import record
 from lossbench.records.schema import Record
 from lossbench.running.launch import conclude, run_round
 from lossbench.running.workers import start_forkserver, stop_forkserver
+from lossbench.tracking.loggers import where_to_look
 from lossbench.tracking.repair import mend_cells
 from lossbench.tracking.store import prepare, set_environment
 from lossbench.tracking.sweep import close_parents, links, open_parents
@@ -150,4 +151,6 @@ def _conclude(cells: list[Cell], workers: _Workers) -> int:
     mend_cells(cells, entries, folders)
     if uri is not None:
         print("\n".join(links(parents, uri)))
+    if told := where_to_look(cells[0].config.tracking, Path(cells[0].config.output_dir)):
+        print(told)
     return 0 if all(entry is not None and entry["status"] == "finished" for entry in entries) else 1

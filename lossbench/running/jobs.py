@@ -28,7 +28,7 @@ from lossbench.running import progress
 from lossbench.running.plan import WorkItem
 from lossbench.running.work_item import run_item
 from lossbench.tracking.agreement import TOLD_LATER
-from lossbench.tracking.repair import mend
+from lossbench.tracking.repair import mend, tell_all
 
 log = logging.getLogger(__name__)
 
@@ -224,6 +224,7 @@ def _end_runs(job: _Job, folder: Path) -> list[Cell]:
 
 def _tell_mlflow(cells: Sequence[Cell]) -> None:
     config = cells[0].config
+    tell_all([cell.path for cell in cells], config.tracking)
     if config.tracking.uri is None:
         return
     try:

@@ -24,6 +24,7 @@ from lossbench.running.reuse import reusable
 from lossbench.running.stopping import stop_signals
 from lossbench.running.work_item import FORMAT, job_folder
 from lossbench.running.workers import call, start_forkserver, stop_forkserver
+from lossbench.tracking.loggers import where_to_look
 from lossbench.tracking.repair import mend_cells
 
 POLL_SECONDS = 1.0
@@ -56,6 +57,7 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     if all(map(record.is_done, entries)) and not cells[0].config.rerun:
         _say_reused(entries)
         mend_cells(cells, entries, conclude(cells, entries))
+        _say_where_to_look(cells[0])
         return _exit_code(entries)
     from lossbench.tracking.store import prepare, set_environment
 
@@ -98,7 +100,13 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
         stop_forkserver()
     if (uri := cells[0].config.tracking.uri) is not None:
         print("\n".join(links(parents, uri)))
+    _say_where_to_look(cells[0])
     return _exit_code(entries)
+
+
+def _say_where_to_look(cell: Cell) -> None:
+    if told := where_to_look(cell.config.tracking, Path(cell.config.output_dir)):
+        print(told)
 
 
 def _leave_pictures_to_the_report(cells: list[Cell]) -> None:

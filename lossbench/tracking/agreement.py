@@ -34,6 +34,8 @@ TRACKED = "tracked.json"
 FINAL = {"last": "final", "best_val": "best_val"}
 """How the metrics of both selections are named in MLflow: single values, apart from the curves."""
 BATCH_METRICS, _BATCH_PARAMS, _LONGEST_PARAM, _LONGEST_TAG = 1000, 100, 6000, 8000
+DIGITS = 6
+"""Of a value in MLflow: as many as single precision keeps of every decimal."""
 _INFINITE = (math.inf, -math.inf)
 _ENDINGS = (".json", ".npz", ".png", ".yaml")
 
@@ -119,14 +121,19 @@ def tags_of(entry: Record) -> dict[str, str]:
 
 def parameters_of(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, str]:
     """Flatten a config to MLflow parameters: the choices by group, and every value by its key with dots."""
-    flat: dict[str, str] = {}
+    return {key: str(value) for key, value in flat_of(config, choices).items()}
+
+
+def flat_of(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
+    """Return the choices of a config by group, and every value by its key with dots; what can't matter is left out."""
+    flat: dict[str, Any] = {}
 
     def walk(node: Any, path: str) -> None:
         if isinstance(node, dict):
             for key, value in node.items():
                 walk(value, f"{path}.{key}" if path else str(key))
         elif not path.endswith("._partial_"):
-            flat[path] = str(node)
+            flat[path] = node
 
     skipped = ("compare", "rerun", "tracking")
     walk({key: value for key, value in config.items() if key not in skipped}, "")
@@ -147,24 +154,50 @@ def wanted_of(entry: Record) -> Values:
 
 
 def values_of(entry: Record) -> Values:
-    """Return every value of a record: curves by their epoch, the final values at step 0.
+    """Return every value of a record as MLflow has it: curves by their epoch, the final values at step 0, all rounded.
 
     What is no finite number is nan, as in MLflow.
     """
-    curves = {
-        (name, int(row["epoch"])): value
+    found = curves_of(entry) | {(name, 0): value for name, value in finals_of(entry).items()}
+    return {key: rounded(value) for key, value in found.items()}
+
+
+def curves_of(entry: Record) -> Values:
+    """Return the metrics of the epochs of a record, by name and epoch; what is no finite number is nan."""
+    return {
+        (name, int(row["epoch"])): _finite(value)
         for row in entry.get("history", [])
         for name, value in row.items()
         if name != "epoch"
     }
-    final = {
-        (f"{prefix}/{name.removeprefix('test/')}", 0): value
+
+
+def finals_of(entry: Record) -> dict[str, float]:
+    """Return the test metrics of a record, as "final/..." at its last and "best_val/..." at its best epoch."""
+    return {
+        f"{prefix}/{name.removeprefix('test/')}": _finite(value)
         for selection, prefix in FINAL.items()
         for name, value in (entry["metrics"][selection] or {}).items()
         if name.startswith("test/")
     }
-    found = curves | final
-    return {key: math.nan if value is None or math.isinf(value) else float(value) for key, value in found.items()}
+
+
+def _finite(value: float | None) -> float:
+    return math.nan if value is None or math.isinf(value) else float(value)
+
+
+def rounded(value: float) -> float:
+    """Round to the digits that MLflow's pages show well: a 0.926 in single precision is 0.9259999990463257 there.
+
+    Whole numbers stay what they are. The record has all digits.
+
+    Examples
+    --------
+    >>> rounded(0.9259999990463257), rounded(1 / 3), rounded(123456789.0)
+    (0.926, 0.333333, 123456789.0)
+
+    """
+    return value if value.is_integer() or not math.isfinite(value) else float(f"{value:.{DIGITS}g}")
 
 
 def infinite_in(entry: Record) -> list[str]:
@@ -189,7 +222,7 @@ def known_of(client: "MlflowClient", run: "Run") -> Known:
     """Read what MLflow has of a run."""
     run_id = run.info.run_id
     values = {
-        (name, metric.step): metric.value
+        (name, metric.step): rounded(metric.value)  # older versions sent all digits
         for name in run.data.metrics
         for metric in client.get_metric_history(run_id, name)
     }

@@ -1,4 +1,7 @@
-"""Bring MLflow into agreement with the records: of the cells of a command, or of all runs under an output folder."""
+"""Bring MLflow and Lightning's loggers into agreement with the records.
+
+Those are the records of the cells of a command, or of all runs under an output folder.
+"""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +14,9 @@ from lossbench.errors import first_line
 from lossbench.records import claims, record
 from lossbench.records.schema import Record, task_of
 from lossbench.tracking.agreement import agree, confirm, experiment_of, is_confirmed
-from lossbench.tracking.store import connect, ensure_experiment, make_database
+from lossbench.tracking.loggers import NAMES, is_told, tell
+from lossbench.tracking.moved import find_moved_files
+from lossbench.tracking.store import connect, database_of, ensure_experiment, make_database
 from lossbench.tracking.sweep import Note, close_parents, is_open, notes_for, notes_of, reopen
 
 log = logging.getLogger(__name__)
@@ -19,6 +24,8 @@ log = logging.getLogger(__name__)
 
 def mend_cells(cells: Sequence[Cell], entries: Sequence[Record | None], folders: Mapping[str, list[Path]]) -> None:
     """Send what MLflow lacks of the cells of a command that are done, and of their sweep; mostly that is nothing.
+
+    Lightning's logger, if there is one, is told of the runs that it lacks.
 
     Parameters
     ----------
@@ -32,8 +39,10 @@ def mend_cells(cells: Sequence[Cell], entries: Sequence[Record | None], folders:
     """
     config = cells[0].config
     output_dir, uri = Path(config.output_dir), config.tracking.uri
+    tell_all([cell.path for cell in cells], config.tracking)
     if uri is None:
         return
+    find_moved_files(database_of(uri), output_dir)
     lacking = [
         cell.path
         for cell, entry in zip(cells, entries, strict=True)
@@ -54,6 +63,20 @@ def mend_cells(cells: Sequence[Cell], entries: Sequence[Record | None], folders:
             "MLflow could not be made to agree with the records: %s. They are whole, and a later call tries again.",
             first_line(error),
         )
+
+
+def tell_all(folders: Iterable[Path], tracking: DictConfig) -> int:
+    """Write the runs that are done to the logger of a config, those that it lacks; return how many that were."""
+    told = 0
+    for folder in folders if tracking.get("logger") is not None else ():
+        entry = record.read(folder)
+        if entry is None or not record.is_done(entry) or is_told(entry, folder, tracking):
+            continue
+        with claims.claimed(folder) as free:
+            told += free and tell(entry, folder, tracking)
+    if told:
+        log.info("%s was told of %d runs that it had not.", NAMES[tracking.logger], told)
+    return told
 
 
 def mend(output_dir: Path, folders: Iterable[Path], tracking: DictConfig) -> Iterable[tuple[Record, str]]:
@@ -80,5 +103,5 @@ def mend_sweeps(
 ) -> None:
     """End the sweeps that were not ended in the store: parent, sums over seeds, comparison."""
     for note in notes:
-        parent = reopen(note, output_dir, tracking)
+        parent = reopen(note, output_dir, tracking, is_over=True)
         close_parents({note["experiment"]: parent}, "finished", folders, tracking.uri)

@@ -23,11 +23,13 @@ from lossbench.tracking.agreement import (
     log_data,
     log_params,
     new_run,
+    rounded,
     run_of,
     set_tags,
     step_of_curves,
     tags_of,
 )
+from lossbench.tracking.loggers import tell
 from lossbench.tracking.store import connect
 
 if TYPE_CHECKING:
@@ -85,7 +87,9 @@ class RunTracker:
         """Take the metrics of one epoch; those of the epochs that MLflow has are sent together every few seconds."""
         if self._client is None or step % self._step:
             return
-        values = {(name, step): value if math.isfinite(value) else math.nan for name, value in metrics.items()}
+        values = {
+            (name, step): rounded(float(value)) if math.isfinite(value) else math.nan for name, value in metrics.items()
+        }
         new = {key: value for key, value in values.items() if key not in self._known.values}
         self._known.values |= new
         self._buffer += as_metrics(new)
@@ -100,8 +104,12 @@ class RunTracker:
         self._flushed = time.monotonic()
 
     def finish(self, entry: Record) -> None:
-        """Send what is still missing: buffered metrics, files, and the status with which the run ended."""
+        """Send what is still missing: buffered metrics, files, and the status with which the run ended.
+
+        Lightning's logger, if there is one, is told of the whole run.
+        """
         self._guard(self._finish, entry)
+        tell(entry, self._folder, self._tracking)
 
     def _finish(self, entry: Record) -> None:
         self._flush()

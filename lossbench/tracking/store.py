@@ -24,6 +24,7 @@ from lossbench.records.claims import is_alive
 from lossbench.records.files import check_writable, replace
 from lossbench.records.provenance import git_state
 from lossbench.tasks.task import Task
+from lossbench.tracking.moved import ARTIFACTS, LOCK, find_moved_files
 from lossbench.tracking.views import view_tags
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 log = logging.getLogger(__name__)
-
-LOCK = ".tracking.lock"
-"""In the output folder: held while runs are looked for and made."""
 
 HIDDEN = "***"
 """What stands in a URI for its credentials."""
@@ -150,13 +148,17 @@ def prepare(cells: Iterable[Cell]) -> None:
 
 
 def make_database(tracking: DictConfig, output_dir: Path) -> None:
-    """Make the file of a store beside its place and move it there when it is whole: a kill leaves all or none."""
+    """Make the file of a store beside its place and move it there when it is whole: a kill leaves all or none.
+
+    One that is there looks for its files where they are now.
+    """
     path = database_of(tracking.uri)
     if path is None:
         return
     with FileLock(output_dir / LOCK):
         if not path.exists() or path.stat().st_size == 0:
             _make_database(path, tracking)
+    find_moved_files(path, output_dir)
 
 
 def _make_database(path: Path, tracking: DictConfig) -> None:
@@ -214,8 +216,11 @@ def ensure_experiment(client: "MlflowClient", name: str, task: Task, uri: str, o
             f"(mlflow experiments restore -x {experiment.experiment_id}), or record under another name: "
             f"tracking.experiment={name}-2."
         )
-    else:
-        _close_dead_runs(client, experiment.experiment_id, output_dir)
+    views = view_tags(task)
+    if not experiment.tags.keys() >= views.keys():  # made by an older version
+        for key, value in views.items():
+            client.set_experiment_tag(experiment.experiment_id, key, value)
+    _close_dead_runs(client, experiment.experiment_id, output_dir)
 
 
 def experiment_name(cell: Cell) -> str:
@@ -251,7 +256,7 @@ def check_uri(uri: str) -> None:
 
 def _create_experiment(client: "MlflowClient", name: str, uri: str, output_dir: Path, views: dict[str, str]) -> None:
     on_server = urlsplit(uri).scheme in ("http", "https")
-    artifacts = None if on_server else (output_dir / "mlartifacts" / name).absolute().as_uri()
+    artifacts = None if on_server else (output_dir / ARTIFACTS / name).absolute().as_uri()
     tags = {"mlflow.experimentKind": "custom_model_development", **views}
     client.create_experiment(name, artifact_location=artifacts, tags=tags)
 
@@ -261,7 +266,7 @@ def _close_dead_runs(client: "MlflowClient", experiment_id: str, output_dir: Pat
         tags = run.data.tags
         folder = output_dir / tags.get("data", "") / f"{run.info.run_name}-{tags.get('lossbench.key', '')[:8]}"
         if not is_alive(process, folder):
-            _close(client, run)
+            _close(client, run, _last_sign(folder))
 
 
 def close_runs_of(host: str, tracking: DictConfig) -> int:
@@ -283,9 +288,15 @@ def _open_runs(client: "MlflowClient", experiment_id: str) -> Iterator[tuple["Ru
             yield run, process
 
 
-def _close(client: "MlflowClient", run: "Run") -> None:
+def _last_sign(folder: Path) -> int | None:
+    """Return when something was last written into the folder of a run, in milliseconds; None where nothing was."""
+    times = [path.stat().st_mtime for path in folder.rglob("*") if path.is_file()]
+    return int(max(times) * 1000) if times else None
+
+
+def _close(client: "MlflowClient", run: "Run", ended: int | None = None) -> None:
     client.set_tag(run.info.run_id, "lossbench.status", "killed")
-    client.set_terminated(run.info.run_id, "KILLED")
+    client.set_terminated(run.info.run_id, "KILLED", ended)
     log.info("MLflow run %s was left by a process that died: closed as KILLED.", run.info.run_name)
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import math
 import os
 import shlex
 import time
@@ -23,9 +24,9 @@ from lossbench.records.claims import this_process
 from lossbench.records.files import write_text
 from lossbench.records.provenance import digest
 from lossbench.records.schema import Record
-from lossbench.tracking.agreement import BATCH_METRICS, PARENTS, set_tags, store_of
+from lossbench.tracking.agreement import BATCH_METRICS, PARENTS, rounded, set_tags, store_of
 from lossbench.tracking.store import LOCK, STATUS, connect, create_run, experiment_name, find_or_create
-from lossbench.tracking.views import color_of, view_links
+from lossbench.tracking.views import COUNT, LOWER, MEAN, UPPER, color_of, view_links
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,8 +39,6 @@ NOTES = ".sweeps"
 SERVED = "http://127.0.0.1:5000"
 """Where `mlflow ui` serves its pages by default."""
 OUTCOME = "lossbench.outcome"
-DIGITS = 12
-"""Of sums over seeds: the page of a run shows all digits, and a mean of 0.926 may be 0.9259999999999999 in binary."""
 
 
 class Note(TypedDict, total=False):
@@ -73,6 +72,8 @@ class Parent:
         The store.
     experiment_id, run_id : str
         MLflow's own.
+    opened : float
+        When it began, in seconds since the epoch.
 
     """
 
@@ -81,6 +82,7 @@ class Parent:
     client: "MlflowClient"
     experiment_id: str
     run_id: str
+    opened: float = 0.0
 
 
 def open_parents(cells: list[Cell]) -> dict[str, Parent]:
@@ -126,8 +128,10 @@ def _name(cells: list[Cell]) -> str:
     return f"{shown} x {len({cell.config.seed for cell in cells})} seeds"
 
 
-def reopen(note: Note, output_dir: Path, tracking: DictConfig) -> Parent:
-    """Find the parent run of a sweep, or start it."""
+def reopen(note: Note, output_dir: Path, tracking: DictConfig, is_over: bool = False) -> Parent:
+    """Find the parent run of a sweep, or start it; of one that is over it began with its first run."""
+    begun = [entry["started"] for entry in _records_of(note, output_dir) if "started" in entry] if is_over else []
+    opened = min(begun, default=time.time())
     client, experiment = connect(tracking), note["experiment"]
     experiment_id = client.get_experiment_by_name(experiment).experiment_id
     tags = {
@@ -142,12 +146,12 @@ def reopen(note: Note, output_dir: Path, tracking: DictConfig) -> Parent:
             experiment,
             "lossbench.sweep",
             note["identity"],
-            partial(create_run, client, experiment, note["name"], tags),
+            partial(create_run, client, experiment, note["name"], tags, opened),
         )
     if not is_new:
         client.update_run(run_id, status="RUNNING")
         set_tags(client, run_id, tags)
-    return Parent(note, output_dir, client, experiment_id, run_id)
+    return Parent(note, output_dir, client, experiment_id, run_id, opened)
 
 
 def notes_of(output_dir: Path) -> Iterator[Note]:
@@ -173,8 +177,13 @@ def _note_file(output_dir: Path, note: Note) -> Path:
 
 
 def _made_from(note: Note, output_dir: Path) -> str:
-    entries = [record.read(output_dir / folder) or {} for folder in note["folders"]]
+    entries = _records_of(note, output_dir)
     return digest({"runs": [[entry.get("key"), entry.get("status"), entry.get("ended")] for entry in entries]})
+
+
+def _records_of(note: Note, output_dir: Path) -> list[Record]:
+    """Read the record of each run of a sweep, {} where there is none."""
+    return [record.read(output_dir / folder) or {} for folder in note["folders"]]
 
 
 def close_parents(parents: Mapping[str, Parent], status: str, folders: Mapping[str, list[Path]], uri: str) -> None:
@@ -226,7 +235,8 @@ def _close(parent: Parent, status: str, folders: Mapping[str, list[Path]]) -> No
             place = "comparison" if len(folders[data]) == 1 else f"comparison/{folder.name}"
             parent.client.log_artifacts(parent.run_id, str(folder), place)
     parent.client.set_tag(parent.run_id, "lossbench.status", status)
-    parent.client.set_terminated(parent.run_id, STATUS[status])
+    ended = max([parent.opened, *(entry.get("ended", 0.0) for entry in records)])
+    parent.client.set_terminated(parent.run_id, STATUS[status], int(ended * 1000))
 
 
 def _outcomes(comparison: "Comparison", folders: Mapping[str, list[Path]]) -> dict[str, str]:
@@ -294,13 +304,9 @@ def _intervals(comparison: "Comparison") -> dict[str, dict[str, float]]:
                 short = name.removeprefix("test/")
                 possible = comparison.task.bounds(short)
                 interval = mean_interval([metrics[name] for metrics in finished], bounds=possible)
-                bounds = {
-                    f"mean/{short}": interval.mean,
-                    f"low95/{short}": interval.low,
-                    f"high95/{short}": interval.high,
-                }
-                shown = {name: float(f"{value:.{DIGITS}g}") for name, value in bounds.items()}
-                sums.setdefault(label, {"seeds": float(interval.n)}).update(shown)
+                ends = {LOWER: interval.low, MEAN: interval.mean, UPPER: interval.high}
+                shown = {f"{end}/{short}": rounded(value) for end, value in ends.items() if math.isfinite(value)}
+                sums.setdefault(label, {COUNT: float(interval.n)}).update(shown)
     return sums
 
 

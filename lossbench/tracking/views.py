@@ -15,6 +15,9 @@ from lossbench.config.axes import AXES
 from lossbench.tasks.task import Task
 
 RUNS = "tags.`lossbench.kind` = 'run' and tags.`lossbench.status` = 'finished'"
+COUNT, LOWER, MEAN, UPPER = "count", "lower95", "mean", "upper95"
+"""Of the sums over seeds: how many, and the interval. MLflow's pages sort columns by name: so they read in order."""
+CURVES = "learning curves"
 GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -65,10 +68,53 @@ def view_tags(task: Task) -> dict[str, str]:
         **state,
         "searchFilter": "tags.`lossbench.kind` = 'aggregate'",
         "orderByKey": f"metrics.`mean/{metric}`",
-        "selectedColumns": ["metrics.`seeds`", *(f"metrics.`{part}/{metric}`" for part in ("low95", "mean", "high95"))],
+        "selectedColumns": [f"metrics.`{COUNT}`", *(f"metrics.`{part}/{metric}`" for part in (LOWER, MEAN, UPPER))],
     }
-    views = {"runs": state, "losses": by_loss, "intervals": sums}
+    views = {"runs": state, "losses": by_loss, "curves": {**by_loss, **_charts(task)}, "intervals": sums}
     return {f"mlflow.sharedViewState.lossbench-{name}": json.dumps(view) for name, view in views.items()}
+
+
+def _charts(task: Task) -> dict[str, Any]:
+    """Return the state of the page of charts: the few that matter in a section on top, all others folded below it.
+
+    MLflow adds the charts of every other metric by itself, to the section that is called as its name begins.
+    """
+    measured = [name for name in task.viewed if task.metric(name).when == "epoch"]
+    shown = [*(f"val/{name}" for name in measured), "train/loss"]
+    sections = {CURVES: True, **dict.fromkeys(("best_val", "final", "test", "train", "val"), False)}
+    return {
+        "compareRunCharts": [_chart(name) for name in shown],
+        "compareRunSections": [
+            {"uuid": name, "name": name, "display": unfolded, "isReordered": False, "deleted": False}
+            for name, unfolded in sections.items()
+        ],
+        "isAccordionReordered": True,  # in this order, not by name
+        "hideEmptyCharts": True,
+    }
+
+
+def _chart(metric: str) -> dict[str, Any]:
+    return {
+        "type": "LINE",
+        "uuid": f"{CURVES}/{metric}",
+        "metricSectionId": CURVES,
+        "metricKey": metric,
+        "displayName": metric,
+        "runsCountToCompare": 10,
+        "deleted": False,
+        "isGenerated": False,
+        "xAxisKey": "step",
+        "selectedXAxisMetricKey": "",
+        "useGlobalXaxisKey": True,
+        "yAxisKey": "metric",
+        "yAxisExpressions": [],
+        "scaleType": "linear",
+        "xAxisScaleType": "linear",
+        "range": {},
+        "lineSmoothness": 0,
+        "useGlobalLineSmoothing": True,
+        "ignoreOutliers": False,
+    }
 
 
 def view_links(address: str, experiment_id: str, parent_id: str) -> dict[str, str]:
@@ -90,6 +136,6 @@ def view_links(address: str, experiment_id: str, parent_id: str) -> dict[str, st
         "report": f"{runs}/{parent_id}/artifacts/comparison/report.html?workflowType=machine_learning",
         "losses, mean over seeds": f"{page}lossbench-losses",
         "losses, with 95 % intervals": f"{page}lossbench-intervals",
-        "learning curves, one line for each loss": f"{page}lossbench-losses&compareRunsMode=CHART",
+        "learning curves, one line for each loss": f"{page}lossbench-curves&compareRunsMode=CHART",
         "all runs, best first": f"{page}lossbench-runs",
     }

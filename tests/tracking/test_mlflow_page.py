@@ -16,6 +16,7 @@ from tests.support.commands import ended
 pytestmark = pytest.mark.xdist_group("page")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+INTERVAL = ["lower95/balanced_accuracy", "mean/balanced_accuracy", "upper95/balanced_accuracy"]
 QUIET = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking",
@@ -78,7 +79,11 @@ def page(folder: Path, link: str) -> str:
     ("shown", "expected"),
     [
         ("losses, mean over seeds", ["Group: focal", "Group: cross_entropy", "final/balanced_accuracy", "focal-s1"]),
-        ("losses, with 95 % intervals", ["focal, all seeds", "mean/balanced_accuracy", "low95/balanced_accuracy"]),
+        ("losses, with 95 % intervals", ["focal, all seeds", *INTERVAL]),
+        (
+            "learning curves, one line for each loss",
+            ["learning curves", "val/balanced_accuracy", "val/ece", "train/loss"],
+        ),
         ("all runs, best first", ["cross_entropy-s0", "final/nll"]),
         ("report", ["report.html", "comparison"]),
     ],
@@ -88,6 +93,9 @@ def test_the_printed_links_show_the_losses(links, tmp_path, shown, expected):
         html = page(tmp_path / str(attempt), links[shown])
         missing = [text for text in expected if text not in html]
         if not missing:
+            assert shown[:15] != "learning curves" or "test/recall/0" not in html  # one of a hundred others, folded
+            places = [html.index(f">{name}<") for name in INTERVAL if f">{name}<" in html]
+            assert places == sorted(places)  # low, mean, high
             return
     raise AssertionError(f"{missing} are not on the page {links[shown]}")
 

@@ -20,7 +20,7 @@ from lossbench.compare.report.across import DatasetRanking, ranks_table, told
 from lossbench.compare.report.embedded import Embedded, Glyphs, embed
 from lossbench.compare.report.fairness import cautions, drawn_by_seed, names, protocol
 from lossbench.compare.report.figures.critical_difference import critical_difference
-from lossbench.compare.report.figures.drawing import OVERLAID, STYLE, Picture, save_pdf
+from lossbench.compare.report.figures.drawing import OVERLAID, STYLE, Picture
 from lossbench.compare.report.figures.front import front_pictures
 from lossbench.compare.report.figures.losses import loss_curves
 from lossbench.compare.report.figures.metrics import forest, learning_curves
