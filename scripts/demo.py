@@ -53,7 +53,7 @@ def set_up(folder: Path, wanted: str, options: Sequence[str]) -> Path:
     if not python.exists():
         step(f"making the environment {folder.name}/")
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *options]
+    pip = [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", *options]
     if not has_torch(python):
         take_torch(pip, wanted)
     step("installing lossbench and what it needs (a few minutes)")
