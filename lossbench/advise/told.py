@@ -1,5 +1,6 @@
 """What is told of an advice: a screen, `advice.md` and `advice.json`."""
 
+import html
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,8 +41,8 @@ class Report:
         What was found.
     advice : Advice
         What the rules say of it.
-    given : sequence of str
-        The overrides of the command, which those of a race come after.
+    given : sequence of str, optional
+        The overrides of the command, which those of a race come after; None where no command names the data.
     left_out : mapping of str to str
         Losses that don't fit what was given, and why.
 
@@ -50,12 +51,12 @@ class Report:
     data: str
     findings: Mapping[str, Told]
     advice: Advice
-    given: Sequence[str] = ()
+    given: Sequence[str] | None = ()
     left_out: Mapping[str, str] | None = None
 
     @property
     def command(self) -> str:
-        """The race of the short list; "" where there is nothing to race."""
+        """The race of the short list; "" where there is nothing to race, or no command for it."""
         return self.race_of(self.advice.overrides) if len(self.advice.losses) > 1 else ""
 
     def race_of(self, overrides: Sequence[str]) -> str:
@@ -67,6 +68,8 @@ class Report:
         "python -m lossbench.race loss=mse,mae data=table 'data.path=my file.csv'"
 
         """
+        if self.given is None:
+            return ""
         own = {line.partition("=")[0] for line in overrides}
         given = [line for line in self.given if line.partition("=")[0] not in own]
         return f"python -m lossbench.race {' '.join(map(shlex.quote, [*overrides, *given]))}"
@@ -103,6 +106,18 @@ def as_markdown(report: Report) -> str:
             shown = head + [f"| `{row[0]}` | {' | '.join(row[1:])} |" for row in _rows(report.advice)]
         parts.append("\n".join([f"## {title}", "", *shown]))
     return "\n\n".join(parts) + "\n"
+
+
+def as_html(report: Report) -> str:
+    """Return the advice as a notebook shows it."""
+    parts = [f"<h3>Which losses to try on {html.escape(report.data)}</h3>"]
+    for title, lines in _parts(report):
+        shown = "".join(f"<li>{f'<code>{html.escape(line)}</code>' if _is_command(line) else html.escape(line)}</li>"
+                        for line in lines)  # fmt: skip
+        parts.append(
+            f"<b>{html.escape(title)}</b>" + (_html_table(report.advice) if title == LOSSES else f"<ul>{shown}</ul>")
+        )
+    return "".join(parts)
 
 
 def as_data(report: Report) -> dict[str, Any]:
@@ -145,7 +160,7 @@ def _parts(report: Report) -> Iterator[tuple[str, list[str]]]:
     yield from _if_any("Don't judge by", [f"{name}: {why}." for name, why in advice.misleading])
     yield from _if_any("Mind", list(advice.cautions))
     yield from _if_any("The race of this list", [report.command] if report.command else [])
-    for what, line in advice.otherwise:
+    for what, line in advice.otherwise if report.given is not None else ():
         yield f"Another race, for {what}", [report.race_of(shlex.split(line))]
 
 
@@ -185,3 +200,9 @@ def _table(advice: Advice) -> Table:
     for row in _rows(advice):
         table.add_row(*map(Text, row[:4]))
     return table
+
+
+def _html_table(advice: Advice) -> str:
+    head = "".join(f"<th>{name}</th>" for name in ("loss", "what it is", "why", "what it may cost", "source"))
+    rows = ("".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in row) for row in _rows(advice))
+    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"

@@ -8,20 +8,19 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lossbench.advise.of_data import compose_advising
 from lossbench.advise.rule import Advice
 from lossbench.advise.rules import advise
 from lossbench.advise.told import Report, as_data, as_markdown, screen
-from lossbench.catalogue.facts import losses_for
 from lossbench.cli.arguments import look as show
 from lossbench.cli.arguments import read_arguments
 from lossbench.cli.race import compose_racing
 from lossbench.compare.numbers.comparisons import as_file_name
 from lossbench.config.cell import Cell, without
 from lossbench.config.checks import check, check_fit
-from lossbench.config.compose import compose_cells, only_looks, put_user_code_on_path
+from lossbench.config.compose import only_looks, put_user_code_on_path
 from lossbench.config.engines import engine_of
-from lossbench.config.values import check_values
-from lossbench.config.variants import is_of_variants, key_of
+from lossbench.config.variants import key_of
 from lossbench.errors import ConfigError
 from lossbench.race.contestants import NOT_OF_A_RUN, check_race, rules_of
 from lossbench.ranges import takes
@@ -39,31 +38,6 @@ def main() -> int:
     check([cell])
     with stop_signals(""), files.telling_a_full_disk(cell.config.output_dir):
         return advise_on(cell, arguments, **cell.config.advise)
-
-
-def compose_advising(arguments: argparse.Namespace) -> Cell:
-    """Compose a run of the baseline on the data, by which these are read.
-
-    Raises
-    ------
-    ConfigError
-        If several values are given, or what is to be advised on.
-
-    """
-    if arguments.multirun:
-        raise ConfigError("-m (--multirun): advice is on one problem. Leave it out, and give each key one value.")
-    for line in arguments.overrides:
-        if is_of_variants(line) or key_of(line) in ("loss", "variant") or key_of(line).startswith("loss."):
-            raise ConfigError(f"{line}: the advice says which losses to try. To race some: lossbench.race {line}")
-    (cell,) = compose_cells(arguments)
-    if "advise" not in cell.config:
-        raise ConfigError("the config has no node advise. Its defaults list needs `advising` in place of `config`.")
-    check_values(cell)
-    if cell.loss in losses_for(cell.task.name):
-        return cell
-    like = copy.copy(arguments)
-    like.overrides = [*arguments.overrides, f"loss={cell.task.baseline}"]
-    return compose_cells(like)[0]
 
 
 @takes(run="bool", name="text or null")
