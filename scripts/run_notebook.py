@@ -1,4 +1,4 @@
-"""Run the notebook of the docs in a kernel and keep what it shows (needs nbclient and ipykernel: '.[docs]').
+"""Run docs/first_steps.ipynb in a kernel and keep what it shows: needs nbclient and ipykernel (extra `docs`)."""
 
 import base64
 import io

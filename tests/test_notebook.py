@@ -1,4 +1,4 @@
-"""The notebook of the docs runs from its first cell to its last and shows what it says, in a kernel where there is one."""
+"""The notebook of the docs runs to its end and shows what it says; in a kernel of Jupyter where there is one."""
 
 import contextlib
 import importlib.util
