@@ -41,7 +41,12 @@ def main() -> int:
         print(f"error: {shlex.join(map(str, error.cmd))} ended with exit code {error.returncode}.", file=sys.stderr)
         return 1
     step(f"python {shlex.join(COMMAND)}")
-    return subprocess.run([str(python), *COMMAND], cwd=ROOT, check=False).returncode
+    code = subprocess.run([str(python), *COMMAND], cwd=ROOT, check=False).returncode
+    reports = sorted((ROOT / "outputs" / "comparisons").glob("digits_imb-*/report.html"), key=os.path.getmtime)
+    if code == 0 and reports:
+        step(f"done. Open in a browser: {reports[-1].as_uri()}")
+        print(f"           mlflow, lossbench and python are in {os.path.relpath(python.parent, ROOT)}/")
+    return code
 
 
 def set_up(folder: Path, wanted: str, options: Sequence[str]) -> Path:

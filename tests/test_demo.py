@@ -56,7 +56,11 @@ def test_it_says_each_step_in_a_line_and_ends_with_the_comparison(demo, here, ca
         "making the environm", "installing torch fo", "installing lossbenc", "python -m lossbench",
     ]  # fmt: skip
     here.clear()
+    report = tmp_path / "outputs" / "comparisons" / "digits_imb-1" / "report.html"
+    report.parent.mkdir(parents=True)
+    report.touch()
     assert demo.main() == 0 and len(here) == 1
+    assert report.as_uri() in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
