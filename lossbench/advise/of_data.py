@@ -167,5 +167,5 @@ def _of_module(module: "LightningDataModule", overrides: tuple[str, ...], task: 
     from lossbench.advise.findings import look
     from lossbench.data.foreign import ForeignDataModule
 
-    findings = look(ForeignDataModule(module, task_named(task)))  # type: ignore[arg-type]
+    findings = look(ForeignDataModule(module, task_named(task)))
     return Advised(name, findings, by_rules(findings, task), None)

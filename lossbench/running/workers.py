@@ -130,7 +130,7 @@ def call_each(place: str, calls: Sequence[Sequence[Any]], at_once: int) -> list[
 
     The first error is raised, and whatever ends this ends the workers.
     """
-    context = multiprocessing.get_context(START)
+    context: Any = multiprocessing.get_context(START)
     left, answers = deque(enumerate(calls)), dict[int, Any]()
     running: dict[Any, tuple[int, BaseProcess]] = {}
     error: Exception | None
@@ -208,7 +208,7 @@ def _tell(connection: Connection, kind: str, told: Any) -> None:
 
 
 def _start(number: int, threads: int) -> _Worker:
-    context = multiprocessing.get_context(START)
+    context: Any = multiprocessing.get_context(START)
     here, there = context.Pipe()
     process = context.Process(target=_work, args=(there, dict(os.environ), threads), name=f"lossbench-{number}")
     process.start()
