@@ -8,6 +8,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 _PUBLIC = {
+    "advise": "lossbench.advise.of_data",
     "compare": "lossbench.compare.of_folder",
     "list_losses": "lossbench.catalogue.listing",
     "load_loss": "lossbench.catalogue.binding",
@@ -15,13 +16,15 @@ _PUBLIC = {
     "load_results": "lossbench.compare.results",
     "metrics": "lossbench.catalogue.listing",
 }
-"""Where each public function is; `compare`, which is a package as well, calls its own."""
+"""Where each public function is."""
+_PACKAGES = ("advise", "compare")
+"""Public functions that are packages as well, which call their own."""
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    if name == "compare":
-        return import_module("lossbench.compare")
+    if name in _PACKAGES:
+        return import_module(f"lossbench.{name}")
     if name in _PUBLIC:
         return getattr(import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'lossbench' has no attribute {name!r}")

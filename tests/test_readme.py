@@ -54,8 +54,9 @@ def test_overrides_in_its_commands_are_choices(page):
 
 
 def test_every_page_is_in_the_table_of_the_readme():
-    linked = set(re.findall(r"\]\((docs/[\w-]+\.md)\)", PAGES[0].read_text(encoding="utf-8")))
-    assert linked == {path.relative_to(ROOT).as_posix() for path in PAGES[2:]}
+    linked = set(re.findall(r"\]\((docs/[\w-]+\.(?:md|ipynb))\)", PAGES[0].read_text(encoding="utf-8")))
+    pages = [*PAGES[2:], *(ROOT / "docs").glob("*.ipynb")]
+    assert linked == {path.relative_to(ROOT).as_posix() for path in pages}
 
 
 def test_the_table_of_data_names_each_preset_and_nothing_else():

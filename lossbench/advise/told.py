@@ -1,5 +1,6 @@
 """What is told of an advice: a screen, `advice.md` and `advice.json`."""
 
+import html
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,8 +41,8 @@ class Report:
         What was found.
     advice : Advice
         What the rules say of it.
-    given : sequence of str
-        The overrides of the command, which those of a race come after.
+    given : sequence of str, optional
+        The overrides of the command, which those of a race come after; None where no command names the data.
     left_out : mapping of str to str
         Losses that don't fit what was given, and why.
     parts : mapping of str to Report
@@ -52,13 +53,13 @@ class Report:
     data: str
     findings: Mapping[str, Told]
     advice: Advice
-    given: Sequence[str] = ()
+    given: Sequence[str] | None = ()
     left_out: Mapping[str, str] | None = None
     parts: Mapping[str, "Report"] = field(default_factory=dict)
 
     @property
     def command(self) -> str:
-        """The race of the short list; "" where there is nothing to race."""
+        """The race of the short list; "" where there is nothing to race, or no command for it."""
         return self.race_of(self.advice.overrides) if len(self.advice.losses) > 1 else ""
 
     def race_of(self, overrides: Sequence[str]) -> str:
@@ -70,6 +71,8 @@ class Report:
         "python -m lossbench.race loss=mse,mae data=table 'data.path=my file.csv'"
 
         """
+        if self.given is None:
+            return ""
         own = {line.partition("=")[0] for line in overrides}
         given = [line for line in self.given if line.partition("=")[0] not in own]
         return f"python -m lossbench.race {' '.join(map(shlex.quote, [*overrides, *given]))}"
@@ -77,7 +80,7 @@ class Report:
     def sweep_of(self, part: str) -> str:
         """Return the command that compares the losses advised for a part; "" where there is one alone."""
         losses = self.parts[part].advice.losses
-        if len(losses) < 2:
+        if len(losses) < 2 or self.given is None:
             return ""
         lines = ["loss=several_tasks", f"loss.terms.{part}={','.join(losses)}", "seed=0,1,2,3,4", *self.given]
         return f"python -m lossbench -m {' '.join(map(shlex.quote, lines))}"
@@ -115,6 +118,19 @@ def as_markdown(report: Report) -> str:
             shown = [f"    {line}" if _is_command(line) else f"- {line}" for line in lines]
         parts.append("\n".join([f"## {title}", "", *shown]))
     return "\n\n".join(parts) + "\n"
+
+
+def as_html(report: Report) -> str:
+    """Return the advice as a notebook shows it."""
+    parts = [f"<h3>Which losses to try on {html.escape(report.data)}</h3>"]
+    for title, lines in _parts(report):
+        if isinstance(lines, Advice):
+            shown = _html_table(lines)
+        else:
+            texts = [f"<code>{html.escape(line)}</code>" if _is_command(line) else html.escape(line) for line in lines]
+            shown = f"<ul>{''.join(f'<li>{text}</li>' for text in texts)}</ul>"
+        parts.append(f"<b>{html.escape(title)}</b>{shown}")
+    return "".join(parts)
 
 
 def as_data(report: Report) -> dict[str, Any]:
@@ -159,7 +175,7 @@ def _parts(report: Report) -> Iterator[tuple[str, list[str] | Advice]]:
     yield "The problem", [f"{report.data}: {task.title} (task {task.name})"]
     yield from _of_one(report, "")
     yield from _if_any("The race of this list", [report.command] if report.command else [])
-    for what, line in report.advice.otherwise:
+    for what, line in report.advice.otherwise if report.given is not None else ():
         yield f"Another race, for {what}", [report.race_of(shlex.split(line))]
     for name, part in report.parts.items():
         yield from _of_one(part, f"{name} ({part.advice.task}): ")
@@ -228,3 +244,9 @@ def _table(advice: Advice) -> Table:
     for row in _rows(advice):
         table.add_row(*map(Text, row[:4]))
     return table
+
+
+def _html_table(advice: Advice) -> str:
+    head = "".join(f"<th>{name}</th>" for name in ("loss", "what it is", "why", "what it may cost", "source"))
+    rows = ("".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in row) for row in _rows(advice))
+    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"

@@ -1,5 +1,6 @@
 """How every command ends: its exit code, and one line for a mistake, a full disk or a signal at any moment."""
 
+import io
 import signal
 import sys
 from collections.abc import Callable
@@ -24,6 +25,7 @@ def command(main: Callable[[], int]) -> Callable[[], NoReturn]:
     @wraps(main)
     def ending() -> NoReturn:
         exit_on_signals("before anything was begun")
+        _print_what_it_can()
         if "--version" in sys.argv[1:]:
             print(f"lossbench {__version__}")
             sys.exit(0)
@@ -43,3 +45,10 @@ def command(main: Callable[[], int]) -> Callable[[], NoReturn]:
         sys.exit(code)
 
     return ending
+
+
+def _print_what_it_can() -> None:
+    """Let a stream that lacks a sign, as one of Windows lacks ≤, print it as ?, and not end the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors="replace")

@@ -171,7 +171,7 @@ def _composer(arguments: argparse.Namespace) -> Iterator[Any]:
         folder = Path(arguments.config_dir).resolve()
         if not folder.is_dir():
             raise ConfigError(f"--config-dir {arguments.config_dir}: no such folder.")
-        searchpath = [f"hydra.searchpath=[file://{folder}]"]
+        searchpath = [f"hydra.searchpath=[file://{folder.as_posix()}]"]
     config_name = arguments.config_name or "config"
 
     def compose_raw(overrides: list[str]) -> DictConfig:

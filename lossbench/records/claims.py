@@ -22,7 +22,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from lossbench.errors import TakenOver
-from lossbench.records.files import sweep_up
+from lossbench.records.files import move, sweep_up
 from lossbench.records.record import FILE
 
 PROBED_SECONDS = 0.1
@@ -85,7 +85,7 @@ def _take_lease(folder: Path) -> str | None:
             return None
         own = folder / f"{LEASE}-{name}"
         _made(own, name)
-        own.replace(path)
+        move(own, path)
         return name
     finally:
         taking.unlink(missing_ok=True)

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +15,7 @@ from lossbench.errors import ConfigError, DiskFull
 
 HALF = ".half-"
 """How the name of a file begins that is being written."""
+ATTEMPTS, ATTEMPT_SECONDS = 40, 0.05
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:
@@ -36,10 +39,22 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write(half)
-            half.replace(path)
+            move(half, path)
         finally:
             with suppress(OSError):
                 half.unlink(missing_ok=True)
+
+
+def move(half: Path, path: Path) -> None:
+    """Put a file in the place of another. Windows refuses that while somebody reads the other: it is tried again."""
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            half.replace(path)
+            return
+        except PermissionError:
+            if sys.platform != "win32" or not left:
+                raise
+            time.sleep(ATTEMPT_SECONDS)
 
 
 @contextmanager

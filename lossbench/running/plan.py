@@ -8,6 +8,8 @@
 Nothing here imports torch.
 """
 
+import shutil
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -175,7 +177,8 @@ def _model(cell: Cell) -> str:
 
 def _device(cell: Cell) -> str:
     wanted = str(cell.config.trainer.accelerator)
-    return "gpu" if wanted in ("gpu", "cuda") or (wanted == "auto" and Path("/dev/nvidia0").exists()) else "cpu"
+    there = Path("/dev/nvidia0").exists() or (sys.platform == "win32" and shutil.which("nvidia-smi") is not None)
+    return "gpu" if wanted in ("gpu", "cuda") or (wanted == "auto" and there) else "cpu"
 
 
 def _runs(count: int) -> str:

@@ -1,9 +1,11 @@
 """Warm workers: processes that have everything imported, one for each core, with a task at a time.
 
-They are forked from a server that imports torch once. A worker that dies, whatever kills it, takes no other along: its
+On Linux they are forked from a server that imports torch once; elsewhere that is not there or not safe, and each is
+started by itself. A worker that dies, whatever kills it, takes no other along: its
 cell is recorded as failed, and of a stack each cell that was not done is tried alone.
 """
 
+import _thread
 import gc
 import importlib
 import logging
@@ -37,6 +39,8 @@ PRELOAD = [
     "lossbench.compare.report.html",
     "mlflow.store.tracking.sqlalchemy_store",
 ]
+START = "forkserver" if sys.platform == "linux" else "spawn"
+"""How workers start: Windows can't fork, and on macOS system libraries don't survive it once torch is there."""
 ORPHAN_SECONDS = 5.0
 """How long a worker lives on when its command has died."""
 GRACE_SECONDS = 60.0
@@ -55,6 +59,8 @@ class _Worker:
 
 def start_forkserver() -> None:
     """Start the server from which workers are forked: it imports torch while this process does something else."""
+    if START != "forkserver":
+        return
     from multiprocessing import forkserver
 
     multiprocessing.set_forkserver_preload(PRELOAD)
@@ -101,7 +107,7 @@ def run_items(items: Sequence[WorkItem], workers: int) -> None:
                     pool.remove(worker)
     except Killed as killed:
         for worker in pool:
-            os.kill(worker.process.pid or 0, killed.exit_code - 128)
+            _pass_on(killed.exit_code - 128, worker)
         for worker in pool:
             _drain(worker)
         raise
@@ -124,7 +130,7 @@ def call_each(place: str, calls: Sequence[Sequence[Any]], at_once: int) -> list[
 
     The first error is raised, and whatever ends this ends the workers.
     """
-    context = multiprocessing.get_context("forkserver")
+    context: Any = multiprocessing.get_context(START)
     left, answers = deque(enumerate(calls)), dict[int, Any]()
     running: dict[Any, tuple[int, BaseProcess]] = {}
     error: Exception | None
@@ -182,6 +188,12 @@ def _handle(worker: _Worker, kind: str, told: Any) -> list[str]:
     return [told] if kind == "mistake" else []
 
 
+def _pass_on(number: int, worker: _Worker) -> None:
+    """Send a worker a signal. On Windows that would end it before its record; Ctrl-C reaches it there by itself."""
+    if sys.platform != "win32" and worker.process.pid is not None:
+        os.kill(worker.process.pid, number)
+
+
 def _drain(worker: _Worker) -> None:
     """Take what a worker that has been stopped still says, until it ends."""
     with suppress(EOFError, OSError):
@@ -196,7 +208,7 @@ def _tell(connection: Connection, kind: str, told: Any) -> None:
 
 
 def _start(number: int, threads: int) -> _Worker:
-    context = multiprocessing.get_context("forkserver")
+    context: Any = multiprocessing.get_context(START)
     here, there = context.Pipe()
     process = context.Process(target=_work, args=(there, dict(os.environ), threads), name=f"lossbench-{number}")
     process.start()
@@ -259,7 +271,10 @@ def _follow_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
+        if sys.platform == "win32":
+            _thread.interrupt_main(signal.SIGTERM)  # os.kill would end this process before its record
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(ORPHAN_SECONDS)  # for the record of the run; a step or a picture may be long
         os._exit(128 + signal.SIGTERM)
 
