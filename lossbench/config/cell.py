@@ -28,7 +28,7 @@ from lossbench.tasks import bring, task_named
 from lossbench.tasks.task import Task
 
 NOT_IN_KEY = (
-    "cluster", "compare", "data.memory_limit", "data.path", "data.root", "engine", "loss.search", "output_dir",
+    "cluster", "compare", "data.memory_limit", "data.path", "data.root", "engine", "keep", "loss.search", "output_dir",
     "pictures", "protocol.searched", "protocol.study", "rerun", "skip_impossible", "teacher", "tracking",
     "trainer.profiler", "trust", "variant", "variants", "warm_start",
 )  # fmt: skip

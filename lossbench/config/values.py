@@ -37,6 +37,7 @@ CONFIG: Table = {
     "threads": "int [1, inf) or null",
     "output_dir": "text",
     "pictures": "one of: auto, always, never",
+    "keep": "list of one of: last, best, predictions",
     "compile": "bool",
     "engine": f"one of: {', '.join(ENGINES)}",
     "rerun": "bool",
