@@ -74,6 +74,11 @@ class Record(TypedDict, total=False):
     """Seconds since the epoch, as `ended`."""
     ended: float
     cost: dict[str, float]
+    test_every: int
+    """Every how many epochs it evaluated the test set, beside the last and those at which validation was best so far.
+
+    The rows of `history` lack its metrics elsewhere. A record without it has them all.
+    """
     epochs: dict[str, int | None]
     """Epochs done, and which one is the last and the best."""
     history: list[dict[str, float]]

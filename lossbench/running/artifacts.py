@@ -61,7 +61,7 @@ def write_outcome(
     if "predictions" in keep:
         _write_predictions(folder, learner)
     if draw:
-        draw_run(folder, entry, last, learner.snapshots)
+        draw_run(folder, entry, last if last and "test" in last else None, learner.snapshots)
     record.write(folder, entry)
     if record.is_done(entry):
         for name in ("last", "best"):

@@ -13,6 +13,7 @@ from typing import Any
 from lossbench.config.cell import Cell
 from lossbench.config.check_warm_start import sources_of
 from lossbench.config.engines import engine_of
+from lossbench.config.test_epochs import lacking, require_every_epoch
 from lossbench.errors import ConfigError, Detached, Killed
 from lossbench.locate import locate
 from lossbench.records import claims, provenance, record
@@ -53,6 +54,7 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     _leave_pictures_to_the_report(cells)
     print(f"lossbench: {_counted(cells)}; results go to {cells[0].config.output_dir}/", file=sys.stderr)
     entries = _read(cells)
+    require_every_epoch(lacking(cells, entries), "data.test_every=1, or compare.select=oracle,")
     if all(map(record.is_done, entries)) and not cells[0].config.rerun:
         _say_reused(cells, entries)
         mend_cells(cells, entries, conclude(cells, entries))

@@ -146,6 +146,7 @@ def begin(cell: Cell, data: Any, learner: Learner, engine: dict[str, Any]) -> Ru
     entry = _describe(cell, data, learner)
     entry |= {"engine": engine, "calibration": calibration, "mlflow_run_id": None}
     if goes_on and earlier is not None:  # the order of the first epoch, which is over
+        entry["test_every"] = max(entry["test_every"], earlier.get("test_every", 1))
         entry["hashes"] = {**earlier.get("hashes", {}), **entry["hashes"]}
     for name, node in (("config", cell.config), ("overrides", list(cell.overrides))):  # where Hydra has them
         files.write_text(cell.path / ".hydra" / f"{name}.yaml", OmegaConf.to_yaml(OmegaConf.create(node)))
@@ -191,6 +192,7 @@ def _describe(cell: Cell, data: Any, learner: Learner) -> Record:
             **{name: hash_of(module.state_dict().values()) for name, module in parts.items()},
             **data.hashes,
         },
+        "test_every": learner.test_every,
         "parameters": sum(parameter.numel() for parameter in learner.parameters()),
         "process": claims.this_process(),
         "threads": torch.get_num_threads(),
