@@ -94,7 +94,7 @@ def _records(outputs: Path) -> Iterator[tuple[str, Any]]:
     for path in sorted(outputs.glob("*/*/record.json")):
         entry = json.loads(path.read_text())
         yield f"record of {entry['name']}", [entry[key] for key in ("status", "metrics", "history", "epochs", "hashes")]
-        for name in ("predictions.npz", "predictions_best.npz", "validation.npz"):
+        for name in ("predictions.npz",):
             with np.load(path.parent / name) as arrays:
                 yield f"{name} of {entry['name']}", {key: arrays[key].tobytes() for key in sorted(arrays)}
 

@@ -80,7 +80,13 @@ SWEEPS = {
 """The commands of each sweep, parted by semicolons; FIRST is the folder of its first run, by name."""
 PARTS = ("status", "metrics", "history", "epochs", "hashes", "calibration")
 """What is taken of a record: nothing of time."""
-ARRAYS = ("predictions.npz", "predictions_best.npz", "validation.npz", "snapshots.npz")
+ARRAYS = {
+    "predictions.npz": ("predictions.npz", "", ("best_val/", "validation/")),
+    "predictions_best.npz": ("predictions.npz", "best_val/", ()),
+    "validation.npz": ("predictions.npz", "validation/", ()),
+    "snapshots.npz": ("snapshots.npz", "", ()),
+}
+"""By the name under which they are compared: their file, what stands before their names, and before those of others."""
 CHECKPOINTS, WRITING_SECONDS = 2, 0.5
 """A sweep is killed when so many runs have a checkpoint, and those of a stack have had the time to follow."""
 
@@ -165,10 +171,11 @@ def _measured(sweep: str, outputs: Path) -> Iterator[tuple[str, Found]]:
     for path in sorted(outputs.glob("*/*/record.json")):
         entry = json.loads(path.read_text(encoding="utf-8"))
         parts: Found = {part: entry.get(part) for part in PARTS}
-        for name in ARRAYS:
-            if (file := path.with_name(name)).exists():
-                with np.load(file) as arrays:
-                    parts[name] = {key: _hash_of(arrays[key]) for key in arrays}
+        for name, (file, before, others) in ARRAYS.items():
+            if path.with_name(file).exists():
+                with np.load(path.with_name(file)) as arrays:
+                    own = [key for key in arrays if key.startswith(before) and not (others and key.startswith(others))]
+                    parts[name] = {key.removeprefix(before): _hash_of(arrays[key]) for key in own}
         yield f"{sweep} {entry['name']} {path.parent.parent.name}", parts
 
 

@@ -13,13 +13,12 @@ from lossbench.compare.numbers.runs_index import read_runs, taken
 from lossbench.compare.numbers.selection import SELECTIONS
 from lossbench.errors import ConfigError, first_line, nearest
 from lossbench.records import record
+from lossbench.records.predictions import BEFORE_NAMES, opened, parts_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pandas import DataFrame
 
-PREDICTIONS = {"last": "predictions.npz", "best": "predictions_best.npz", "validation": "validation.npz"}
-"""The files of a run, by what `load_predictions` calls them."""
 OF_LONG = ("data", "task", "loss", "method", "variant", "seed", "status", "folder")
 """What a long frame repeats of a run; `folder` leads to the rest."""
 
@@ -144,18 +143,18 @@ def load_predictions(
 
     """
     place = Path(folder)
-    if which not in PREDICTIONS:
-        raise ConfigError(f"which={which} is not known. {nearest(str(which), PREDICTIONS)}")
+    if which not in BEFORE_NAMES:
+        raise ConfigError(f"which={which} is not known. {nearest(str(which), BEFORE_NAMES)}")
     if not place.is_dir():
         raise ConfigError(f"{folder}: no such folder. Give that of a run, such as outputs/digits/focal-s0-0a1b2c3d.")
-    path = place / PREDICTIONS[which]
-    if not path.is_file():
-        there = [name for name, file in PREDICTIONS.items() if (place / file).is_file()]
-        entry = record.read(place)
-        why = "it is no folder of a run" if entry is None else f"the run is {entry['status']}"
-        raise ConfigError(f"{folder} has no {path.name}: {why}. Which are there: {', '.join(there) or 'none'}.")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        with opened(place, which) as arrays:
+            return dict(arrays)
+    except FileNotFoundError:
+        entry, there = record.read(place), ", ".join(parts_in(place)) or "none"
+        why = "it is no folder of a run" if entry is None else f"the run is {entry['status']}"
+        kept = (entry or {}).get("config", {}).get("keep")
+        why += f", with keep=[{', '.join(kept)}]" if kept is not None and "predictions" not in kept else ""
+        raise ConfigError(f"{folder} has no predictions of which={which}: {why}. Which are there: {there}.") from None
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, AttributeError) as error:
-        raise ConfigError(f"{path} can't be read as plain arrays ({first_line(error)}).") from error
+        raise ConfigError(f"{place}: {which} can't be read as plain arrays ({first_line(error)}).") from error

@@ -28,9 +28,9 @@ from lossbench.tasks import bring, task_named
 from lossbench.tasks.task import Task
 
 NOT_IN_KEY = (
-    "cluster", "compare", "data.memory_limit", "data.path", "data.root", "engine", "loss.search", "output_dir",
-    "pictures", "protocol.searched", "protocol.study", "rerun", "skip_impossible", "teacher", "tracking",
-    "trainer.profiler", "trust", "variant", "variants", "warm_start",
+    "cluster", "compare", "data.memory_limit", "data.path", "data.root", "data.test_every", "engine", "keep",
+    "loss.search", "output_dir", "pictures", "protocol.searched", "protocol.study", "rerun", "skip_impossible",
+    "teacher", "tracking", "trainer.profiler", "trust", "variant", "variants", "warm_start",
 )  # fmt: skip
 """What can't change the numbers of a run; of its teacher, data and warm start, what lies there counts."""
 LATER = {

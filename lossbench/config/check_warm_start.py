@@ -32,6 +32,9 @@ def check_warm_start(cell: Cell) -> None:
         return
     source = cell.source
     if source is not None:
+        if "last" not in cell.config.keep:
+            kept = ", ".join(cell.config.keep)
+            raise ConfigError(f"warm_start={given}: keep=[{kept}] leaves no weights to start from. Add `last` to keep.")
         _require_same_task(cell, str(given))
         _require_same_head(cell, _facts(source.resolved["loss"]), f"warm_start={given}")
         return
@@ -44,6 +47,8 @@ def check_warm_start(cell: Cell) -> None:
     said = f"warm_start={given}"
     if entry["status"] != "finished":
         raise ConfigError(f"{said}: this run is {entry['status']}. A start must have finished.")
+    if not (Path(given) / "checkpoints" / "last.ckpt").is_file():
+        raise ConfigError(f"{said}: there is no checkpoints/last.ckpt. rerun=true trains that run again.")
     if entry["seed"] != cell.config.seed:
         raise ConfigError(
             f"{said} is a run of seed {entry['seed']}, but this is seed {cell.config.seed}: runs are paired by their "

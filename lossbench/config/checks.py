@@ -24,6 +24,7 @@ from lossbench.config.check_trainer import check_trainer
 from lossbench.config.check_warm_start import check_warm_start
 from lossbench.config.engines import engine_of
 from lossbench.config.source import said_by
+from lossbench.config.test_epochs import check_test_every
 from lossbench.config.values import OF_OTHERS, check_node, check_values, table_of
 from lossbench.config.variants import check_names
 from lossbench.data.shapes import axis_of, data_for, declared_sources, require_fit, tasks_of
@@ -156,6 +157,7 @@ def check_fit(cell: Cell) -> None:
     check_model(cell)
     check_views(cell)
     check_trainer(cell)
+    check_test_every(cell)
     check_method(cell)
     if cell.source is not None:
         _check_source_run(cell, cell.source)

@@ -20,12 +20,14 @@ from lossbench.seeding import derive_seed
 from lossbench.tasks.problem import Kept, Problem
 
 Called = tuple[Tensor, Tensor, dict[str, Any]]
+Measured = tuple[Any, dict[str, float]]
+"""What is predicted on a part, and its metrics."""
 OF_SAMPLES = ("group", "id")
 """What predictions keep of each sample, whatever the task, where the data have it."""
 
 
 class Learner(FastHooks):
-    """Train a network with one loss, and evaluate it on the validation and test parts after each epoch.
+    """Train a network with one loss, and evaluate it after each epoch: on the test part where that counts.
 
     After training, `history` holds the metrics of every epoch, `last` and `best` the evaluations of the last and of the
     best validation epoch: {"epoch": int, "metrics": {...}, "test": {...}, "val": {...}}.
@@ -61,6 +63,8 @@ class Learner(FastHooks):
     """What is to be said if a run begins with random weights; nothing, where that is usual."""
     evaluated = ""
     """The hash of the weights that were evaluated last."""
+    test_every = 1
+    """Every how many evaluations the test set is evaluated, beside the last and those at which validation is best."""
 
     def __init__(
         self,
@@ -88,12 +92,15 @@ class Learner(FastHooks):
         self._samples, self._rate = 0, 0.0
         self._term_sums: dict[str, Tensor] = {}
         self._collected: dict[str, list[Kept]] = {}
+        self._tests, self._early = True, dict[str, Measured]()
         self.combining: Combining | None = None
 
     @property
     def is_evaluated(self) -> bool:
         """Whether the last evaluation is that of the network as it is, whatever a callback has made of it since."""
-        return self.last is not None and self.evaluated == self._weights()
+        if self.last is None or ("test" in self.problem.evaluated and "test" not in self.last):
+            return False
+        return self.evaluated == self._weights()
 
     def _weights(self) -> str:
         """Return a hash of the weights."""
@@ -253,9 +260,43 @@ class Learner(FastHooks):
         self._collected = {name: [] for name in self.problem.evaluated}
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Keep what matters of one evaluation batch."""
+        """Keep what matters of one evaluation batch, of the test set where that counts."""
+        name = self.problem.evaluated[dataloader_idx]
+        if name == "test":
+            if batch_idx == 0:
+                self._tests = self._counts()
+            if not self._tests:
+                return
         part = {name: tensor.detach().cpu() for name, tensor in self.kept(batch).items()}
-        self._collected[self.problem.evaluated[dataloader_idx]].append(part)
+        self._collected[name].append(part)
+
+    def _counts(self) -> bool:
+        """Tell whether this evaluation is one of the test set too; the validation part has been collected by now."""
+        if self.trainer.state.fn == "validate" or self.tests_at(
+            self.current_epoch, self.trainer.check_val_every_n_epoch
+        ):
+            return True
+        collected = self._collected.get("val") or []
+        return bool(collected) and self.improves(joined(collected))
+
+    def tests_at(self, epoch: int, between: int | None = 1) -> bool:
+        """Tell whether the test set is evaluated after an epoch whatever comes out; evaluations are so far apart."""
+        between = between or 1
+        number = (epoch + 1) // between - 1
+        return number % self.test_every == 0 or epoch + between >= self.max_epochs
+
+    def improves(self, validation: Kept) -> bool:
+        """Measure the validation part ahead, and tell whether it is better than before, by observed or clean targets.
+
+        `evaluate` takes these measurements, and does not make them again.
+        """
+        self._early = self.measured({"val": validation})
+        return self._is_best(self.seen_ahead) or self._is_best_clean(self.seen_ahead)
+
+    @property
+    def seen_ahead(self) -> dict[str, float]:
+        """The metrics of a validation part that `improves` has measured."""
+        return {f"val/{name}": value for name, value in self._early["val"][1].items()}
 
     def on_validation_epoch_end(self) -> None:
         """Compute the metrics of each part."""
@@ -282,32 +323,54 @@ class Learner(FastHooks):
             Each metric as "part/name".
 
         """
-        predicted = {name: self.predictions(together) for name, together in parts.items()}
-        metrics = {
-            f"{name}/{metric}": value
-            for name, predictions in predicted.items()
-            for metric, value in self.metrics(name, predictions).items()
-        }
+        measured = self.measured(parts)
+        metrics = {f"{name}/{metric}": value for name, (_, own) in measured.items() for metric, value in own.items()}
         if epoch is None:
             epoch = int(self.history[-1]["epoch"])
             self.history[-1] |= metrics
-        kept = {name: predictions for name, predictions in predicted.items() if name != "train"}
+        kept = {name: predictions for name, (predictions, _) in measured.items() if name != "train"}
         self.last = {"epoch": epoch, "metrics": metrics, **kept}
         if self._is_best(metrics):
             self.best = self.last
-        if shown := self.snapshot():
+        if ("test" in kept or "test" not in self.problem.evaluated) and (shown := self.snapshot()):
             self.snapshots.append({"epoch": torch.tensor(epoch), **shown})
         return metrics
+
+    def measured(self, parts: Mapping[str, Kept]) -> dict[str, Measured]:
+        """Return what is predicted on each part, and its metrics; of the validation part once for an evaluation."""
+        early, self._early = self._early, {}
+        found = dict[str, Measured]()
+        for name, together in self.adjusted(parts).items():
+            if name in early:
+                found[name] = early[name]
+            else:
+                predictions = self.predictions(together)
+                found[name] = predictions, self.metrics(name, predictions)
+        return found
+
+    def adjusted(self, parts: Mapping[str, Kept]) -> Mapping[str, Kept]:
+        """Return what was kept of each part as it is to be evaluated."""
+        return parts
 
     def _is_best(self, metrics: dict[str, float]) -> bool:
         monitor = self.problem.monitor
         value = metrics.get(f"val/{monitor}")
+        best = None if self.best is None else self.best["metrics"][f"val/{monitor}"]
+        return self._is_better(monitor, value, best)
+
+    def _is_best_clean(self, metrics: dict[str, float]) -> bool:
+        """Tell whether the validation part is best by clean targets, where the data tell these from observed ones."""
+        task, monitor = self.problem.task, self.problem.monitor.removeprefix("clean/")
+        names = (f"val/clean/{monitor}", f"val/{task.metric(monitor).truth or monitor}")
+        name = next((name for name in names if name in metrics), names[-1])
+        values = [value for row in self.history if (value := row.get(name)) is not None and math.isfinite(value)]
+        higher = task.higher_is_better(name)
+        return self._is_better(name, metrics.get(name), (max if higher else min)(values) if values else None)
+
+    def _is_better(self, name: str, value: float | None, best: float | None) -> bool:
         if value is None or not math.isfinite(value):
             return False
-        if self.best is None:
-            return True
-        best = self.best["metrics"][f"val/{monitor}"]
-        return bool(value > best if self.problem.task.higher_is_better(monitor) else value < best)
+        return best is None or (value > best if self.problem.task.higher_is_better(name) else value < best)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep history and evaluations, so that a resumed run ends with the record of an undisturbed one."""

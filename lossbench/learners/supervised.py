@@ -149,10 +149,10 @@ class Supervised(Learner):
         edges = (density.edges.to(target) - self.problem.center) / self.problem.scale
         return torch.bucketize(target, edges)
 
-    def evaluate(self, epoch: int | None, parts: Mapping[str, Kept]) -> dict[str, float]:
-        """Adjust the outputs as `posthoc` says, then compute the metrics; what was fitted is one of them."""
+    def adjusted(self, parts: Mapping[str, Kept]) -> Mapping[str, Kept]:
+        """Adjust the outputs as `posthoc` says; what was fitted is one of the metrics."""
         adjusted, self._fitted = adjust(self.posthoc, parts, self.loss, self.problem)
-        return super().evaluate(epoch, adjusted)
+        return adjusted
 
     def kept(self, batch: Any) -> Kept:
         """Keep outputs, targets and indices, what else the task asks for, and groups and numbers of samples."""

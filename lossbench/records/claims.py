@@ -61,6 +61,8 @@ def claimed(folder: Path) -> Iterator[bool]:
         if (name := _held.pop(folder, None)) is not None and _holder(folder).get("name") == name:
             with suppress(OSError):
                 (folder / LEASE).unlink(missing_ok=True)
+        with suppress(OSError):  # whoever has opened it meanwhile locks a file without a name, and needs the lease
+            (folder / CLAIM).unlink(missing_ok=True)
         lock.release()
 
 
@@ -187,6 +189,8 @@ def is_claimed(folder: Path) -> bool:
     holder = _holder(folder)
     if holder and is_of_another_machine(holder):
         return not _is_silent(folder)
+    if holder and is_alive(holder):
+        return True
     lock = FileLock(folder / CLAIM)
     if not Path(lock.lock_file).exists():
         return False

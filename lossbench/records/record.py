@@ -25,7 +25,16 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 
 def write(folder: Path, record: Record) -> None:
     """Write the record of a run into its folder; numbers that JSON lacks (nan, inf) become null."""
-    write_text(folder / FILE, json.dumps(_without_nan(record), indent=2, allow_nan=False) + "\n")
+    values = (f"  {json.dumps(name)}: {_written(value)}" for name, value in _without_nan(record).items())
+    write_text(folder / FILE, "{\n" + ",\n".join(values) + "\n}\n")
+
+
+def _written(value: Any) -> str:
+    """Write a field for people too: what has names by lines, of a list of rows one a line."""
+    if isinstance(value, list) and any(isinstance(row, dict | list) for row in value):
+        rows = ",\n".join(f"    {json.dumps(row, allow_nan=False)}" for row in value)
+        return f"[\n{rows}\n  ]"
+    return json.dumps(value, indent=2, allow_nan=False).replace("\n", "\n  ")
 
 
 def write_or_remove(folder: Path, record: Record) -> None:

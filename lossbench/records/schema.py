@@ -48,6 +48,8 @@ class Record(TypedDict, total=False):
     task_facts: dict[str, Any]
     """Of a task that is not lossbench's; see `Task.facts`."""
     teacher: dict[str, str] | None
+    config_dir: str
+    """The user's own folder of configs, where Hydra has composed the run."""
     head: str
     hidden: list[int]
     """The widths that `model.hidden=auto` has become."""
@@ -66,10 +68,17 @@ class Record(TypedDict, total=False):
     metrics_version: int
     git: dict[str, Any] | None
     mlflow_run_id: str | None
+    tracked: dict[str, Any]
+    """The store of MLflow that has all of the run as it has ended."""
     started: float
     """Seconds since the epoch, as `ended`."""
     ended: float
     cost: dict[str, float]
+    test_every: int
+    """Every how many epochs it evaluated the test set, beside the last and those at which validation was best so far.
+
+    The rows of `history` lack its metrics elsewhere. A record without it has them all.
+    """
     epochs: dict[str, int | None]
     """Epochs done, and which one is the last and the best."""
     history: list[dict[str, float]]

@@ -15,6 +15,7 @@ from lossbench.config.cell import Cell, without
 from lossbench.config.check_teacher import without_teacher
 from lossbench.config.check_trainer import STEPPING, stepping
 from lossbench.config.source import said_by
+from lossbench.config.test_epochs import test_every
 from lossbench.errors import ConfigError
 from lossbench.learners import Learner
 from lossbench.learners.combining import Combining
@@ -71,6 +72,7 @@ def build_learner(
     if learner.cold and cell.warm_start is None:
         log.warning("%s: %s", cell.name, learner.cold)
     learner.key, learner.stepping = cell.key, stepping(cell.config.scheduler)
+    learner.test_every = test_every(cell)
     with refusals(f"optimizer or scheduler ({_settings(cell, 'optimizer', 'scheduler')})"):
         learner.configure_optimizers()  # Lightning does it when the run has begun
     return learner

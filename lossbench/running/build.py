@@ -58,6 +58,7 @@ def refusals(said: str) -> Iterator[None]:
 
 def build_data(node: DictConfig) -> Any:
     """Load the data of a config node: a `DataModule`, or the user's own seen through the same interface."""
+    node = without(node, "test_every")  # when they are evaluated is the learner's affair
     if not getattr(locate(node["_target_"]), "in_memory", False):
         return wrap(node)
     data = build(node)

@@ -31,7 +31,8 @@ def run_job(config: DictConfig) -> str:
     from hydra.types import RunMode
 
     launched = HydraConfig.get()
-    cell = Cell(config, {str(group): str(choice) for group, choice in launched.runtime.choices.items()})
+    choices = {str(group): str(choice) for group, choice in launched.runtime.choices.items()}
+    cell = Cell(config, choices, tuple(launched.overrides.task))
     logging.raiseExceptions = False  # a traceback at each line that finds no room in a log hides what is told
     try:
         check_values(cell)

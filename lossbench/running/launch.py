@@ -13,6 +13,7 @@ from typing import Any
 from lossbench.config.cell import Cell
 from lossbench.config.check_warm_start import sources_of
 from lossbench.config.engines import engine_of
+from lossbench.config.test_epochs import lacking, require_every_epoch
 from lossbench.errors import ConfigError, Detached, Killed
 from lossbench.locate import locate
 from lossbench.records import claims, provenance, record
@@ -20,7 +21,7 @@ from lossbench.records.schema import Record
 from lossbench.running import progress
 from lossbench.running.job import mistakes, run_jobs
 from lossbench.running.plan import plan
-from lossbench.running.reuse import reusable
+from lossbench.running.reuse import not_kept, reusable
 from lossbench.running.stopping import stop_signals
 from lossbench.running.work_item import FORMAT, job_folder
 from lossbench.running.workers import call, start_forkserver, stop_forkserver
@@ -54,8 +55,9 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     _leave_pictures_to_the_report(cells)
     print(f"lossbench: {_counted(cells)}; results go to {cells[0].config.output_dir}/", file=sys.stderr)
     entries = _read(cells)
+    require_every_epoch(lacking(cells, entries), "data.test_every=1, or compare.select=oracle,")
     if all(map(record.is_done, entries)) and not cells[0].config.rerun:
-        _say_reused(entries)
+        _say_reused(cells, entries)
         mend_cells(cells, entries, conclude(cells, entries))
         _say_where_to_look(cells[0])
         return _exit_code(entries)
@@ -254,12 +256,16 @@ def _read(cells: list[Cell]) -> Entries:
     return [record.read(cell.path) for cell in cells]
 
 
-def _say_reused(entries: Entries) -> None:
+def _say_reused(cells: list[Cell], entries: Entries) -> None:
     runs = "the run was" if len(entries) == 1 else f"all {len(entries)} runs were"
     print(f"{runs} made before: reused (rerun=true trains again)", file=sys.stderr)
     changes = Counter(change for entry in entries for change in provenance.changes(entry or {}))
     for change, count in changes.items():
         print(f"warning: {count} of them with another version: {change}", file=sys.stderr)
+    lacking = Counter(not_kept(cell, entry or {"config": {}}) for cell, entry in zip(cells, entries, strict=True))
+    for told, count in lacking.items():
+        if told:
+            print(f"warning: {count} of them have kept no {told}: rerun=true trains them again", file=sys.stderr)
 
 
 def _exit_code(entries: Entries) -> int:

@@ -25,6 +25,8 @@ def reusable(cell: "Cell") -> Record | None:
         log.info("%s: %s; reused (rerun=true trains it again)", cell.name, summary(earlier))
         if changed:
             log.warning("%s was made with another version: %s", cell.name, "; ".join(changed))
+        if told := not_kept(cell, earlier):
+            log.warning("%s has kept no %s; rerun=true trains it again", cell.name, told)
         progress.run_done()
         return earlier
     if changed and not cell.config.rerun:
@@ -32,3 +34,9 @@ def reusable(cell: "Cell") -> Record | None:
     if changed or cell.config.rerun:
         shutil.rmtree(cell.path / "checkpoints", ignore_errors=True)
     return None
+
+
+def not_kept(cell: "Cell", entry: Record) -> str:
+    """Name what a cell shall keep and its run, made with another `keep`, has not kept; "" if nothing."""
+    kept = entry["config"].get("keep")
+    return "" if kept is None else ", ".join(name for name in cell.config.keep if name not in kept)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
@@ -61,7 +63,8 @@ class Run:
         self.entry["hashes"] |= self.data.hashes  # own data know their order when they have been trained on
         try:
             with files.telling_a_full_disk(self.cell.path):
-                write_outcome(self.cell.path, self.entry, self.learner, draw=self.cell.config.pictures != "never")
+                config = self.cell.config
+                write_outcome(self.cell.path, self.entry, self.learner, config.pictures != "never", list(config.keep))
         except DiskFull as error:
             log.error("%s: %s", self.cell.name, error)
             self.entry |= record.ending_of(error)
@@ -143,7 +146,10 @@ def begin(cell: Cell, data: Any, learner: Learner, engine: dict[str, Any]) -> Ru
     entry = _describe(cell, data, learner)
     entry |= {"engine": engine, "calibration": calibration, "mlflow_run_id": None}
     if goes_on and earlier is not None:  # the order of the first epoch, which is over
+        entry["test_every"] = max(entry["test_every"], earlier.get("test_every", 1))
         entry["hashes"] = {**earlier.get("hashes", {}), **entry["hashes"]}
+    for name, node in (("config", cell.config), ("overrides", list(cell.overrides))):  # where Hydra has them
+        files.write_text(cell.path / ".hydra" / f"{name}.yaml", OmegaConf.to_yaml(OmegaConf.create(node)))
     record.write(cell.path, entry)  # before MLflow knows the run: whoever finds no run id then looks for one
     tracker = RunTracker(entry, cell.path, cell.config.tracking, goes_on=goes_on)
     entry["mlflow_run_id"] = tracker.run_id
@@ -177,6 +183,7 @@ def _describe(cell: Cell, data: Any, learner: Learner) -> Record:
     return {
         **cell.record("running"),
         "teacher": taught_by(cell),
+        **_config_dir(),
         "head": head_of(cell.config.model, learner.loss),
         **_chosen(cell, learner),
         "protocol": cell.resolved.get("protocol", {"name": "default"}),
@@ -185,6 +192,7 @@ def _describe(cell: Cell, data: Any, learner: Learner) -> Record:
             **{name: hash_of(module.state_dict().values()) for name, module in parts.items()},
             **data.hashes,
         },
+        "test_every": learner.test_every,
         "parameters": sum(parameter.numel() for parameter in learner.parameters()),
         "process": claims.this_process(),
         "threads": torch.get_num_threads(),
@@ -193,6 +201,13 @@ def _describe(cell: Cell, data: Any, learner: Learner) -> Record:
         "git": provenance.git_state(),
         "started": time.time(),
     }
+
+
+def _config_dir() -> Record:
+    """Return the user's `--config-dir`, if Hydra runs here and was given one."""
+    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else ()
+    own = [str(source.path) for source in sources if source.provider == "command-line"]
+    return {"config_dir": own[0]} if own else {}
 
 
 def _chosen(cell: Cell, learner: Learner) -> Record:

@@ -167,7 +167,8 @@ def _settings(member: Run) -> Any:
 
 def _is_evaluated(member: Run) -> bool:
     last = member.learner.last
-    return last is not None and last["epoch"] == member.learner.history[-1]["epoch"]
+    known = last is not None and ("test" in last or "test" not in member.learner.problem.evaluated)
+    return known and last is not None and last["epoch"] == member.learner.history[-1]["epoch"]
 
 
 def _stack(runs: Sequence[Run], checkpoints: Sequence[Checkpoint]) -> tuple[Stack, StackedData]:

@@ -4,11 +4,9 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from omegaconf import OmegaConf
-
 from lossbench.config.cell import Cell, bring_own_task
 from lossbench.errors import ConfigError, DiskFull
-from lossbench.records import claims, files
+from lossbench.records import claims
 from lossbench.running.plan import WorkItem
 
 log = logging.getLogger(__name__)
@@ -82,10 +80,10 @@ def _logging_to(handler: logging.Handler) -> Iterator[None]:
 
 @contextmanager
 def job_folder(cell: Cell) -> Iterator[None]:
-    """Leave in the folder of a run what Hydra leaves there: its config and overrides, and what is logged of it."""
-    for name, node in (("config", cell.config), ("overrides", list(cell.overrides))):
-        files.write_text(cell.path / ".hydra" / f"{name}.yaml", OmegaConf.to_yaml(OmegaConf.create(node)))
+    """Leave in the folder of a run what went wrong with it, as Hydra does: a log, where there is something to tell."""
+    cell.path.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(cell.path / "lossbench.log", delay=True)
+    handler.setLevel(logging.WARNING)
     handler.setFormatter(FORMAT)
     handler.addFilter(lambda entry: entry.getMessage().startswith(cell.name))
     logging.getLogger().addHandler(handler)

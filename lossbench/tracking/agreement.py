@@ -1,7 +1,7 @@
 """What MLflow must have of a run, from its record; and making it so, however the run or its command was stopped.
 
-A run is sent while it trains (`RunTracker`); the same functions send what is missing later. `tracked.json` in its
-folder says for which store and ending that was done, so that a call with nothing to do does not even import MLflow.
+A run is sent while it trains (`RunTracker`); the same functions send what is missing later. `tracked` in its record
+says for which store and ending that was done, so that a call with nothing to do does not even import MLflow.
 """
 
 import json
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from lossbench.config.axes import axes_of
 from lossbench.records import record
 from lossbench.records.claims import this_process
-from lossbench.records.files import write_text
 from lossbench.records.schema import Record
 from lossbench.tracking.store import STATUS, create_run, database_of
 from lossbench.tracking.views import color_of
@@ -31,6 +30,7 @@ PARENTS = "LOSSBENCH_PARENT_RUNS"
 TOLD_LATER = "LOSSBENCH_TOLD_LATER"
 """The environment variable that says, on a node of a cluster, that the command will tell MLflow."""
 TRACKED = "tracked.json"
+"""Where that stood in runs of earlier versions."""
 FINAL = {"last": "final", "best_val": "best_val"}
 """How the metrics of both selections are named in MLflow: single values, apart from the curves."""
 BATCH_METRICS, _BATCH_PARAMS, _LONGEST_PARAM, _LONGEST_TAG = 1000, 100, 6000, 8000
@@ -66,16 +66,22 @@ def store_of(uri: str) -> str:
 
 def is_confirmed(folder: Path, entry: Record, uri: str) -> bool:
     """Tell whether the store has all of a run that has ended, as far as it was told."""
-    try:
-        found = json.loads((folder / TRACKED).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+    found = entry.get("tracked")
+    if found is None:
+        try:
+            found = json.loads((folder / TRACKED).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
     return bool(found == _stamp(entry, uri))
 
 
 def confirm(folder: Path, entry: Record, uri: str) -> None:
     """Note that the store has all of a run as it has ended."""
-    write_text(folder / TRACKED, json.dumps(_stamp(entry, uri)))
+    stamp = _stamp(entry, uri)
+    if entry.get("tracked") != stamp:
+        entry["tracked"] = stamp
+        record.write(folder, entry)
+    (folder / TRACKED).unlink(missing_ok=True)
 
 
 def _stamp(entry: Record, uri: str) -> dict[str, Any]:
@@ -296,9 +302,10 @@ def complete(client: "MlflowClient", run_id: str, entry: Record, folder: Path, k
 
 def files_of(folder: Path) -> Iterable[Path]:
     """Return the files of a run that are kept in MLflow too."""
+    config = folder / ".hydra" / "config.yaml"
     return sorted(
         path
-        for path in folder.iterdir()
+        for path in [*folder.iterdir(), *([config] if config.is_file() else [])]
         if path.suffix in _ENDINGS and path.name != TRACKED and not path.name.startswith(".")
     )
 

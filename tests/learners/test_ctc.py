@@ -121,13 +121,7 @@ def test_what_a_run_leaves(cell):
     made = cell(*SMALL, "loss=ctc", "trainer.max_epochs=1")
     entry = run(made)
     names = {path.name for path in made.path.iterdir()}
-    assert {
-        "predictions.npz",
-        "predictions_best.npz",
-        "validation.npz",
-        "learning_curves.png",
-        "posteriors.png",
-    } <= names
+    assert {"predictions.npz", "learning_curves.png", "posteriors.png"} <= names
     with np.load(made.path / "predictions.npz") as test:
         assert test["posteriors"].shape == (4, 32, 11) and test["images"].shape == (4, 8, 64)
         assert np.allclose(test["posteriors"].sum(-1), 1, atol=1e-5)

@@ -139,7 +139,7 @@ def test_what_a_run_leaves(cell):
     entry = run(made)
     assert entry["learner"] == "gan" and entry["monitor"] == "sliced_wasserstein"
     names = {path.name for path in made.path.iterdir()}
-    assert {"points.png", "learning_curves.png", "snapshots.npz", "predictions.npz", "predictions_best.npz"} <= names
+    assert {"points.png", "learning_curves.png", "snapshots.npz", "predictions.npz"} <= names
     with np.load(made.path / "snapshots.npz") as snapshots, np.load(made.path / "predictions.npz") as predictions:
         assert snapshots["samples"].shape == (3, 500, 2) and snapshots["critic"].shape == (3, 40, 40)
         assert predictions["samples"].shape == predictions["real"].shape == (300, 2)

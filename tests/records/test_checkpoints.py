@@ -237,7 +237,7 @@ def full(*names):
 
 
 @pytest.mark.parametrize("engine", ["single", "stacked"])
-@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt", "config.yaml", "predictions.npz"])
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt", "predictions.npz"])
 def test_a_full_disk_is_told_in_a_sentence_and_the_same_command_heals(engine, name, cell, tmp_path, monkeypatch):
     lines = [*QUICK, "trainer.max_epochs=2"]
     (undisturbed,) = train("single", cell(*lines, output_dir=tmp_path / "undisturbed"))

@@ -12,6 +12,7 @@ from lossbench.errors import ConfigError
 from lossbench.learners import Supervised
 from lossbench.records import record
 from lossbench.records.checkpoints import KEPT_WHEN_DONE
+from lossbench.records.predictions import opened
 from lossbench.records.schema import Record
 from lossbench.running.run import run
 
@@ -65,8 +66,14 @@ def test_what_a_run_leaves(cell):
     entry = run(made)
     assert json.loads((made.path / "record.json").read_text())["key"] == made.key
     names = {path.name for path in made.path.iterdir()}
-    assert {"config.yaml", "record.json", "predictions.npz", "predictions_best.npz", "validation.npz",
-            "learning_curves.png", "confusion_matrix.png", "checkpoints"} <= names  # fmt: skip
+    assert names == {
+        ".hydra",
+        "record.json",
+        "predictions.npz",
+        "learning_curves.png",
+        "confusion_matrix.png",
+        "checkpoints",
+    }
     with np.load(made.path / "predictions.npz") as predictions:
         assert set(predictions) >= {"logits", "probabilities", "target", "index"}
         accuracy = (predictions["probabilities"].argmax(1) == predictions["target"]).mean()
@@ -99,7 +106,7 @@ def test_regression_predictions_are_in_the_units_of_the_target(cell):
 def test_contaminated_validation_samples_are_marked(cell):
     made = cell("data=outliers", "data.val_fraction=0.3", "trainer.max_epochs=1")
     entry = run(made)
-    with np.load(made.path / "validation.npz") as validation:
+    with opened(made.path, "validation") as validation:
         far = np.abs(validation["target"] - validation["target_clean"]) > 1
         assert np.array_equal(validation["contaminated"], far) and 10 < far.sum() < 60
     assert entry["data"]["contamination"]["contaminated"] == 100

@@ -144,10 +144,9 @@ def test_workers_end_with_the_command_that_started_them(tmp_path):
     assert started and not alive
 
 
-def test_a_run_in_a_worker_leaves_the_files_of_hydra_and_its_log(lossbench, tmp_path):
+def test_a_run_in_a_worker_leaves_the_files_of_hydra(lossbench, tmp_path):
     assert lossbench("-m", *SWEEP, "loss=focal,ldam", "tracking=none").returncode == 0
     (folder,) = tmp_path.glob("outputs/digits_imb/ldam-*")
     assert "loss=ldam" in (folder / ".hydra" / "overrides.yaml").read_text()
     assert "max_epochs: 2" in (folder / ".hydra" / "config.yaml").read_text()
-    log = (folder / "lossbench.log").read_text()
-    assert "ldam-s0: finished" in log and "focal" not in log
+    assert not (folder / "lossbench.log").exists()  # nothing went wrong

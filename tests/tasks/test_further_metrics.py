@@ -17,6 +17,7 @@ from lossbench.compare.report.figures.metrics import learning_curves
 from lossbench.compare.report.formatting import words
 from lossbench.compare.report.metric_groups import group_tables
 from lossbench.errors import ConfigError
+from lossbench.records.predictions import opened
 from lossbench.running.run import run
 from lossbench.tasks import task_named
 from lossbench.tasks.classification.final_metrics import (
@@ -288,7 +289,7 @@ def test_the_record_has_the_whole_set_of_both_epochs(two_runs):
     last = record["metrics"]["last"]
     assert counts.trace() / counts.sum() == pytest.approx(last["test/accuracy"])
     assert counts[3, 3] / counts[3].sum() == pytest.approx(last["test/recall/3"])
-    with np.load(two_runs[0].path / "predictions_best.npz") as kept:
+    with opened(two_runs[0].path, "best") as kept:
         expected = sklearn.matthews_corrcoef(kept["target"], kept["probabilities"].argmax(1))
     assert record["metrics"]["best_val"]["test/mcc"] == pytest.approx(expected)
 

@@ -14,6 +14,7 @@ from lossbench.compare.numbers.ranks import letter_display
 from lossbench.compare.numbers.seeds import SeedsNeeded, seeds_needed
 from lossbench.compare.numbers.selection import SELECTIONS, Metrics, test_metrics
 from lossbench.compare.numbers.statistics import Interval, mean_interval
+from lossbench.config.test_epochs import require_every_epoch
 from lossbench.errors import ConfigError, nearest
 from lossbench.tasks.task import NEITHER
 
@@ -189,6 +190,8 @@ def analyse(comparison: Comparison, options: Options, samples: BySample | None =
     if metric in task.named and task.direction(metric) == "neither":
         raise ConfigError(f"compare.metric={metric} {NEITHER}")
     task.require_every_epoch(metric, options.select)
+    if options.select == "oracle":
+        require_every_epoch(comparison.all_entries)
     scores = {
         label: {entry["seed"]: test_metrics(entry, options.select, metric) for entry in comparison.finished(label)}
         for label in comparison.entries

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 from zlib import error as ZlibError
@@ -18,12 +17,13 @@ from numpy.typing import NDArray
 
 from lossbench.compare.numbers.comparisons import Comparison
 from lossbench.compare.numbers.two_sources import Runs, Sources, in_groups, of_centred, runs_by_draw
+from lossbench.records.predictions import opened
 from lossbench.records.schema import Record
 from lossbench.tasks.by_sample import Mean, Measured, OfSums, has_by_sample
 from lossbench.tasks.by_sample import by_sample as measures_of
 from lossbench.tasks.task import Task
 
-FILES = {"last": "predictions.npz", "best_val": "predictions_best.npz"}
+PARTS = {"last": "last", "best_val": "best"}
 """Of the epochs whose predictions a run keeps."""
 DRAWS = 200
 """Bootstrap draws of the samples: a standard error from them is right within 5 %, and t takes account of it."""
@@ -162,7 +162,7 @@ def by_sample(comparison: Comparison, select: str, metrics: Collection[str], dra
         Bootstrap draws, for the metrics that are no means.
 
     """
-    if select not in FILES:
+    if select not in PARTS:
         return BySample(reason=f"no run keeps its predictions of the {select} epoch")
     if not has_by_sample(comparison.task):
         return BySample(reason=f"the metrics of {comparison.task.title} are not known by sample")
@@ -174,7 +174,7 @@ def by_sample(comparison: Comparison, select: str, metrics: Collection[str], dra
         for entry in comparison.finished(label):
             run = label, entry["seed"]
             try:
-                with np.load(Path(entry["folder"]) / FILES[select]) as file:
+                with opened(entry["folder"], PARTS[select]) as file:
                     arrays = _Kept(file, _known_of(entry))
                     own = _samples_of(arrays)
                     kind = next((place for place, known in enumerate(kinds) if _alike(known, own)), len(kinds))

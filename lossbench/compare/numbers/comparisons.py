@@ -15,12 +15,15 @@ from lossbench.compare.numbers.labels import labels
 from lossbench.config.cell import NOT_IN_KEY, NOT_IN_PROBLEM, Cell
 from lossbench.errors import ConfigError, nearest
 from lossbench.records import record
+from lossbench.records.predictions import EARLIER, FILE, opened
 from lossbench.records.schema import Record, task_of
 from lossbench.tasks import tasks
 from lossbench.tasks.task import Task
 
 Entries = dict[int, Record]
 Arrays = dict[str, NDArray[Any]]
+PARTS = {FILE: "last"} | {file: part for part, file in EARLIER.items()}
+"""What a run has predicted, by the files in which earlier versions kept it."""
 SETTINGS_SHOWN = 3
 """Of what tells a problem from others of the same data so much is shown."""
 
@@ -210,9 +213,14 @@ def read_cells(cells: Iterable[Cell]) -> Iterator[Record]:
 
 
 def load_arrays(entry: Record, name: str, keys: Iterable[str]) -> Arrays | None:
-    """Load arrays of a file of a run, such as "predictions.npz"; None where file or arrays are not there."""
+    """Load arrays of a part of what a run has predicted, or of another file of it; None where they are not there.
+
+    A part is named as its file was in earlier versions: "predictions.npz" of the last epoch, "predictions_best.npz",
+    "validation.npz".
+    """
+    folder = Path(entry["folder"])
     try:
-        with np.load(Path(entry["folder"]) / name) as arrays:
+        with opened(folder, PARTS[name]) if name in PARTS else np.load(folder / name) as arrays:
             return {key: arrays[key] for key in keys}
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lossbench.catalogue.facts import hyperparameters
 from lossbench.compare.numbers.selection import SELECTIONS, chosen_row
 from lossbench.config.axes import AXES, additions, after, axes_of
+from lossbench.config.test_epochs import is_sparse
 from lossbench.errors import ConfigError
 from lossbench.records.schema import Record, task_of
 
@@ -68,9 +69,12 @@ def metrics_of_run(entry: Record, select: str, metric: str | None = None) -> Row
     select : str
         One of `SELECTIONS`.
     metric : str, optional
-        What the oracle picks its epoch by; None: the first of the task.
+        What the oracle picks its epoch by; None: the first of the task. It finds none in a run that has not evaluated
+        the test set at each epoch.
 
     """
+    if select == "oracle" and is_sparse(entry):
+        return {}
     try:
         row = chosen_row(entry, select, metric or task_of(entry).columns[0])
     except ConfigError:  # a task that is not known here has no best epoch

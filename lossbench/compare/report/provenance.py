@@ -125,7 +125,9 @@ def _overrides(entry: Record) -> Overrides:
 
 def _config_folder(entry: Record) -> tuple[str, ...]:
     """Return the user's own `--config-dir`, if the run had one."""
-    found = _yaml(entry, "hydra.yaml")
+    if "config_dir" in entry:
+        return "--config-dir", entry["config_dir"]
+    found = _yaml(entry, "hydra.yaml")  # of runs of earlier versions
     sources = found["hydra"]["runtime"].get("config_sources", []) if isinstance(found, dict) else []
     own = [source["path"] for source in sources if source["provider"] == "command-line"]
     return ("--config-dir", own[0]) if own else ()

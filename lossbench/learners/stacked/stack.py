@@ -7,6 +7,7 @@ In a stack of candidates (`exact=False`), where what counts is the best, so do t
 No operation mixes runs, so that one that diverges, fails or stops early leaves without touching the others.
 """
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -94,6 +95,7 @@ class Stack(pl.LightningModule):
         self._loss_sum: Tensor | float = 0.0
         self._samples = 0
         self._collected: dict[str, list[Kept]] = {}
+        self._tested: set[int] = set()
 
     @property
     def alive(self) -> list[int]:
@@ -213,12 +215,39 @@ class Stack(pl.LightningModule):
         self._collected = {name: [] for name in self._sizes}
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Keep outputs, targets and indices of one evaluation batch."""
+        """Keep outputs, targets and indices of one evaluation batch, of the test set where that counts for a run."""
+        name = list(self._collected)[dataloader_idx]
+        if name == "test":
+            if batch_idx == 0:
+                if collected := self._collected.get("val"):  # joined as at the end: the layout decides how sums round
+                    self._collected["val"] = [joined(collected, dim=1)]
+                self._tested = {run for run in self.alive if self._counts(run)}
+            if not self._tested:
+                return
         outputs = self._outputs(self._backbone(self._of_slots(batch.inputs)))
         part = {f"outputs/{head}": each for head, each in enumerate(outputs)} | self.learners[0].known_of(batch)
         part |= {name: batch.extras[name] for name in OF_SAMPLES if name in batch.extras}
         part = {name: tensor.detach().cpu() for name, tensor in part.items()}
-        list(self._collected.values())[dataloader_idx].append(part)
+        self._collected[name].append(part)
+
+    def _counts(self, run: int) -> bool:
+        """Tell whether this evaluation is one of the test set too, for a run: by the rule of the run alone."""
+        learner, between = self.learners[run], self.trainer.check_val_every_n_epoch
+        if self.trainer.state.fn == "validate" or learner.tests_at(self.current_epoch, between):
+            return True
+        if not self._collected.get("val"):
+            return False
+        try:
+            better = learner.improves(self._of_run(run, self._collected["val"][0], self._sizes["val"]))
+            return better or self._stops(run, learner.seen_ahead)
+        except Exception as error:
+            self.endings[run] = ending_of(error)
+            return False
+
+    def _stops(self, run: int, metrics: Mapping[str, float]) -> bool:
+        """Tell whether early stopping will end a run after this evaluation, without its taking note."""
+        stoppers = [copy.deepcopy(stopper) for stopper in self.stoppers[run] if stopper.monitor in metrics]
+        return any(wants_to_stop(stopper, metrics[stopper.monitor]) for stopper in stoppers)
 
     def on_validation_epoch_end(self) -> None:
         """Let each run compute its metrics, and stop if it wants to."""
@@ -226,7 +255,8 @@ class Stack(pl.LightningModule):
         self._collected = {}
         after_training = self.trainer.state.fn == "validate"
         for run in self.alive:
-            predictions = {name: self._of_run(run, part, self._sizes[name]) for name, part in parts.items()}
+            own = {name: part for name, part in parts.items() if name != "test" or run in self._tested}
+            predictions = {name: self._of_run(run, part, self._sizes[name]) for name, part in own.items()}
             try:
                 metrics = self.learners[run].evaluate(None if after_training else self.current_epoch, predictions)
                 if not after_training and self._wants_to_stop(run, metrics):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lossbench.compare.numbers.analysis import Analysis
+from lossbench.config.test_epochs import is_sparse
 from lossbench.records.schema import Record
 from lossbench.tasks.loss_lines import alike, marked_sparsely, name_ends
 from lossbench.tasks.task import UNBOUNDED
@@ -155,9 +156,15 @@ def lines_legend(figure: Figure, axes: Axes, labels: Iterable[str], baseline: st
 
 
 def over_epochs(entries: list[Record], name: str) -> tuple[Array, Array]:
-    """Return the epochs (E,), counted from 1, and a metric of the history of each run (n, E), NaN where it is not."""
+    """Return the epochs (E,), counted from 1, and a metric of the history of each run (n, E), NaN where it is not.
+
+    An epoch that some run has reached without evaluating what has the metric is left out: means are over the same runs.
+    """
     rows = [{row["epoch"] + 1: row.get(name) for row in entry.get("history") or []} for entry in entries]
     epochs = sorted({epoch for row in rows for epoch, value in row.items() if value is not None})
+    if any(map(is_sparse, entries)):
+        lacking = {row["epoch"] + 1 for entry in entries for row in entry.get("history") or [] if name not in row}
+        epochs = [epoch for epoch in epochs if epoch not in lacking]
     values = [[np.nan if row.get(epoch) is None else row[epoch] for epoch in epochs] for row in rows]
     return np.array(epochs, dtype=float), np.array(values, dtype=float).reshape(len(rows), len(epochs))
 

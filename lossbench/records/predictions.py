@@ -1,0 +1,93 @@
+"""What a run has predicted: one file that holds the test set at two epochs, and the validation part."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossbench.records.files import replace
+
+Array = NDArray[Any]
+FILE = "predictions.npz"
+"""The arrays of the test set at the last epoch by their names, those of the other parts with the part before it."""
+BEFORE_NAMES = {"last": "", "best": "best_val/", "validation": "validation/"}
+"""What stands before the names of a part: the test set at the last and at the best validation epoch, and validation."""
+EARLIER = {"best": "predictions_best.npz", "validation": "validation.npz"}
+"""The files that these parts had in runs of earlier versions."""
+
+
+class Part(Mapping[str, Array]):
+    """The arrays of a part, each read when it is asked for."""
+
+    def __init__(self, file: Any, before: str) -> None:
+        others = tuple(other for other in BEFORE_NAMES.values() if other and other != before)
+        own = (name for name in file.files if name.startswith(before) and not name.startswith(others))
+        self._file, self._names = file, {name.removeprefix(before): name for name in own}
+
+    @property
+    def files(self) -> list[str]:
+        """The names of the arrays, as numpy calls them."""
+        return list(self._names)
+
+    def __getitem__(self, name: str) -> Array:
+        array: Array = self._file[self._names[name]]
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names  # without reading it
+
+
+@contextmanager
+def opened(folder: Path | str, part: str) -> Iterator[Part]:
+    """Open what a run has predicted on a part: "last", "best" or "validation".
+
+    Raises
+    ------
+    FileNotFoundError
+        If the run has not kept it.
+    OSError, ValueError, EOFError, BadZipFile
+        If the file can't be read; so may reading its arrays.
+
+    """
+    earlier = Path(folder) / EARLIER.get(part, FILE)
+    path, before = (earlier, "") if earlier.is_file() and part in EARLIER else (Path(folder) / FILE, BEFORE_NAMES[part])
+    with np.load(path, allow_pickle=False) as file:
+        found = Part(file, before)
+        if not found:
+            raise FileNotFoundError(f"{path} has nothing of {part}")
+        yield found
+
+
+def parts_in(folder: Path | str) -> list[str]:
+    """Return the parts that a run has kept, readable or not."""
+    return [part for part in BEFORE_NAMES if _is_there(folder, part)]
+
+
+def _is_there(folder: Path | str, part: str) -> bool:
+    try:
+        with opened(folder, part):
+            return True
+    except FileNotFoundError:
+        return False
+    except Exception:  # of whatever a broken file raises
+        return True
+
+
+def write_predictions(folder: Path, parts: Mapping[str, Mapping[str, Array] | None]) -> None:
+    """Write the parts that there are into one file; none: what an earlier attempt has left goes."""
+    arrays: dict[str, Any] = {
+        BEFORE_NAMES[part] + name: array for part, found in parts.items() if found for name, array in found.items()
+    }
+    if arrays:
+        replace(folder / FILE, lambda half: np.savez_compressed(half, **arrays))
+    for name in [*EARLIER.values(), *([] if arrays else [FILE])]:
+        (folder / name).unlink(missing_ok=True)
