@@ -19,6 +19,7 @@ from lossbench.compare.report.fairness import cautions, drawn_by_seed, names, pr
 from lossbench.compare.report.figures.critical_difference import critical_difference
 from lossbench.compare.report.figures.drawing import STYLE, Picture, save
 from lossbench.compare.report.figures.front import front_pictures
+from lossbench.compare.report.figures.losses import NAME as CURVES
 from lossbench.compare.report.figures.losses import loss_curves
 from lossbench.compare.report.figures.metrics import forest, learning_curves
 from lossbench.compare.report.figures.terms import conflict, gradient_norms, weights
@@ -90,7 +91,8 @@ def write_report(
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in [*folder.glob("*.png"), *folder.glob("*.svg")]:
-        old.unlink()
+        if old.stem != CURVES:  # which are drawn again only where they would be others
+            old.unlink()
     path = folder / "report.html"
     with matplotlib.rc_context(STYLE):
         files.write_text(path, _page(analysis, _sections(analysis, folder, across, at)))

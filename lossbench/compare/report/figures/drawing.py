@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lossbench.compare.numbers.analysis import Analysis
+from lossbench.compare.numbers.histories import column
 from lossbench.records.schema import Record
 from lossbench.tasks.task import UNBOUNDED
 
@@ -89,8 +90,8 @@ def panels(
     unused = grid.flat[count:]
     for axes in unused:
         axes.remove()
-    for row, column in ((k // columns, k % columns) for k in range(count)):
-        grid[row, column].tick_params(labelbottom=not share_x or row * columns + column + columns >= count)
+    for k in range(count):
+        grid[k // columns, k % columns].tick_params(labelbottom=not share_x or k + columns >= count)
     return figure, list(grid.flat[:count])
 
 
@@ -144,7 +145,8 @@ def lines_legend(figure: Figure, axes: Axes, labels: Iterable[str]) -> None:
 
 def over_epochs(entries: list[Record], name: str) -> tuple[Array, Array]:
     """Return the epochs (E,), counted from 1, and a metric of the history of each run (n, E), NaN where it is not."""
-    rows = [{row["epoch"] + 1: row.get(name) for row in entry.get("history") or []} for entry in entries]
+    told = [entry.get("history") for entry in entries]
+    rows = [dict(zip((k + 1 for k in column(each, "epoch")), column(each, name), strict=True)) for each in told]
     epochs = sorted({epoch for row in rows for epoch, value in row.items() if value is not None})
     values = [[np.nan if row.get(epoch) is None else row[epoch] for epoch in epochs] for row in rows]
     return np.array(epochs, dtype=float), np.array(values, dtype=float).reshape(len(rows), len(epochs))
