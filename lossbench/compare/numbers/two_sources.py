@@ -35,8 +35,8 @@ from math import nan
 from typing import Any, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from lossbench.compare.numbers.statistics import check_fraction, smallest_p
 
@@ -362,7 +362,7 @@ def interval(sources: Sources, mean: float, confidence: float = 0.95) -> tuple[f
     check_fraction(confidence, "confidence")
     if sources.variance == 0:
         return mean, mean
-    half = float(stats.t.isf((1 - confidence) / 2, sources.degrees)) * sources.standard_error
+    half = float(scipy.stats.t.isf((1 - confidence) / 2, sources.degrees)) * sources.standard_error
     return mean - half, mean + half
 
 
@@ -370,7 +370,7 @@ def p_difference(sources: Sources, mean: float) -> float:
     """Return the two-sided p-value of "no difference"; without spread that of the signs alone, as without samples."""
     if sources.variance == 0:
         return 1.0 if mean == 0 else smallest_p(sources.n_seeds)
-    return float(2 * stats.t.sf(abs(mean) / sources.standard_error, sources.degrees))
+    return float(2 * scipy.stats.t.sf(abs(mean) / sources.standard_error, sources.degrees))
 
 
 def p_within(sources: Sources, mean: float, margin: float) -> float:
@@ -386,7 +386,7 @@ def p_within(sources: Sources, mean: float, margin: float) -> float:
         raise ValueError(f"margin={margin} is not allowed; give a number above 0")
     if sources.variance == 0:
         return smallest_p(sources.n_seeds) / 2 if abs(mean) < margin else 1.0
-    return float(stats.t.sf((margin - abs(mean)) / sources.standard_error, sources.degrees))
+    return float(scipy.stats.t.sf((margin - abs(mean)) / sources.standard_error, sources.degrees))
 
 
 def _table(values: ArrayLike) -> Array:

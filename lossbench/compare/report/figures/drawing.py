@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy import stats
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.histories import column
@@ -159,7 +159,7 @@ def mean_and_half_width(values: Array, confidence: float) -> tuple[Array, Array]
     mean = known.sum(axis=0) / np.where(n > 0, n, np.nan)
     squares = np.where(np.isfinite(values), (values - mean) ** 2, 0.0).sum(axis=0)
     sd = np.sqrt(squares / np.where(n > 1, n - 1, np.nan))
-    return mean, stats.t.isf((1 - confidence) / 2, np.maximum(n - 1, 1)) * sd / np.sqrt(np.maximum(n, 1))
+    return mean, scipy.stats.t.isf((1 - confidence) / 2, np.maximum(n - 1, 1)) * sd / np.sqrt(np.maximum(n, 1))
 
 
 def draw_band(
