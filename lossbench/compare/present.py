@@ -1,10 +1,12 @@
 """Present comparisons: on the terminal, and as a folder of report, tables and pictures for each problem."""
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -28,6 +30,11 @@ from lossbench.errors import ConfigError
 from lossbench.locate import targets_in
 from lossbench.records import files
 from lossbench.records.provenance import digest
+
+COMPARISONS = "comparisons"
+"""The folder of the reports, in the output folder."""
+TOLD = ".told.json"
+"""In it: what the last command told of which runs, to be told again where nothing has changed."""
 
 
 def compare_cells(cells: list[Cell]) -> dict[str, list[Path]]:
@@ -64,6 +71,10 @@ def compare_records(
         The folders by the name of the data, and what could not be compared.
 
     """
+    found, console = list(found), Console()
+    asked = _asked(found, options, console)
+    if (folders := _tell_again(output_dir, asked)) is not None:
+        return folders, []
     analyses, errors = [], []
     for comparison in found:
         try:
@@ -71,39 +82,75 @@ def compare_records(
         except ConfigError as error:
             errors.append(error)
     ranked = rank_across(analyses)
-    console = Console()
+    with console.capture() as captured:
+        for analysis in analyses:
+            tell(analysis, console)
+        for each in ranked:
+            console.print(f"\n{told(each)}", highlight=False, markup=False)
+    print(captured.get(), end="", flush=True)  # the verdict is there before the pictures are drawn
+    folders, stamps = dict[str, list[Path]](), dict[str, str]()
     for analysis in analyses:
-        tell(analysis, console)
-    for each in ranked:
-        console.print(f"\n{told(each)}", highlight=False, markup=False)
-    sys.stdout.flush()  # the verdict is there before the pictures are drawn
-    folders: dict[str, list[Path]] = {}
-    for analysis in analyses:
-        folder = output_dir / "comparisons" / analysis.comparison.name
-        write_comparison(analysis, folder, [each for each in ranked if analysis in each.analyses])
+        folder = output_dir / COMPARISONS / analysis.comparison.name
+        stamps[folder.name] = write_comparison(analysis, folder, [each for each in ranked if analysis in each.analyses])
         console.print(f"Report: {folder / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
         folders.setdefault(analysis.comparison.data, []).append(folder)
+    if not errors and not console.legacy_windows:
+        names = {data: [folder.name for folder in each] for data, each in folders.items()}
+        kept = {"asked": asked, "told": captured.get(), "folders": names, "stamps": stamps}
+        files.write_text(output_dir / COMPARISONS / TOLD, json.dumps(kept))
     return folders, errors
 
 
-def write_comparison(analysis: Analysis, folder: Path, across: list[DatasetRanking]) -> None:
-    """Write tables, pictures and report of a comparison, unless they are there for the same runs and options."""
-    runs = [[entry["key"], entry["status"], entry.get("ended")] for entry in analysis.comparison.all_entries]
-    told_across = [told(each) for each in across]
-    made_from = digest(
-        {
-            "title": analysis.comparison.title,
-            "labels": list(analysis.comparison.entries),
-            "runs": runs,
-            "options": asdict(analysis.options),
-            "across": told_across,
-            "by": __version__,
-        }
-    )
+def _asked(found: list[Comparison], options: Options, console: Console) -> str:
+    """Return a hash of all that is told depends on: the runs, how they are compared, and what it is printed on."""
+    shown_on = [console.width, console.is_terminal, console.color_system, console.encoding]
+    return digest({"comparisons": [_content(each, options) for each in found], "console": shown_on, "by": __version__})
+
+
+def _content(comparison: Comparison, options: Options) -> dict[str, Any]:
+    return {
+        "title": comparison.title,
+        "labels": list(comparison.entries),
+        "runs": [[entry["key"], entry["status"], entry.get("ended")] for entry in comparison.all_entries],
+        "options": asdict(options),
+    }
+
+
+def _tell_again(output_dir: Path, asked: str) -> dict[str, list[Path]] | None:
+    """Print what the last comparison of this folder told, where it was of the same and its reports are there."""
+    place = output_dir / COMPARISONS
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        kept = json.loads((place / TOLD).read_text(encoding="utf-8"))
+        if kept["asked"] != asked or any(not _is_there(place / name, made) for name, made in kept["stamps"].items()):
+            return None
+        folders = {data: [place / str(name) for name in names] for data, names in kept["folders"].items()}
+        lines = [f"Report: {folder / 'report.html'}\n" for each in folders.values() for folder in each]
+        print("".join([kept["told"], *lines]), end="", flush=True)
+        return folders
+    return None
+
+
+def _is_there(folder: Path, made_from: str) -> bool:
+    """Tell whether a report is there that was made from this."""
     stamp = folder / ".made-from"
     there = all((folder / name).is_file() for name in ("report.html", "runs.csv"))
-    if there and stamp.is_file() and stamp.read_text() == made_from:
-        return
+    return there and stamp.is_file() and stamp.read_text() == made_from
+
+
+def write_comparison(analysis: Analysis, folder: Path, across: list[DatasetRanking]) -> str:
+    """Write tables, pictures and report of a comparison, unless they are there for the same runs and options.
+
+    Returns
+    -------
+    str
+        The hash of what it is made from.
+
+    """
+    told_across = [told(each) for each in across]
+    content = _content(analysis.comparison, analysis.options)
+    made_from = digest({**content, "across": told_across, "by": __version__})
+    if _is_there(folder, made_from):
+        return made_from
     with _writing(analysis.comparison.name) as at:
         from lossbench.compare.report.html import write_report
 
@@ -116,7 +163,8 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[DatasetRanki
         files.write_text(folder / "table.csv", to_csv(analysis))
         write_runs(runs_frame(analysis), folder)
         write_report(analysis, folder, across, at)
-        files.write_text(stamp, made_from)
+        files.write_text(folder / ".made-from", made_from)
+    return made_from
 
 
 @contextmanager

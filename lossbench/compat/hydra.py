@@ -5,8 +5,13 @@ read nor the jobs that it will run. Both are needed to check every run of a comm
 """
 
 import argparse
-from collections.abc import Sequence
+import pickle
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
 
+from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
@@ -26,6 +31,24 @@ def expand_sweep(overrides: list[Override]) -> list[list[str]]:
 
     jobs: list[list[str]] = BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
     return jobs
+
+
+@contextmanager
+def reading_each_file_once() -> Iterator[None]:
+    """Let all configs that are composed here share what they read: Hydra parses each file again for each config."""
+    kept: dict[tuple[Any, ...], bytes] = {}
+    read = ConfigRepository.load_config
+
+    def once(repository: ConfigRepository, config_path: str) -> Any:
+        place = (*((source.provider, source.path) for source in repository.sources), config_path)
+        if place in kept:
+            return pickle.loads(kept[place])  # a copy of its own, which was read here
+        found = read(repository, config_path)
+        kept[place] = pickle.dumps(found)
+        return found
+
+    with patch.object(ConfigRepository, "load_config", once):
+        yield
 
 
 def put_in_place_of(copy: DictConfig, node: DictConfig) -> None:

@@ -23,6 +23,7 @@ from lossbench.config.check_tracking import check_tracking
 from lossbench.config.check_trainer import check_trainer
 from lossbench.config.check_warm_start import check_warm_start
 from lossbench.config.engines import engine_of
+from lossbench.config.seeds import without_other_seeds
 from lossbench.config.source import said_by
 from lossbench.config.test_epochs import check_test_every
 from lossbench.config.values import OF_OTHERS, check_node, check_values, table_of
@@ -51,10 +52,11 @@ def check(cells: Iterable[Cell]) -> None:
     from lossbench.data.own_files import read_own, require_files
 
     cells = list(cells)
-    for cell in cells:
+    different = list(without_other_seeds(cells))
+    for cell in different:
         check_values(cell)
         check_tracking(cell.config.tracking)
-    _check_each_fits(cells)
+    _check_each_fits(different)
     check_teachers(cells)
     check_names(cells)
     _check_baseline(cells)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from math import comb
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from lossbench.compare.numbers.seeds import MOST_SEEDS, seeds_needed
 from lossbench.race.decide import Race, Rules, Values
@@ -86,9 +86,9 @@ def seeds_to_equate(differences: NDArray[np.float64], margin: float, level: floa
     while low < high:
         n = (low + high) // 2
         error = spread / np.sqrt(n)
-        seen = error * np.sqrt(stats.chi2.ppf(_SPREADS, n - 1) / (n - 1))
-        room = np.maximum(margin - stats.t.isf(level, n - 1) * seen, 0.0)
+        seen = error * np.sqrt(scipy.stats.chi2.ppf(_SPREADS, n - 1) / (n - 1))
+        room = np.maximum(margin - scipy.stats.t.isf(level, n - 1) * seen, 0.0)
         error = max(error, np.finfo(float).tiny)
-        chance = (stats.norm.cdf((room - mean) / error) - stats.norm.cdf((-room - mean) / error)).mean()
+        chance = (scipy.stats.norm.cdf((room - mean) / error) - scipy.stats.norm.cdf((-room - mean) / error)).mean()
         low, high = (low, n) if chance >= power else (n + 1, high)
     return low if low <= MOST_SEEDS else None

@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -68,7 +68,7 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
         set_environment(cells[0].config.tracking)
         start_forkserver()
     prepare(cells)
-    from lossbench.tracking.sweep import close_parents, links, open_parents
+    from lossbench.tracking.sweep import close_parents, open_parents
 
     start = start or partial(_run_by_hydra if engine == "single" else _run_in_workers, cells, engine)
     with stop_signals():
@@ -100,13 +100,15 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     mend_cells(cells, entries, folders)
     if engine != "single":
         stop_forkserver()
-    if (uri := cells[0].config.tracking.uri) is not None:
-        print("\n".join(links(parents, uri)))
-    _say_where_to_look(cells[0])
+    _say_where_to_look(cells[0], parents)
     return _exit_code(entries)
 
 
-def _say_where_to_look(cell: Cell) -> None:
+def _say_where_to_look(cell: Cell, parents: Mapping[str, Any] | None = None) -> None:
+    if parents is not None and (uri := cell.config.tracking.uri) is not None:
+        from lossbench.tracking.sweep import links
+
+        print("\n".join(links(parents, uri)))
     if told := where_to_look(cell.config.tracking, Path(cell.config.output_dir)):
         print(told)
 

@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 from lossbench.tasks.task import Task
 
@@ -146,9 +146,9 @@ def mean_of_part(values: Array, part: Array) -> Array:
     return found
 
 
-def indicators(columns: Array, width: int, values: Array | None = None) -> sparse.csr_matrix:
+def indicators(columns: Array, width: int, values: Array | None = None) -> "scipy.sparse.csr_matrix":
     """Make sparse contributions (N, width) that have values (N, m), by default ones, in columns (N, m)."""
     size, each = columns.shape
     told = np.ones(columns.size) if values is None else np.ravel(values).astype(np.float64)
     starts = np.arange(0, size * each + 1, each)
-    return sparse.csr_matrix((told, columns.ravel(), starts), shape=(size, width))
+    return scipy.sparse.csr_matrix((told, columns.ravel(), starts), shape=(size, width))

@@ -9,7 +9,7 @@ from scipy import stats
 from lossbench.compare.numbers.ranks import cliques
 from lossbench.compare.numbers.signed_rank import signed_rank_p, signed_rank_ps
 from lossbench.compare.numbers.statistics import paired_difference, paired_differences
-from lossbench.compare.numbers.two_sources import runs_by_sample
+from lossbench.compare.numbers.two_sources import runs_by_draw, runs_by_sample
 
 RNG = np.random.default_rng(0)
 
@@ -62,3 +62,21 @@ def test_sources_of_many_pairs_are_those_of_each(monkeypatch):
     assert runs.differences(one, other) == alone
     monkeypatch.setattr("lossbench.compare.numbers.two_sources.LARGEST_BLOCK", 40)  # in several blocks
     assert runs.differences(one, other) == alone
+
+
+@pytest.mark.parametrize("by_draw", [False, True])
+def test_sources_from_deviations_of_each_seed_are_those_from_all_runs(monkeypatch, by_draw):
+    losses, seeds = 7, 5
+    shared, table = RNG.normal(size=60), RNG.normal(size=(losses * seeds, 60))
+    table = table + 2 * shared  # most of it cancels out in a difference
+    runs = runs_by_draw(table.mean(axis=1), table, 300) if by_draw else runs_by_sample(table)
+    places = np.arange(losses * seeds).reshape(losses, seeds)
+    first, second = np.array(list(combinations(range(losses), 2))).T
+    told = []
+    for most in (losses * seeds, 1):
+        monkeypatch.setattr("lossbench.compare.numbers.two_sources.MOST_TOGETHER", most)
+        found = runs.differences(places[first], places[second])
+        told.append([(each.seeds, each.samples, each.rest, each.variance, each.degrees) for each in found])
+    together, each_seed = told
+    for one, other in zip(together, each_seed, strict=True):
+        assert other == pytest.approx(one, rel=1e-12, abs=1e-16)

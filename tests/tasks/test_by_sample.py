@@ -15,6 +15,7 @@ from lossbench.tasks import own_tasks
 from lossbench.tasks.by_sample import Mean, OfSums, Weighed, by_sample, has_by_sample
 from lossbench.tasks.classification.ranking import areas
 from lossbench.tasks.classification.ranking_by_sample import area_of_each, precision_of_each
+from lossbench.tasks.regression.by_sample import _middle, _ordered, _trimmed
 
 TASKS = [task for task in own_tasks().values() if has_by_sample(task)]
 LEFT_OUT = {
@@ -282,3 +283,14 @@ def test_no_torch():
     names = ", ".join(f"{task.package}.by_sample" for task in TASKS)
     code = f"import sys, {names}; assert 'torch' not in sys.modules, 'torch'"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize(("function", "near"), [(_middle, 0.5), (_trimmed, 0.9), (_middle, 0.45)])
+def test_sums_listed_around_a_place_are_to_the_bit_those_of_all_places(function, near):
+    rng = np.random.default_rng(3)
+    error = np.abs(rng.normal(size=500))
+    weights = np.asfortranarray(rng.multinomial(500, np.full(500, 1 / 500), size=40).astype(float))
+    weights[0] = np.where(error < np.sort(error)[10], 50.0, 0.0)  # a draw whose middle lies elsewhere
+    for drawn in (weights, weights[1:], weights[1:3]):
+        found = _ordered(error, error, function, near=near)(drawn)
+        assert found.tolist() == _ordered(error, error, function)(drawn).tolist()

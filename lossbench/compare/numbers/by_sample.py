@@ -246,15 +246,16 @@ def _reduce(task: Task, arrays: Mapping[str, Array], metrics: Collection[str], d
 
 
 def _tables(reduced: dict[Run, _Reduced], units: int) -> dict[str, tuple[dict[Run, int], Runs]]:
+    """Make the table of each metric; what it was made from is given up, so that nothing is held twice."""
     tables: dict[str, tuple[dict[Run, int], Runs]] = {}
     for name in dict.fromkeys(name for each in reduced.values() for name in each.means):
-        told = {run: each.means[name] for run, each in reduced.items() if name in each.means}
+        told = {run: each.means.pop(name) for run, each in reduced.items() if name in each.means}
         told = {run: of for run, of in told.items() if np.isfinite(of[0]) and np.isfinite(of[2])}
         if told:
             means, deviations, largest = zip(*told.values(), strict=True)
             tables[name] = _places(told), of_centred(np.array(means), np.stack(deviations), max(largest))
     for name in dict.fromkeys(name for each in reduced.values() for name in each.drawn):
-        draws = {run: each.drawn[name] for run, each in reduced.items() if name in each.drawn}
+        draws = {run: each.drawn.pop(name) for run, each in reduced.items() if name in each.drawn}
         draws = {run: of for run, of in draws.items() if np.isfinite(of[0]) and _known(of[1])}
         if draws:
             values, replicates = zip(*draws.values(), strict=True)

@@ -11,6 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from lossbench.compare.numbers.histories import Compact
 from lossbench.compare.numbers.labels import labels
 from lossbench.config.cell import NOT_IN_KEY, NOT_IN_PROBLEM, Cell
 from lossbench.errors import ConfigError, nearest
@@ -189,8 +190,9 @@ def baseline_of(comparison: Comparison, wanted: str | None, counted: set[str]) -
 
 def read_outputs(output_dir: Path) -> Iterator[Record]:
     """Read the record of every run of an output folder."""
+    small = Compact()
     for folder, entry in record.read_all(output_dir):
-        yield {**entry, "folder": str(folder)}
+        yield {**small(entry), "folder": str(folder)}
 
 
 def as_file_name(text: str) -> str:
@@ -207,9 +209,10 @@ def as_file_name(text: str) -> str:
 
 def read_cells(cells: Iterable[Cell]) -> Iterator[Record]:
     """Read the records of the cells of a sweep, named as they are in it; a cell that left none is "missing"."""
+    small = Compact()
     for cell in cells:
         entry = record.read(cell.path) or cell.record("missing")
-        yield {**entry, "variant": cell.variant, "folder": str(cell.path)}
+        yield {**small(entry), "variant": cell.variant, "folder": str(cell.path)}
 
 
 def load_arrays(entry: Record, name: str, keys: Iterable[str]) -> Arrays | None:

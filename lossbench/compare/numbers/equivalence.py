@@ -10,8 +10,8 @@ from math import nan
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from lossbench.compare.numbers.statistics import all_alike, finite, paired_steps, smallest_p
 
@@ -84,7 +84,7 @@ def _of_other_runs(first: NDArray[np.float64], second: NDArray[np.float64], marg
 
 
 def _p(margin: float, mean: float, variance: float, degrees: float) -> float:
-    return float(stats.t.sf((margin - abs(mean)) / np.sqrt(variance), degrees))
+    return float(scipy.stats.t.sf((margin - abs(mean)) / np.sqrt(variance), degrees))
 
 
 def outcome(

@@ -13,7 +13,7 @@ from math import isnan, nan
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from lossbench.compare.numbers.equivalence import Outcome, outcome, p_equivalence
 from lossbench.compare.numbers.statistics import PairedDifference, kind_of, paired_differences
@@ -169,8 +169,8 @@ def _with_data(
     mean, low, high, p_seeds = np.array([(each.mean, each.low, each.high, each.p_t) for each in over_seeds]).T
     variance, degrees = np.array([(each.variance, each.degrees) for each in known.values()]).T
     error, confidence = np.sqrt(variance), 1 - alpha / size
-    half = stats.t.isf((1 - confidence) / 2, degrees) * error
-    p = 2 * stats.t.sf(np.abs(mean) / error, degrees)
+    half = scipy.stats.t.isf((1 - confidence) / 2, degrees) * error
+    p = 2 * scipy.stats.t.sf(np.abs(mean) / error, degrees)
     told = np.array([np.fmin(mean - half, low), np.fmax(mean + half, high), np.fmax(p, p_seeds)])  # NaN gives way
     kind = kind_of(TWO_SOURCES, 1 - alpha, size)
     return {

@@ -6,8 +6,8 @@ from math import nan
 from string import ascii_letters
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from lossbench.compare.numbers.statistics import check_fraction
 
@@ -169,15 +169,15 @@ def average_ranks(scores: ArrayLike, *, higher_is_better: bool, alpha: float = 0
     check_fraction(alpha, "alpha")
     table = filled_table(scores)
     n, k = table.shape
-    each = stats.rankdata(-table if higher_is_better else table, axis=1)
+    each = scipy.stats.rankdata(-table if higher_is_better else table, axis=1)
     ranks = each.mean(axis=0)
     if n < 2 or k < 3:
         return RankSummary(n, ranks, nan, nan, np.full((k, k), nan), alpha)
     # where all tie on every data set the statistic is 0/0, and nothing speaks against equal losses
-    friedman_p = 1.0 if np.ptp(each) == 0 else float(stats.friedmanchisquare(*each.T).pvalue)
+    friedman_p = 1.0 if np.ptp(each) == 0 else float(scipy.stats.friedmanchisquare(*each.T).pvalue)
     scale = np.sqrt(k * (k + 1) / (12 * n))
-    critical_difference = float(stats.studentized_range.isf(alpha, k, np.inf) * scale)
-    nemenyi_p = stats.studentized_range.sf(np.abs(ranks[:, None] - ranks) / scale, k, np.inf)
+    critical_difference = float(scipy.stats.studentized_range.isf(alpha, k, np.inf) * scale)
+    nemenyi_p = scipy.stats.studentized_range.sf(np.abs(ranks[:, None] - ranks) / scale, k, np.inf)
     return RankSummary(n, ranks, friedman_p, critical_difference, nemenyi_p, alpha)
 
 

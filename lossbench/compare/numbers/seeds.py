@@ -5,8 +5,8 @@ from functools import lru_cache
 from math import sqrt
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
 
 from lossbench.compare.numbers.statistics import check_fraction, finite
 
@@ -98,9 +98,9 @@ def _noncentrality(t: float, degrees: int, level: float) -> float:
     """Return the noncentrality of which the t seen is the quantile of a level; 0 where it would be negative."""
 
     def beyond(noncentrality: float) -> float:
-        return float(stats.nct.cdf(t, degrees, noncentrality)) - level
+        return float(scipy.stats.nct.cdf(t, degrees, noncentrality)) - level
 
-    return float(optimize.brentq(beyond, 0.0, 2 * t + 3)) if beyond(0.0) > 0 else 0.0
+    return float(scipy.optimize.brentq(beyond, 0.0, 2 * t + 3)) if beyond(0.0) > 0 else 0.0
 
 
 def _seeds(effects: NDArray[np.float64], power: float, alpha: float) -> list[int | None]:
@@ -110,11 +110,11 @@ def _seeds(effects: NDArray[np.float64], power: float, alpha: float) -> list[int
     while (low < high).any():
         n = (low + high) // 2
         limits = np.array([_limit(alpha, int(each)) for each in n])
-        enough = (stats.nct.sf(limits, n - 1, effects * np.sqrt(n)) >= power) | (low == high)
+        enough = (scipy.stats.nct.sf(limits, n - 1, effects * np.sqrt(n)) >= power) | (low == high)
         low, high = np.where(enough, low, n + 1), np.where(enough, n, high)
     return [each if each <= MOST_SEEDS else None for each in low.tolist()]
 
 
 @lru_cache(maxsize=4096)
 def _limit(alpha: float, n: int) -> float:
-    return float(stats.t.isf(alpha / 2, n - 1))
+    return float(scipy.stats.t.isf(alpha / 2, n - 1))

@@ -1,7 +1,9 @@
 """Which epoch of a run counts, chosen after the fact: every run records the metrics of all of its epochs."""
 
 import math
+from collections.abc import Sequence
 
+from lossbench.compare.numbers.histories import column, names_in
 from lossbench.records.schema import Record, task_of
 from lossbench.tasks.task import Task
 
@@ -63,10 +65,10 @@ def clean_monitor(entry: Record, task: Task) -> str:
     """
     monitor = entry["monitor"].removeprefix("clean/")
     candidates = [f"val/clean/{monitor}", f"val/{task.metric(monitor).truth or monitor}"]
-    return next((name for name in candidates if any(name in row for row in entry.get("history") or [])), candidates[-1])
+    return next((name for name in candidates if name in names_in(entry.get("history"))), candidates[-1])
 
 
-def best_row(history: list[Metrics], name: str, higher_is_better: bool) -> Metrics:
+def best_row(history: Sequence[Metrics], name: str, higher_is_better: bool) -> Metrics:
     """Return the first epoch at which a metric is best; empty if no epoch has it.
 
     Examples
@@ -76,7 +78,8 @@ def best_row(history: list[Metrics], name: str, higher_is_better: bool) -> Metri
     1
 
     """
-    rows = [row for row in history if row.get(name) is not None and math.isfinite(row[name])]
-    if not rows:
+    values = column(history, name)
+    places = [place for place, value in enumerate(values) if value is not None and math.isfinite(value)]
+    if not places:
         return {}
-    return (max if higher_is_better else min)(rows, key=lambda row: row[name])
+    return history[(max if higher_is_better else min)(places, key=values.__getitem__)]

@@ -3,8 +3,8 @@
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 Array = NDArray[np.float64]
 
@@ -40,7 +40,9 @@ def signed_rank_ps(differences: Array) -> list[float]:
 
     """
     zeros = np.count_nonzero(differences == 0, axis=1)[:, None]  # they would have the lowest ranks
-    ranks = np.rint(2 * (stats.rankdata(np.abs(differences), axis=1) - zeros)).astype(int)  # doubled: whole numbers
+    ranks = np.rint(2 * (scipy.stats.rankdata(np.abs(differences), axis=1) - zeros)).astype(
+        int
+    )  # doubled: whole numbers
     ranks = np.where(differences == 0, 0, ranks)
     seen = np.where(differences > 0, ranks, 0).sum(axis=1)
     found = []

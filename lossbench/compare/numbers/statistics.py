@@ -9,8 +9,8 @@ from math import inf, nan, sqrt
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from lossbench.compare.numbers.signed_rank import signed_rank_ps
 
@@ -160,7 +160,7 @@ def _interval(sample: Array, confidence: float, method: Method, among: int, note
     mean, sd = sample.mean(), sample.std(ddof=1)
     if method == "bca" and n >= BCA_FROM:
         rng = np.random.default_rng(0)
-        found = stats.bootstrap((sample,), np.mean, confidence_level=level, method="BCa", rng=rng)
+        found = scipy.stats.bootstrap((sample,), np.mean, confidence_level=level, method="BCa", rng=rng)
         low, high = found.confidence_interval
         return Interval(n, float(mean), float(sd), float(low), float(high), kind_of("BCa bootstrap", confidence, among))
     kind += f" (BCa needs {BCA_FROM} runs)" if method == "bca" else ""
@@ -170,7 +170,7 @@ def _interval(sample: Array, confidence: float, method: Method, among: int, note
 
 @lru_cache
 def _quantile(tail: float, degrees: int) -> float:
-    return float(stats.t.isf(tail, degrees))
+    return float(scipy.stats.t.isf(tail, degrees))
 
 
 def kind_of(name: str, confidence: float, among: int = 1) -> str:
@@ -272,7 +272,7 @@ def paired_differences(
     ]
     p_t, testable = np.full(pairs, nan), ~alike & (n > 1)
     if testable.any():
-        p_t[testable] = stats.ttest_1samp(differences[testable], 0, axis=1).pvalue
+        p_t[testable] = scipy.stats.ttest_1samp(differences[testable], 0, axis=1).pvalue
     better = (np.sign(steps if higher_is_better else -steps) + 1).mean(axis=1) / 2
     columns = intervals, p_t.tolist(), signed_rank_ps(steps), testable.tolist(), better.tolist()
     found = []

@@ -28,14 +28,15 @@ Satterthwaite, "An approximate distribution of estimates of variance components"
 bootstrap", 2007. Bouthillier et al., "Accounting for variance in machine learning benchmarks", 2021 (the sources).
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import nan
 from typing import Any, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from lossbench.compare.numbers.statistics import check_fraction, smallest_p
 
@@ -43,6 +44,8 @@ Array = NDArray[np.float64]
 
 LARGEST_BLOCK = 2**21
 """Numbers that are worked on at once."""
+MOST_TOGETHER = 2000
+"""Of more runs there is no table of runs by runs: what pairs need comes from the deviations, seed by seed."""
 NOISE = 4 * float(np.finfo(np.float32).eps)
 """Differences below this share of the values are the rounding of single precision, in which they are kept."""
 
@@ -94,8 +97,10 @@ class Runs:
     ----------
     values : ndarray, shape (R,)
         The metric of each run.
-    covariance : ndarray, shape (R, R)
-        Of these values, by chance of the samples.
+    deviations : ndarray, shape (R, N)
+        What each sample, or draw of the samples, adds around it.
+    scaled : callable
+        Makes of sums of products of deviations the covariance of the values by chance of the samples.
     n_samples : int
         N, or the number of groups.
     sample_degrees : float
@@ -106,10 +111,17 @@ class Runs:
     """
 
     values: Array
-    covariance: Array
+    deviations: NDArray[Any]
+    scaled: Callable[[Array], Array]
     n_samples: int
     sample_degrees: float
     noise: float
+
+    @cached_property
+    def covariance(self) -> Array:
+        """The covariance (R, R) of the values by chance of the samples."""
+        deviations = self.deviations.astype(np.float64, copy=False)
+        return self.scaled(deviations @ deviations.T)
 
     @cached_property
     def _rounding(self) -> float:
@@ -130,29 +142,50 @@ class Runs:
 
     def differences(self, one: NDArray[np.int_], other: NDArray[np.int_]) -> list[Sources]:
         """Return the sources of the mean difference of each pair, from places of runs (P, S)."""
+        told = self._of_all(one, other) if len(self.values) <= MOST_TOGETHER else self._of_each_seed(one, other)
+        return [
+            _sources(values, total, own, self.n_samples, self.sample_degrees, self._rounding, self.noise)
+            for values, (total, own) in zip(self.values[one] - self.values[other], told, strict=True)
+        ]
+
+    def _of_all(self, one: NDArray[np.int_], other: NDArray[np.int_]) -> Iterator[tuple[float, float]]:
+        """Yield the sum and the trace of the covariance (S, S) of each pair."""
         pairs, seeds = one.shape
         at_once = max(1, LARGEST_BLOCK // seeds**2)
-        found: list[Sources] = []
         for start in range(0, pairs, at_once):
             rows, columns = one[start : start + at_once], other[start : start + at_once]
             cross = self.covariance[rows[:, :, None], columns[:, None, :]]
             own, others = (self.covariance[each[:, :, None], each[:, None, :]] for each in (rows, columns))
             covariances = own + others - cross - cross.swapaxes(1, 2)
-            found += [
-                _sources(values, covariance, self.n_samples, self.sample_degrees, self._rounding, self.noise)
-                for values, covariance in zip(self.values[rows] - self.values[columns], covariances, strict=True)
-            ]
-        return found
+            yield from ((each.sum(), each.trace()) for each in covariances)
+
+    def _of_each_seed(self, one: NDArray[np.int_], other: NDArray[np.int_]) -> Iterator[tuple[float, float]]:
+        """Yield what `_of_all` does: the sum is that of deviations added over seeds, the trace is of equal seeds."""
+        losses, place = np.unique(np.concatenate([one, other]), axis=0, return_inverse=True)
+        first, second = place.reshape(2, -1)
+        summed, own = 0.0, np.zeros(len(first))
+        for rows in losses.T:
+            deviations = self.deviations[rows].astype(np.float64)
+            own += _squared(deviations, first, second)
+            summed = summed + deviations
+        total = _squared(np.asarray(summed), first, second)
+        yield from zip(self.scaled(total), self.scaled(own), strict=True)
+
+
+def _squared(points: Array, first: NDArray[np.int_], second: NDArray[np.int_]) -> Array:
+    """Return the squared distances of pairs of points (L, N), given by their places (P,)."""
+    products = points @ points.T
+    squares = products.diagonal()
+    return np.asarray(squares[first] + squares[second] - 2 * products[first, second])
 
 
 def _sources(
-    values: Array, covariance: Array, n_samples: int, sample_degrees: float, rounding: float, noise: float
+    values: Array, total: float, own: float, n_samples: int, sample_degrees: float, rounding: float, noise: float
 ) -> Sources:
-    """Decompose by the formulas at the head of this file."""
+    """Decompose by the formulas at the head of this file, from the sum and the trace of the covariance C."""
     n = len(values)
     if n < 2 or n_samples < 2:
         return Sources(nan, nan, nan, nan, nan, n, n_samples)
-    total, own = covariance.sum(), covariance.trace()
     if np.ptp(values) <= rounding and own / n <= noise:
         return Sources(0.0, 0.0, 0.0, 0.0, nan, n, n_samples)
     of_seeds, of_samples = values.var(ddof=1) / n, max(0.0, total / n**2)
@@ -200,9 +233,8 @@ def runs_by_sample(values: ArrayLike, groups: ArrayLike | None = None) -> Runs:
 def of_centred(mean: Array, centred: NDArray[Any], largest: float) -> Runs:
     """Gather runs by their means (R,), what each sample adds around it (R, N) and the largest value."""
     n = centred.shape[1]
-    deviations = centred.astype(np.float64)
-    covariance = deviations @ deviations.T / (n * max(1, n - 1))
-    return Runs(mean, covariance, n, n - 1, (NOISE * largest) ** 2 / max(1, n))
+    noise = (NOISE * largest) ** 2 / max(1, n)
+    return Runs(mean, centred, lambda products: products / (n * max(1, n - 1)), n, n - 1, noise)
 
 
 def in_groups(centred: NDArray[Any], groups: ArrayLike) -> Array:
@@ -234,11 +266,15 @@ def runs_by_draw(values: ArrayLike, replicates: ArrayLike, samples: int) -> Runs
     if draws < 2:
         raise ValueError("replicates has fewer than 2 draws on which all runs have a value")
     deviations = drawn - drawn.mean(axis=1, keepdims=True)
-    covariance, degrees = deviations @ deviations.T / (draws - 1), float(draws - 1)
-    if samples > 1:  # a bootstrap of N has (N - 1) / N of their variance
-        covariance, degrees = covariance * samples / (samples - 1), 1 / (1 / degrees + 1 / (samples - 1))
-    noise = (NOISE * float(np.abs(own).max(initial=0))) ** 2
-    return Runs(own, covariance, samples, degrees, noise)
+    degrees, noise = float(draws - 1), (NOISE * float(np.abs(own).max(initial=0))) ** 2
+    if samples < 2:
+        return Runs(own, deviations, lambda products: products / (draws - 1), samples, degrees, noise)
+    degrees = 1 / (1 / degrees + 1 / (samples - 1))
+
+    def scaled(products: Array) -> Array:  # a bootstrap of N has (N - 1) / N of their variance
+        return products / (draws - 1) * samples / (samples - 1)
+
+    return Runs(own, deviations, scaled, samples, degrees, noise)
 
 
 def crossed(table: ArrayLike, groups: ArrayLike | None = None, scale: float | None = None) -> Sources:
@@ -272,7 +308,8 @@ def crossed(table: ArrayLike, groups: ArrayLike | None = None, scale: float | No
     runs = runs_by_sample(rows, groups)
     largest = float(np.abs(rows).max(initial=0)) if scale is None else scale
     noise = (NOISE * largest) ** 2 / max(1, runs.n_samples)
-    return _sources(runs.values, runs.covariance, runs.n_samples, runs.sample_degrees, NOISE * largest, noise)
+    total, own = runs.covariance.sum(), runs.covariance.trace()
+    return _sources(runs.values, total, own, runs.n_samples, runs.sample_degrees, NOISE * largest, noise)
 
 
 def resampled(values: ArrayLike, replicates: ArrayLike, samples: int, scale: float | None = None) -> Sources:
@@ -308,7 +345,8 @@ def resampled(values: ArrayLike, replicates: ArrayLike, samples: int, scale: flo
     runs = runs_by_draw(values, replicates, samples)
     largest = float(np.abs(runs.values).max(initial=0)) if scale is None else scale
     noise = (NOISE * largest) ** 2
-    return _sources(runs.values, runs.covariance, runs.n_samples, runs.sample_degrees, NOISE * largest, noise)
+    total, own = runs.covariance.sum(), runs.covariance.trace()
+    return _sources(runs.values, total, own, runs.n_samples, runs.sample_degrees, NOISE * largest, noise)
 
 
 def interval(sources: Sources, mean: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -324,7 +362,7 @@ def interval(sources: Sources, mean: float, confidence: float = 0.95) -> tuple[f
     check_fraction(confidence, "confidence")
     if sources.variance == 0:
         return mean, mean
-    half = float(stats.t.isf((1 - confidence) / 2, sources.degrees)) * sources.standard_error
+    half = float(scipy.stats.t.isf((1 - confidence) / 2, sources.degrees)) * sources.standard_error
     return mean - half, mean + half
 
 
@@ -332,7 +370,7 @@ def p_difference(sources: Sources, mean: float) -> float:
     """Return the two-sided p-value of "no difference"; without spread that of the signs alone, as without samples."""
     if sources.variance == 0:
         return 1.0 if mean == 0 else smallest_p(sources.n_seeds)
-    return float(2 * stats.t.sf(abs(mean) / sources.standard_error, sources.degrees))
+    return float(2 * scipy.stats.t.sf(abs(mean) / sources.standard_error, sources.degrees))
 
 
 def p_within(sources: Sources, mean: float, margin: float) -> float:
@@ -348,7 +386,7 @@ def p_within(sources: Sources, mean: float, margin: float) -> float:
         raise ValueError(f"margin={margin} is not allowed; give a number above 0")
     if sources.variance == 0:
         return smallest_p(sources.n_seeds) / 2 if abs(mean) < margin else 1.0
-    return float(stats.t.sf((margin - abs(mean)) / sources.standard_error, sources.degrees))
+    return float(scipy.stats.t.sf((margin - abs(mean)) / sources.standard_error, sources.degrees))
 
 
 def _table(values: ArrayLike) -> Array:

@@ -3,8 +3,8 @@
 from math import nan
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from lossbench.compare.numbers.statistics import NO_TEST, PairedDifference, check_fraction, finite, kind_of
 
@@ -60,7 +60,7 @@ def unpaired_difference(
     kind, several = kind_of("Welch t", confidence, among), min(len(first), len(second)) > 1
     note = NO_TEST if several and np.ptp(first) + np.ptp(second) == 0 else ""
     if several and not note:
-        test = stats.ttest_ind(first, second, equal_var=False)
+        test = scipy.stats.ttest_ind(first, second, equal_var=False)
         low, high = test.confidence_interval(1 - (1 - confidence) / among)
         p_t = float(test.pvalue)
         effect = float((first.mean() - second.mean()) / np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2))
@@ -70,7 +70,7 @@ def unpaired_difference(
         low=float(low),
         high=float(high),
         p_t=p_t,
-        p_wilcoxon=float(stats.mannwhitneyu(first, second).pvalue),
+        p_wilcoxon=float(scipy.stats.mannwhitneyu(first, second).pvalue),
         effect_size=effect,
         improvement=float((better + 1).mean() / 2),
         kind=kind,

@@ -6,7 +6,7 @@ from math import isnan
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from lossbench.compare.numbers.seeds import MOST_SEEDS
 from lossbench.compare.numbers.statistics import check_fraction
@@ -48,9 +48,9 @@ def power_of(sources: Sources, mean: float, alpha: float, n_seeds: int, n_sample
     variance, degrees = predicted(sources, n_seeds, n_samples)
     shift = abs(mean) / np.sqrt(variance)
     if degrees > 1000 or shift > 30:  # where the noncentral t is slow, or has no value
-        bound = stats.t.isf(alpha / 2, degrees)
-        return float(stats.norm.sf((bound - shift) / np.sqrt(1 + bound**2 / (2 * degrees))))
-    return float(stats.nct.sf(stats.t.isf(alpha / 2, degrees), degrees, shift))
+        bound = scipy.stats.t.isf(alpha / 2, degrees)
+        return float(scipy.stats.norm.sf((bound - shift) / np.sqrt(1 + bound**2 / (2 * degrees))))
+    return float(scipy.stats.nct.sf(scipy.stats.t.isf(alpha / 2, degrees), degrees, shift))
 
 
 def what_helps(sources: Sources, mean: float, alpha: float = 0.05, power: float = 0.8) -> Help:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from lossbench.compare.numbers.comparisons import Comparison
+from lossbench.compare.numbers.histories import column
 from lossbench.compare.numbers.labels import meanings
 from lossbench.compare.report.formatting import counted, listed
 from lossbench.config.axes import axes_of
@@ -179,7 +180,7 @@ def _untrained(comparison: Comparison) -> list[str]:
     """Say which losses were 0 at every step of a run, so that nothing moved the weights; their numbers count."""
     told = []
     for label in comparison.entries:
-        losses = [[row.get("train/loss") for row in run.get("history") or []] for run in comparison.finished(label)]
+        losses = [column(run.get("history"), "train/loss") for run in comparison.finished(label)]
         told += [label] if any(run and not any(run) for run in losses) else []
     return [f"The training loss was 0 in every epoch, so that nothing was learned: {listed(told)}."] if told else []
 

@@ -22,6 +22,7 @@ from lossbench.compare.report.fairness import cautions, drawn_by_seed, names, pr
 from lossbench.compare.report.figures.critical_difference import critical_difference
 from lossbench.compare.report.figures.drawing import OVERLAID, STYLE, Picture
 from lossbench.compare.report.figures.front import front_pictures
+from lossbench.compare.report.figures.losses import NAME as CURVES
 from lossbench.compare.report.figures.losses import loss_curves
 from lossbench.compare.report.figures.metrics import forest, learning_curves
 from lossbench.compare.report.figures.pdf import save_pdf
@@ -104,7 +105,8 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     for ending in ("png", "svg", "pdf"):
         for old in folder.glob(f"*.{ending}"):
-            old.unlink()
+            if old.stem != CURVES:  # which are drawn again only where they would be others
+                old.unlink()
     path = folder / "report.html"
     with matplotlib.rc_context(STYLE):
         glyphs = Glyphs()

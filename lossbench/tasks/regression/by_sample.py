@@ -19,6 +19,12 @@ ROUNDING, TRIMMED, FIFTHS, SAME_OUTPUT = 16, 0.1, 5, 1e-6
 """As in `metrics` and `final_metrics`, which import torch."""
 IN_CACHE = 2**15
 """Weights that are worked on at once, so that a processor keeps them at hand."""
+NEAR_IN_CACHE = 2**17
+"""The same where the sums are listed around one place."""
+FEW = 8
+"""Draws."""
+WITHIN = 4.0
+"""Square roots of the number of samples: where a quantile of drawn samples lies around that of the samples."""
 
 
 def by_sample(task: Task, arrays: Arrays) -> Makers:
@@ -60,8 +66,8 @@ def of_numbers(prediction: Array, target: Array) -> Makers:
         "rmse": lambda: OfSums(np.stack([square, one], axis=1), lambda s: np.sqrt(s[:, 0] / s[:, 1])),
         "log_cosh": lambda: Mean(error + np.logaddexp(0, -2 * error) - np.log(2)),
         "smape": lambda: Mean(np.divide(2 * error, wide, out=np.zeros(size), where=wide > 0)),
-        "median_ae": lambda: Weighed(_ordered(error, error, _middle)),
-        "trimmed_rmse": lambda: Weighed(_ordered(error, square, _trimmed)),
+        "median_ae": lambda: Weighed(_ordered(error, error, _middle, near=0.5)),
+        "trimmed_rmse": lambda: Weighed(_ordered(error, square, _trimmed, near=1 - TRIMMED)),
     }
     if not (np.abs(y) <= np.finfo(np.float64).eps * np.abs(y).max()).any():
         found["mape"] = lambda: Mean(error / np.abs(y))
@@ -102,25 +108,56 @@ def _concordance(s: Array, shift: float) -> Array:
     return np.asarray(2 * (yp - y * p) / (yy - y**2 + pp - p**2 + (y - p + shift) ** 2))
 
 
-def _ordered(by: Array, values: Array, function: Callable[[Any, Array], Array]) -> Callable[[Array], Array]:
+def _ordered(
+    by: Array, values: Array, function: Callable[[Any, Array], Array], near: float | None = None
+) -> Callable[[Array], Array]:
     """Make a function of weights of one of the sums of values over the first n samples in an order, at any n.
 
     `function` takes these sums, from places (B, k) to (B, k), and the numbers of samples (B,). Samples that are equal
-    in the order share the mean of their values.
+    in the order share the mean of their values. If it asks only for places `near` a share of all samples, the sums are
+    listed only there, where that does.
     """
     order = np.argsort(by, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(by[order]) > 0])
+    size = len(order)
+    half = 1 + int(WITHIN * np.sqrt(size))
+    low, high = (0, size) if near is None else (max(0, int(near * size) - half), min(size, int(near * size) + half))
 
     def of_few(drawn: Array) -> Array:
         many, summed = (_from_zero(each, starts) for each in (drawn, drawn * values[order]))
         return function(partial(_between, many, summed), np.rint(many[:, -1]).astype(int))
+
+    def of_few_near(drawn: Array) -> Array:
+        taken = drawn.T.take(order[:high], axis=0)
+        many, summed = (_window(each, low) for each in (taken, taken * values[order[:high], None]))
+        return function(partial(_between, many, summed, part=True), np.rint(drawn.sum(axis=1)).astype(int))
 
     def weighed(weights: Array) -> Array:
         rows = max(1, IN_CACHE // weights.shape[1])
         blocks = (weights[start : start + rows] for start in range(0, len(weights), rows))
         return np.concatenate([of_few(block.astype(np.float64, order="C").take(order, axis=1)) for block in blocks])
 
-    return weighed
+    def weighed_near(weights: Array) -> Array:
+        if len(weights) < FEW:  # numpy adds the samples of few draws in another order
+            return weighed(weights)
+        rows = max(4 * FEW, NEAR_IN_CACHE // size)
+        parts = np.array_split(weights.astype(np.float64, copy=False), -(-len(weights) // rows))
+        try:
+            return np.concatenate([of_few_near(part) for part in parts])
+        except _Elsewhere:
+            return weighed(weights)
+
+    return weighed if high - low > size // 2 or len(starts) < size else weighed_near
+
+
+class _Elsewhere(Exception):
+    """A place lies outside of the part of an order whose sums are listed."""
+
+
+def _window(each: Array, low: int) -> Array:
+    """Return the sums (B, N - low + 1) up to the places from `low` on of numbers (N, B), added in order."""
+    first = each[:low].sum(axis=0, keepdims=True)  # row after row
+    return np.asarray(np.cumsum(np.concatenate([first, each[low:]]), axis=0).T)
 
 
 def _from_zero(each: Array, starts: Array) -> Array:
@@ -131,8 +168,13 @@ def _from_zero(each: Array, starts: Array) -> Array:
     return sums
 
 
-def _between(x: Array, y: Array, places: Array) -> Array:
-    """Interpolate y (B, n) over whole numbers x (B, n), which rise from 0 in each row, at places (B, k)."""
+def _between(x: Array, y: Array, places: Array, part: bool = False) -> Array:
+    """Interpolate y (B, n) over whole numbers x (B, n), which rise from 0 in each row, at places (B, k).
+
+    Of a `part` of the sums, which rise from more than 0, all places must lie in it.
+    """
+    if part and not ((x[:, :1] <= places) & (places < x[:, -1:])).all():
+        raise _Elsewhere
     rows, last = np.arange(len(x))[:, None], x.shape[1] - 1
     beyond = (x[:, -1].max() + 1) * rows  # so that one search does for all rows
     at = np.searchsorted((x + beyond).ravel(), places + beyond, side="right") - 1 - rows * x.shape[1]

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy import stats
 
 from lossbench.compare.numbers.analysis import Analysis
+from lossbench.compare.numbers.histories import column
 from lossbench.config.test_epochs import is_sparse
 from lossbench.records.schema import Record
 from lossbench.tasks.loss_lines import alike, marked_sparsely, name_ends
@@ -98,8 +99,8 @@ def panels(
     unused = grid.flat[count:]
     for axes in unused:
         axes.remove()
-    for row, column in ((k // columns, k % columns) for k in range(count)):
-        grid[row, column].tick_params(labelbottom=not share_x or row * columns + column + columns >= count)
+    for k in range(count):
+        grid[k // columns, k % columns].tick_params(labelbottom=not share_x or k + columns >= count)
     return figure, list(grid.flat[:count])
 
 
@@ -160,7 +161,8 @@ def over_epochs(entries: list[Record], name: str) -> tuple[Array, Array]:
 
     An epoch that some run has reached without evaluating what has the metric is left out: means are over the same runs.
     """
-    rows = [{row["epoch"] + 1: row.get(name) for row in entry.get("history") or []} for entry in entries]
+    told = [entry.get("history") for entry in entries]
+    rows = [dict(zip((k + 1 for k in column(each, "epoch")), column(each, name), strict=True)) for each in told]
     epochs = sorted({epoch for row in rows for epoch, value in row.items() if value is not None})
     if any(map(is_sparse, entries)):
         lacking = {row["epoch"] + 1 for entry in entries for row in entry.get("history") or [] if name not in row}
@@ -176,7 +178,7 @@ def mean_and_half_width(values: Array, confidence: float) -> tuple[Array, Array]
     mean = known.sum(axis=0) / np.where(n > 0, n, np.nan)
     squares = np.where(np.isfinite(values), (values - mean) ** 2, 0.0).sum(axis=0)
     sd = np.sqrt(squares / np.where(n > 1, n - 1, np.nan))
-    return mean, stats.t.isf((1 - confidence) / 2, np.maximum(n - 1, 1)) * sd / np.sqrt(np.maximum(n, 1))
+    return mean, scipy.stats.t.isf((1 - confidence) / 2, np.maximum(n - 1, 1)) * sd / np.sqrt(np.maximum(n, 1))
 
 
 def draw_band(

@@ -1,5 +1,12 @@
-"""The losses themselves: value, slope and curvature. The one picture that needs torch, which is imported on drawing."""
+"""The losses themselves: value, slope and curvature. The one picture that needs torch, which is imported on drawing.
 
+So it is kept as long as it would come out the same: for the same losses of lossbench, labels, colours and source text.
+"""
+
+import json
+from contextlib import suppress
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +16,15 @@ from lossbench.compare.report.figures.drawing import Picture
 from lossbench.compare.report.figures.in_numbers import in_numbers, number
 from lossbench.errors import first_line
 from lossbench.locate import locate, strangers
+from lossbench.records import files
+from lossbench.records.provenance import digest
 from lossbench.tasks.task import Task
 
 MOST_LOSSES = 20
+NAME = "loss_curves"
+PACKAGE = Path(__file__).parents[3]
+KEPT = ".loss_curves.json"
+"""Beside the picture: what it was made from, and what could not be drawn."""
 
 
 def loss_curves(analysis: Analysis, folder: Path) -> tuple[Picture | None, str]:
@@ -26,13 +39,67 @@ def loss_curves(analysis: Analysis, folder: Path) -> tuple[Picture | None, str]:
 
     """
     if not analysis.comparison.task.curves:
+        _remove(folder)
         return None, ""
+    nodes = _distinct(analysis)
+    made_from = _made_from(analysis, nodes)
+    kept = _kept(folder, made_from)
+    if kept is None:
+        _remove(folder)
+        drawn, told = _draw(analysis, nodes, folder)
+        if made_from is not None:
+            files.write_text(
+                folder / KEPT,
+                json.dumps({"made_from": made_from, "drawn": drawn, "told": told, "endings": _endings(analysis)}),
+            )
+    else:
+        drawn, told = kept
+    return (_picture(analysis, drawn) if drawn else None), told
+
+
+def _kept(folder: Path, made_from: str | None) -> tuple[str, str] | None:
+    """Return what stands for a picture that was made from the same, and is told beside it; None if not known."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        kept = json.loads((folder / KEPT).read_text(encoding="utf-8"))
+        drawn = str(kept["drawn"])
+        there = all((folder / f"{NAME}.{ending}").is_file() == bool(drawn) for ending in kept["endings"])
+        if there and made_from is not None and kept["made_from"] == made_from:
+            return drawn, str(kept["told"])
+    return None
+
+
+def _remove(folder: Path) -> None:
+    for name in (*(f"{NAME}.{ending}" for ending in ("png", "svg", "pdf")), KEPT):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _endings(analysis: Analysis) -> tuple[str, ...]:
+    return ("png", "svg", "pdf") if analysis.options.pdf else ("png", "svg")
+
+
+def _made_from(analysis: Analysis, nodes: dict[str, dict[str, Any]]) -> str | None:
+    """Return a hash of all that the picture is made from; None where losses are not lossbench's own."""
+    if any(strangers(node, "loss", ()) for node in nodes.values()):
+        return None
+    source = sha256()
+    for room in ("losses", "catalogue", "tasks"):
+        for path in sorted((PACKAGE / room).glob("**/*.py")):
+            source.update(path.read_bytes())
+    return digest({
+        "nodes": nodes, "order": list(nodes), "baseline": analysis.baseline, "endings": _endings(analysis),
+        "task": analysis.comparison.task.name,
+        "source": source.hexdigest(), "by": [version("torch"), version("matplotlib")],
+    })  # fmt: skip
+
+
+def _draw(analysis: Analysis, nodes: dict[str, dict[str, Any]], folder: Path) -> tuple[str, str]:
+    """Draw; return what stands for the picture, "" where there is none, and what could not be drawn."""
     try:
         from lossbench.catalogue.curves import draw_loss_curves
     except ImportError as error:
-        return None, f"The curves of the losses are not drawn: {error}."
+        return "", f"The curves of the losses are not drawn: {error}."
     losses, problems = {}, []
-    for label, node in _distinct(analysis).items():
+    for label, node in nodes.items():
         if unknown := strangers(node, "loss", analysis.options.trust):
             problems.append(
                 f"The curves of {label} are not drawn: its record names {unknown[0]}, which is not lossbench's and is "
@@ -47,23 +114,26 @@ def loss_curves(analysis: Analysis, folder: Path) -> tuple[Picture | None, str]:
     if dropped:
         problems.append(f"Only {MOST_LOSSES} losses are drawn as curves; left out: {', '.join(dropped)}.")
     if not losses:
-        return None, " ".join(problems)
+        return "", " ".join(problems)
     try:
-        endings = ("png", "svg", "pdf") if analysis.options.pdf else ("png", "svg")
         drawn = {label: losses[label] for label in list(losses)[:MOST_LOSSES]}
-        draw_loss_curves(drawn, folder / "loss_curves", analysis.baseline, endings)
+        draw_loss_curves(drawn, folder / NAME, analysis.baseline, _endings(analysis))
     except Exception as error:
-        return None, " ".join([*problems, f"The curves of the losses are not drawn: {first_line(error)}"])
-    axis = (
-        "the residual"
-        if analysis.comparison.task.curves == "residual"
-        else "the margin of the true class of two classes"
-    )
+        return "", " ".join([*problems, f"The curves of the losses are not drawn: {first_line(error)}"])
+    return _alt(drawn, _axis(analysis)), " ".join(problems)
+
+
+def _axis(analysis: Analysis) -> str:
+    of_residual = analysis.comparison.task.curves == "residual"
+    return "the residual" if of_residual else "the margin of the true class of two classes"
+
+
+def _picture(analysis: Analysis, alt: str) -> Picture:
     caption = (
-        f"Value, slope and curvature of each compared loss for one sample over {axis}; computed from the definitions, "
-        "not from runs."
+        f"Value, slope and curvature of each compared loss for one sample over {_axis(analysis)}; computed from the "
+        "definitions, not from runs."
     )
-    return Picture("loss_curves", "The losses", caption, None, _alt(drawn, axis)), " ".join(problems)
+    return Picture(NAME, "The losses", caption, None, alt)
 
 
 def _alt(losses: dict[str, Any], axis: str) -> str:

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lossbench.compare.numbers.analysis import Analysis
+from lossbench.compare.numbers.histories import names_in
 from lossbench.compare.numbers.statistics import PairedDifference
 from lossbench.compare.report.figures.drawing import (
     OVERLAID,
@@ -88,8 +89,8 @@ def learning_curves(analysis: Analysis) -> list[Picture]:
 
     For a metric that is computed only at the end of a run it is the first one of the task.
     """
-    rows = [row for entry in analysis.comparison.all_entries for row in entry.get("history") or []]
-    known = any(f"test/{analysis.metric}" in row for row in rows)
+    histories = (entry.get("history") for entry in analysis.comparison.all_entries)
+    known = any(f"test/{analysis.metric}" in names_in(history) for history in histories)
     metric = analysis.metric if known else analysis.comparison.task.columns[0]
     name = f"test/{metric}"
     curves = {label: over_epochs(analysis.comparison.finished(label), name) for label in analysis.counted}

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from lossbench.compare.numbers.analysis import Analysis
+from lossbench.compare.numbers.histories import names_in
 from lossbench.compare.report.figures.drawing import (
     OVERLAID,
     REFERENCE,
@@ -99,8 +100,8 @@ def _of_methods(analysis: Analysis, prefix: str) -> dict[str, Lines]:
     found = {}
     for label in analysis.counted:
         entries = analysis.comparison.finished(label)
-        rows = (row for entry in entries for row in entry.get("history") or [])
-        names = dict.fromkeys(key.removeprefix(prefix) for row in rows for key in row if key.startswith(prefix))
+        known = dict.fromkeys(key for entry in entries for key in names_in(entry.get("history")))
+        names = [key.removeprefix(prefix) for key in known if key.startswith(prefix)]
         lines = {name: over_epochs(entries, prefix + name) for name in names}
         lines = {name: (epochs, values) for name, (epochs, values) in lines.items() if np.isfinite(values).any()}
         if lines:
