@@ -31,6 +31,7 @@ from lossbench.compare.report.formatting import counted, missing_lines, words
 from lossbench.compare.report.metric_groups import group_tables
 from lossbench.compare.report.page_data import as_script, page_data, source_of
 from lossbench.compare.report.provenance import cells_table, commands, cost_table, cost_told, versions_table
+from lossbench.compare.report.rank_table import seed_ranks_table
 from lossbench.compare.report.searched import told_of_search
 from lossbench.compare.report.selection_table import selections_table
 from lossbench.compare.report.several import tables_of_fronts, tables_of_tasks, told_of_tasks
@@ -205,6 +206,7 @@ def _page(analysis: Analysis, sections: list[Section], glyphs: Glyphs) -> str:
         warning=_warning(analysis),
         numbered=list(enumerate(sections)),
         open=losses <= OVERLAID,
+        pdf=analysis.options.pdf,
         baseline=analysis.baseline,
         links={label: source_of(analysis, label)[2] for label in analysis.order},
         glyphs=glyphs.drawn,
@@ -257,6 +259,7 @@ def _numbers(analysis: Analysis) -> list[Block]:
         Block(
             "folded", differences_table(analysis, analysis.metric), f"differences to {analysis.baseline}, with tests"
         ),
+        Block("folded", seed_ranks_table(analysis), "mean rank of each loss over the seeds"),
         *(Block("text", text) for text in told if text),
     ]
 

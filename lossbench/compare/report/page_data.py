@@ -80,7 +80,7 @@ def offered(analysis: Analysis) -> list[str]:
     """Return the metrics that a reader can choose: all but those of single classes and of what nobody trained."""
     task = analysis.comparison.task
     known = [name for name in task.named if name in analysis.columns]
-    all_names = dict.fromkeys([*analysis.shown, *known, *analysis.columns])
+    all_names = dict.fromkeys([*analysis.tabled, *analysis.shown, *known, *analysis.columns])
     return [
         name for name in all_names
         if analysis.columns[name].intervals and not task.is_numbered(name) and not task.is_of_reference(name)
@@ -90,7 +90,7 @@ def offered(analysis: Analysis) -> list[str]:
 def shown_once(analysis: Analysis) -> list[str]:
     """Return the metrics of the table without those that repeat one before them."""
     repeated = repeats(analysis)
-    return [name for name in analysis.shown if name not in repeated]
+    return [name for name in analysis.tabled if name not in repeated]
 
 
 def source_of(analysis: Analysis, label: str) -> tuple[str, str, str]:

@@ -89,11 +89,11 @@ def groups_of(analysis: Analysis, names: Iterable[str]) -> list[str]:
 
 
 def repeats(analysis: Analysis) -> dict[str, str]:
-    """Return the shown metrics that have the values of one before them in every run, and which that is."""
+    """Return the metrics of the tables that have the values of one before them in every run, and which that is."""
     found: dict[str, str] = {}
-    values = {name: [analysis.values(label, name) for label in analysis.comparison.entries] for name in analysis.shown}
-    for position, name in enumerate(analysis.shown):
-        earlier = [other for other in analysis.shown[:position] if other not in found]
+    values = {name: [analysis.values(label, name) for label in analysis.comparison.entries] for name in analysis.tabled}
+    for position, name in enumerate(analysis.tabled):
+        earlier = [other for other in analysis.tabled[:position] if other not in found]
         same = next((other for other in earlier if _alike(values[name], values[other])), None)
         if same is not None and any(values[name]):
             found[name] = same
@@ -110,8 +110,8 @@ def _alike(ones: Sequence[Values], others: Sequence[Values]) -> bool:
 def without_repeats(table: Table, analysis: Analysis) -> Table:
     """Drop the columns of the table of means that repeat one before them, and say so in its caption."""
     found = repeats(analysis)
-    first = len(table.heading) - len(analysis.shown)
-    kept = [k for k in range(len(table.heading)) if k < first or analysis.shown[k - first] not in found]
+    first = len(table.heading) - len(analysis.tabled)
+    kept = [k for k in range(len(table.heading)) if k < first or analysis.tabled[k - first] not in found]
     if not found:
         return table
     told = "; ".join(f"{words(name)} is {words(other)} in every run" for name, other in found.items())
