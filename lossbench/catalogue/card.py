@@ -9,6 +9,7 @@ import torch
 from lossbench.catalogue.curves import REACH, TWO_CLASSES, curves, drawn_over
 from lossbench.losses.bound_loss import BoundLoss
 from lossbench.losses.facts import declared_losses, sections_of
+from lossbench.tasks.loss_style import style_of
 
 _WIDTH, _HEIGHT, _EDGE = 260, 130, 18
 _POINTS = 60  # even: the kinks at 0 fall between two points
@@ -68,12 +69,13 @@ def _svg(x: list[float], y: list[float], title: str) -> str:
         f"{_EDGE + across * (one + reach):.1f},{_HEIGHT - _EDGE - up * (other - low):.1f}"
         for one, other in zip(x, y, strict=True)
     )
+    color = style_of(title.partition(" over the ")[0]).color
     told = escape(f"{title}: from {y[0]:.3g} at {-reach:g} to {y[-1]:.3g} at {reach:g}")
     written = 'font-size="10" fill="currentColor" text-anchor'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{_WIDTH}" height="{_HEIGHT}"><title>{told}</title>'
         f'<line x1="{_WIDTH / 2}" x2="{_WIDTH / 2}" y1="{_EDGE}" y2="{_HEIGHT - _EDGE}" stroke="currentColor" '
-        f'stroke-opacity="0.4"/><polyline points="{points}" fill="none" stroke="currentColor" stroke-width="1.7"/>'
+        f'stroke-opacity="0.4"/><polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.7"/>'
         f'<text x="4" y="11" {written}="start">{low:.3g} to {high:.3g}</text>'
         f'<text x="4" y="{_HEIGHT - 4}" {written}="start">{-reach:g}</text>'
         f'<text x="{_WIDTH - 4}" y="{_HEIGHT - 4}" {written}="end">{reach:g}</text>'

@@ -97,6 +97,7 @@ PLACES = {
 
 _PLACE = {name: place for row in PLACES.values() for place, name in enumerate(row.split())}
 _NAME = re.compile(r"\w+")
+_NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,15})?(?:e[+-]?\d{1,2})?")
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,8 @@ def style_of(label: str) -> LossStyle:
     """Return how a loss is drawn, by its label in a comparison: the same wherever and beside whatever it stands.
 
     What is more than a name is a variant: it has the colour of the name, or a shade of it, with other dashes and
-    another marker, by the hash of the rest. The ways to combine terms, such as `several_tasks+pcgrad`, differ as
-    losses do.
+    another marker, by the values and the words of the rest. The ways to combine terms, such as `several_tasks+pcgrad`,
+    differ as losses do.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ def style_of(label: str) -> LossStyle:
     place = _PLACE.get(name, _hashed(name))
     if not rest:
         return numbered_style(place)
-    number = _hashed(rest)
+    number = _varied(rest)
     color = _shade(COLORS[place % len(COLORS)], number % 3)
     dashes = DASHES[(place + 1 + number // 3 % (len(DASHES) - 1)) % len(DASHES)]
     marker = MARKERS[(place + 1 + number // 12 % (len(MARKERS) - 1)) % len(MARKERS)]
@@ -166,6 +167,23 @@ def numbered_style(number: int) -> LossStyle:
 
     """
     return LossStyle(COLORS[number % len(COLORS)], DASHES[number % len(DASHES)], MARKERS[number % len(MARKERS)])
+
+
+def _varied(rest: str) -> int:
+    """Return a number of what a variant has beside its name, so that values of a parameter are told apart.
+
+    That is the hash of the words, and a sum over the first two digits of each value and its power of ten. With these
+    weights values of usual grids, such as 0.5, 1, 2, 5 or 0.01, 0.1, 1, are no multiples of 12 apart, after which
+    shades and dashes come again.
+    """
+    look = marker = _hashed(_NUMBER.sub("", rest))
+    for k, value in enumerate(_NUMBER.findall(rest)):
+        digits, _, power = f"{float(value):.1e}".partition("e")
+        first, _, second = digits.partition(".")
+        weight = (1, 5, 7, 11)[k % 4]
+        look += weight * (int(first) + 4 * int(second) + 5 * int(power))
+        marker += weight * (int(first) + int(second) + int(power))
+    return look % 12 + 12 * (marker % (len(MARKERS) - 1))
 
 
 def _hashed(text: str) -> int:

@@ -124,7 +124,7 @@ STYLES = {
     "mse": ("#0380e7", (), "o"),
     "huber": ("#1abef3", (7, 3), "X"),
     "several_tasks+pcgrad": ("#1abef3", (7, 3), "X"),
-    "focal(gamma=2)": ("#53975b", (10, 2, 2, 2), "o"),
+    "focal(gamma=2)": ("#6bc275", (5, 2, 1, 2, 1, 2), "D"),
     "my_loss": None,
 }
 """Known ones; a change of any would change reports that were written."""
@@ -158,6 +158,28 @@ def test_variants_have_the_colour_of_their_loss_or_a_shade_with_other_dashes_and
     for style in styles:  # a shade: no other colour is nearer in hue
         nearest = min(COLORS, key=lambda color: _angle(lab(color)[1:], lab(style.color)[1:]))
         assert nearest == plain.color or _angle(hue, lab(style.color)[1:]) < 0.1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "0.5 1 2 3 5",
+        "0.5 1 1.5 2",
+        "1 2 3 5 10",
+        "0.01 0.1 1 10 100",
+        "1 3 10 30 100",
+        "0.2 0.4 0.6 0.8",
+        "0.1 0.2 0.3 0.4 0.5",
+        "0.25 0.5 1 2 4",
+        "0 0.1 0.2 0.3",
+    ],
+)
+def test_usual_values_of_a_parameter_differ_in_shade_or_dashes(values):
+    for parameter in ("gamma", "delta", "q", "smoothing", "weights.left"):
+        labels = [f"focal({parameter}={value})" for value in values.split()]
+        assert alike(labels) == [] and alike([f"{label}+drw" for label in labels]) == []
+    pairs = [f"focal(alpha={alpha}, gamma={gamma})" for alpha in (0.25, 0.5) for gamma in (1, 2, 5)]
+    assert alike(pairs, marked=True) == []
 
 
 def _angle(one: np.ndarray, other: np.ndarray) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lossbench.tasks.drawing import COLORS, save_figure
 
 Array = NDArray[Any]
-BM25, RANDOM = "#17387a", "#9a9a9a"
+BM25, RANDOM = "#3d3d3d", "#9a9a9a"
 MARKED = (1, 2, 5, 10, 25, 50, 100)
 """The ranks at which lines have markers, on a scale of logarithms."""
 

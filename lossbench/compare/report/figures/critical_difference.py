@@ -45,7 +45,7 @@ def critical_difference(across: DatasetRanking) -> Picture:
         f"losses with a dot on a common bar can't be told apart (signed-rank tests over {across.noun}s at "
         f"{across.pairwise.alpha:g}, after Holm over all pairs)."
     )
-    groups = [" and ".join(labels[position] for position in clique) for clique in bars]
+    groups = [", ".join(labels[position] for position in clique) for clique in bars]
     alt = in_numbers(
         f"Mean rank over {counted(across.summary.n, across.noun)} by {words(across.metric)}, 1 is best",
         {label: f"{rank:.2f}" for label, rank in zip(labels, ranks, strict=True)},
