@@ -2,10 +2,10 @@
 
     python scripts/readme_picture.py                  # runs the demo, then writes docs/images/report.png and README.md
     python scripts/readme_picture.py outputs=FOLDER   # of a demo that has run
-    python scripts/readme_picture.py height=1000      # more of the report
 
-Needs Chromium (`chromium`, `chromium-browser` or `google-chrome`, or CHROMIUM=PATH), which draws the first screen of
-report.html at 1280 pixels as it is; Pillow reduces the colours, so that the file stays under 200 kB.
+Needs Chromium (`chromium`, `chromium-browser` or `google-chrome`, or CHROMIUM=PATH), which draws the differences and
+the numbers of report.html at 1280 pixels as they are, without what stands above and below: the verdict is in README's
+text. Pillow cuts the empty rest off and reduces the colours, so that the file stays under 200 kB.
 """
 
 import os
@@ -17,7 +17,7 @@ import tempfile
 import textwrap
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from lossbench import compare
 from lossbench.errors import ConfigError
@@ -27,7 +27,9 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import demo  # noqa: E402
 
 PICTURE = ROOT / "docs" / "images" / "report.png"
-WIDTH, HEIGHT = 1280, 860
+WIDTH, HEIGHT, MARGIN = 1280, 1600, 16
+SHOWN = ("Differences to", "Numbers")
+"""How the headings of the sections begin that are drawn; without them, the first screen is."""
 MOST_BYTES = 200_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 QUIET = (
@@ -46,7 +48,7 @@ def main() -> int:
             subprocess.run([sys.executable, *demo.COMMAND, f"output_dir={outputs}"], cwd=ROOT, check=True)
         (report,) = outputs.glob("comparisons/digits_imb-*/report.html")
         (compared,) = compare(outputs, data="digits_imb")
-        draw(report, PICTURE, int(given.get("height", HEIGHT)))
+        draw(report, PICTURE)
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     readme.write_text(QUOTE.sub(lambda _: quoted(compared.verdict), text, count=1), encoding="utf-8")
@@ -54,8 +56,8 @@ def main() -> int:
     return 0
 
 
-def draw(page: Path, picture: Path, height: int = HEIGHT) -> None:
-    """Draw the first pixels of a page, in as many colours as fit into the size.
+def draw(page: Path, picture: Path) -> None:
+    """Draw a report, in as many colours as fit into the size.
 
     Raises
     ------
@@ -67,17 +69,32 @@ def draw(page: Path, picture: Path, height: int = HEIGHT) -> None:
     if browser is None:
         raise ConfigError(f"no browser to draw the report: none of {', '.join(BROWSERS)}. Name it: CHROMIUM=PATH.")
     with tempfile.TemporaryDirectory() as folder:
-        shot = Path(folder) / "shot.png"
-        size = (f"--window-size={WIDTH},{height}", f"--user-data-dir={folder}/profile", f"--screenshot={shot}")
-        subprocess.run([browser, *QUIET, *size, page.resolve().as_uri()], check=False, timeout=120, capture_output=True)
+        shot, alone = Path(folder) / "shot.png", Path(folder) / "report.html"
+        alone.write_text(only_shown(page.read_text(encoding="utf-8")), encoding="utf-8")
+        size = (f"--window-size={WIDTH},{HEIGHT}", f"--user-data-dir={folder}/profile", f"--screenshot={shot}")
+        subprocess.run([browser, *QUIET, *size, alone.as_uri()], check=False, timeout=120, capture_output=True)
         if not shot.is_file():
             raise ConfigError(f"{browser} drew nothing of {page}.")
         drawn = Image.open(shot).convert("RGB")
+    last = ImageChops.difference(drawn, Image.new("RGB", drawn.size, drawn.getpixel((0, 0)))).getbbox()
+    drawn = drawn.crop((0, 0, WIDTH, min(HEIGHT, last[3] + MARGIN))) if last else drawn
     picture.parent.mkdir(parents=True, exist_ok=True)
     for colours in (256, 128, 64, 32, 16):
         drawn.quantize(colours, dither=Image.Dither.NONE).save(picture, optimize=True)
         if picture.stat().st_size <= MOST_BYTES:
             return
+
+
+def only_shown(page: str) -> str:
+    """Return a report in which only some of its sections are seen; one without them as it is."""
+    found = [re.search(rf'<section id="(\w+)">\s*<h2>{heading}', page) for heading in SHOWN]
+    ids = [each[1] for each in found if each]
+    others = "".join(f":not(#{name})" for name in ids)
+    hidden = (
+        f"header, nav, footer, .controls, section{others}, details, section p, figcaption {{"
+        "display: none !important} section {border: 0 !important; margin-top: 0 !important}"
+    )
+    return page.replace("</head>", f"<style>{hidden}</style></head>", 1) if ids else page
 
 
 def quoted(verdict: str) -> str:

@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -117,3 +118,16 @@ def test_readme_opens_with_the_verdict_of_this_very_demo(demo):
 def test_make_demo_is_this_script():
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert "demo:\n\t@$(PYTHON) scripts/demo.py\n" in text
+
+
+def test_the_picture_is_of_two_sections_and_the_verdict_a_quotation(monkeypatch):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    spec = importlib.util.spec_from_file_location("readme_picture", ROOT / "scripts" / "readme_picture.py")
+    picture = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(picture)
+    page = '<head></head><section id="s1"><h2>Differences to focal</h2></section><section id="s2"><h2>Numbers</h2>'
+    assert "section:not(#s1):not(#s2)" in picture.only_shown(page)
+    assert picture.only_shown("<head></head>") == "<head></head>"
+    quoted = picture.quoted("focal is best,  and\nthat is [+0.1, +0.2] sure. " * 9)
+    assert all(line.startswith("> ") and len(line) <= 120 for line in quoted.splitlines())
+    assert picture.QUOTE.sub("", f"a\n{quoted}b\n") == "a\nb\n"
