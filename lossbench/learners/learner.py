@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lossbench.compat.lightning import FastHooks
+from lossbench.compat.lightning import FastHooks, tell_callbacks
 from lossbench.errors import Diverged
 from lossbench.learners.combining import Combining
 from lossbench.losses.bound_loss import BoundLoss
@@ -304,8 +304,7 @@ class Learner(FastHooks):
         self._collected = {}
         metrics = self.evaluate(None if self.trainer.state.fn == "validate" else self.current_epoch, parts)
         self.evaluated = self._weights()
-        # Lightning takes a millisecond for each name; no callback waits for the metric of a single class.
-        self.log_dict({name: value for name, value in metrics.items() if not name.rpartition("/")[2].isdigit()})
+        tell_callbacks(self.trainer, metrics)
 
     def evaluate(self, epoch: int | None, parts: Mapping[str, Kept]) -> dict[str, float]:
         """Compute the metrics of an evaluation; keep it as the last one, and as the best one if it is.
