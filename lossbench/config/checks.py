@@ -51,7 +51,7 @@ def check(cells: Iterable[Cell]) -> None:
     cells = list(cells)
     for cell in cells:
         check_values(cell)
-        check_tracking(cell.config.tracking)
+    check_tracking(cells[0].config.tracking)
     _check_each_fits(cells)
     check_teachers(cells)
     check_names(cells)
