@@ -55,7 +55,7 @@ def check(cells: Iterable[Cell]) -> None:
     different = list(without_other_seeds(cells))
     for cell in different:
         check_values(cell)
-        check_tracking(cell.config.tracking)
+    check_tracking(cells[0].config.tracking)
     _check_each_fits(different)
     check_teachers(cells)
     check_names(cells)
