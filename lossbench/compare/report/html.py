@@ -119,8 +119,8 @@ class _Drawing:
 
     def block(self, picture: Picture) -> Block:
         self.at(f"{picture.name}.png")
-        drawn = embed(picture, self.folder, self.glyphs)
         chart = CHARTS.get(picture.name, "")
+        drawn = embed(picture, self.folder, self.glyphs, panels=not chart)
         figure = Figure(picture.title, picture.caption, picture.name, drawn)
         return Block("chart" if chart else "figure", figure, chart)
 
