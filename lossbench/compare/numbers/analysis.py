@@ -219,8 +219,8 @@ def analyse(comparison: Comparison, options: Options, samples: BySample | None =
     return replace(without_order, columns=columns, order=order)
 
 
-def at_another_epoch(analysis: Analysis, select: str) -> dict[str, MetricSummary]:
-    """Return all metrics of the same runs at another choice of the epoch, each loss against the baseline.
+def at_another_epoch(analysis: Analysis, select: str, metrics: Iterable[str]) -> dict[str, MetricSummary]:
+    """Return metrics of the same runs at another choice of the epoch, each loss against the baseline.
 
     Differences are for new seeds on this test set, whatever `population` is; they are adjusted over the same family.
 
@@ -230,6 +230,8 @@ def at_another_epoch(analysis: Analysis, select: str) -> dict[str, MetricSummary
         The comparison.
     select : str
         One of `SELECTIONS`.
+    metrics : iterable of str
+        Those that are wanted.
 
     """
     scores = {
@@ -239,7 +241,7 @@ def at_another_epoch(analysis: Analysis, select: str) -> dict[str, MetricSummary
         for label in analysis.comparison.entries
     }
     other = replace(analysis, scores=scores, samples=BySample(), columns={}, seeds_found={})
-    return {name: _column(other, name, False) for name in analysis.columns}
+    return {name: _column(other, name, False) for name in metrics}
 
 
 def pair_up(analysis: Analysis, label: str, other: str, metric: str) -> Runs:

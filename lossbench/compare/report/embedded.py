@@ -73,7 +73,7 @@ def _of_page(name: str, glyphs: dict[str, str]) -> str:
     return f'href="#glyph-{name}"' if name in glyphs else f'xlink:href="#{name}"'
 
 
-def embed(picture: Picture, folder: Path, glyphs: Glyphs) -> Embedded:
+def embed(picture: Picture, folder: Path, glyphs: Glyphs, panels: bool = True) -> Embedded:
     """Save a picture as files and return it for the page: as SVG, or as PNG if that is much smaller.
 
     Parameters
@@ -84,6 +84,8 @@ def embed(picture: Picture, folder: Path, glyphs: Glyphs) -> Embedded:
         Of the files.
     glyphs : Glyphs
         Takes the letters.
+    panels : bool
+        Whether narrow screens have a window on each panel.
 
     """
     if picture.figure is not None:
@@ -100,6 +102,8 @@ def embed(picture: Picture, folder: Path, glyphs: Glyphs) -> Embedded:
     inner = svg[svg.index(">", svg.index("<svg")) + 1 : svg.rindex("</svg>")]
     box = f'viewBox="0 0 {width} {height}"'
     whole = f'<svg class="picture" role="img" aria-label="{alt}" {box}><g id="{name}">{inner}</g></svg>'
+    if not panels:
+        return Embedded(Markup(whole))
     return Embedded(Markup(whole), _panels(picture.figure, name) or _columns(inner, height, name))
 
 

@@ -129,10 +129,10 @@ class _Drawing:
 
     def block(self, picture: Picture) -> Block:
         self.at(f"{picture.name}.png")
-        drawn = embed(picture, self.folder, self.glyphs)
+        chart = CHARTS.get(picture.name, "")
+        drawn = embed(picture, self.folder, self.glyphs, panels=not chart)
         if self.pdf:
             save_pdf(picture, self.folder)
-        chart = CHARTS.get(picture.name, "")
         figure = Figure(picture.title, picture.caption, picture.name, drawn)
         return Block("chart" if chart else "figure", figure, chart)
 

@@ -161,7 +161,7 @@
       const chosen = new Set(losses.map((loss) => loss.name).filter((other) => (other === name ? on : isChosen(other))));
       change({ chosen: chosen.size === losses.length ? null : chosen });
     }), choices("choose-columns", "columns", metrics, (key) => state.columns.includes(key), (key, on) => change(
-      { columns: metrics.map(([other]) => other).filter((other) => (other === key ? on : state.columns.includes(other))) })));
+      { columns: Object.keys(data.metrics).filter((other) => (other === key ? on : state.columns.includes(other))) })));
     if (location.hash.includes("=")) parts.push(el("button", { type: "button", id: "reset", onclick: () => change(first()) }, "reset"));
     const away = state.metric !== data.metric || state.select !== data.select;
     if (away) parts.push(el("span", { class: "said" }, `The words above, and the details, are of ${data.metrics[data.metric].name}, ${data.selects[data.select]}.`));
@@ -277,7 +277,7 @@
       if (loss.link) name.append(" ", el("a", { href: loss.link, rel: "noreferrer", title: `${loss.source}\n${loss.command}` }, "source"));
       const cells = columns.map((key) => {
         const found = meanOf(loss, key);
-        return cell(found?.[4] ?? "–", { "data-told": told(loss, key), tabindex: 0 }, found && found[0] === best[key]);
+        return cell(found?.[4] ?? "–", { "data-told": told(loss, key) }, found && found[0] === best[key]);
       });
       const kind = state.pins.has(loss.name) ? "pinned" : state.pins.size ? "dimmed" : null;
       return el("tr", { class: kind }, name, el("td", {}, String(meanOf(loss, state.metric)?.[3] ?? 0)),

@@ -19,7 +19,7 @@ from lossbench.tasks.loss_style import style_of
 
 MOST_EPOCHS = 60
 """Longer curves are thinned to so many points."""
-MOST_POINTS = 12_000
+MOST_POINTS = 6_000
 """So many points of curves are in a page; of more only those of the main metric."""
 _ADDRESSES = (
     (r"arXiv:(\d{4}\.\d{4,5}|[a-z-]+/\d{7})", "https://arxiv.org/abs/"),
@@ -47,13 +47,14 @@ def as_script(data: Mapping[str, Any]) -> Markup:
 def page_data(analysis: Analysis) -> dict[str, Any]:
     """Return what the script of the page draws from: each loss on each metric at each choice of the epoch.
 
-    What is known at the chosen epoch is that of the analysis; at the others differences are for new seeds alone.
+    What is known at the chosen epoch is that of the analysis. At the others it is the metrics of the table, and
+    differences are for new seeds alone.
     """
     task, names = analysis.comparison.task, offered(analysis)
     found = {analysis.options.select: analysis.columns}
     for select in selections(analysis):
         if select not in found:
-            other = at_another_epoch(analysis, select)
+            other = at_another_epoch(analysis, select, analysis.shown)
             if any(column.intervals for column in other.values()):
                 found[select] = other
     kept = shown_once(analysis)
@@ -69,7 +70,11 @@ def page_data(analysis: Analysis) -> dict[str, Any]:
         "losses": [_loss(analysis, label) for label in analysis.order],
         "references": _references(analysis, names),
         "numbers": {
-            select: {name: _numbers(analysis, columns[name], name) for name in names if columns[name].intervals}
+            select: {
+                name: _numbers(analysis, columns[name], name)
+                for name in names
+                if name in columns and columns[name].intervals
+            }
             for select, columns in found.items()
         },
         "curves": _curves(analysis),
