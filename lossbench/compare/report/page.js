@@ -201,7 +201,7 @@
     marks.push(Plot.tip(points, Plot.pointerY({ x: "mean", y: "y", title: "told", lineWidth: 40 })));
     const arrow = better === "higher" ? "better →" : better === "lower" ? "← better" : "";
     const chart = Plot.plot({
-      width, height: 58 + Math.max(18, Math.min(30, 500 / rows.length)) * rows.length, marginLeft: 14 + 6.6 * longest, marginRight: width > 600 ? 130 : 12, marginTop: 8, marginBottom: 40,
+      width, height: 58 + Math.max(18, Math.min(30, 500 / rows.length)) * rows.length, marginLeft: 14 + 6.6 * longest, marginRight: width > 600 ? 142 : 12, marginTop: 8, marginBottom: 40,
       x: { label: `${width > 600 ? `difference to the baseline ${data.baseline}` : "difference"}, ${name}   ${arrow}`, labelAnchor: "center", labelArrow: "none", labelOffset: 34, nice: true, ticks: width > 600 ? 8 : 4 },
       y: { domain: rows.map((loss) => loss.name), label: null, tickSize: 0, tickFormat: (text) => shortened(text, letters) }, style: { fontSize: "11.5px" }, marks,
     });

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from lossbench.catalogue.facts import facts_of
 from lossbench.compare.numbers.analysis import Analysis, MetricSummary, at_another_epoch
 from lossbench.compare.report.figures.drawing import mean_and_half_width, over_epochs
-from lossbench.compare.report.formatting import Bounded, bounds, decimals, p_value, with_interval, words
+from lossbench.compare.report.formatting import Bounded, bounds, decimals, equals, with_interval, words
 from lossbench.compare.report.selection_table import HEADINGS, selections
 from lossbench.compare.report.tables import means_of, repeats
 from lossbench.tasks.loss_style import style_of
@@ -146,7 +146,7 @@ def _numbers(analysis: Analysis, column: MetricSummary, metric: str) -> Numbers:
         known = math.isfinite(each.low)
         text = f"{each.mean:+.{digits}f} {bounds(each, digits, '+') if known else each.note}".rstrip()
         runs = f"{each.n} {'pairs' if against.paired else 'runs'}"
-        told = f"p {p_value(against.p_t)}" if against.p_t < 0.001 else f"p = {p_value(against.p_t)}"
+        told = equals(against.p_t)
         alone = _bounded(against.this_test_set)[1:] if against.this_test_set else []
         differences.append([*_bounded(each), _short(against.p_t), text, f"n = {runs}", told if known else "", *alone])
     kind = next((interval.kind for interval in column.intervals.values()), "").replace("%", " %")

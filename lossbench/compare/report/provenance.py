@@ -167,7 +167,7 @@ def cost_told(analysis: Analysis) -> str:
     }
     if not seconds:
         return ""
-    told = {label: f"{with_interval(each, 1)} s" for label, each in seconds.items()}
+    told = {label: f"{with_interval(each, 1).removesuffix(' (no spread)')} s" for label, each in seconds.items()}
     best, *_ = seconds
     text = f"A run took {told[best]} with {best} (mean over {counted(seconds[best].n, 'run')})"
     if len(seconds) > 1:
