@@ -33,7 +33,7 @@ class FastHooks(pl.LightningModule):
 def tell_callbacks(trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:
     """Show metrics of an epoch to callbacks and schedulers, as `log_dict` does, which takes a millisecond for each."""
     connector = getattr(trainer, "_logger_connector", None)
-    seen = [getattr(connector, name, None) for name in ("_callback_metrics", "_logged_metrics")]
+    seen: list[Any] = [getattr(connector, name, None) for name in ("_callback_metrics", "_logged_metrics")]
     if not all(isinstance(each, dict) for each in seen):  # another version of Lightning keeps them elsewhere
         trainer.lightning_module.log_dict(dict(metrics))
         return
