@@ -98,7 +98,7 @@ class Compact:
         small: Any = {name: self._shared(value) for name, value in entry.items() if name not in ("history", "metrics")}
         for name in ("config", "metrics", "history"):
             if name in entry:
-                small[name] = entry[name]  # type: ignore[literal-required]
+                small[name] = entry[name]
         small["config"] = {name: self._shared(value) for name, value in entry["config"].items()}
         if entry.get("history"):
             small["history"] = self._table(entry["history"])
