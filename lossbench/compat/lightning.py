@@ -1,7 +1,7 @@
 """What we take from Lightning that it keeps to itself; seen in pytorch-lightning 2.6.6."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -64,7 +64,7 @@ def _call_callbacks(trainer: pl.Trainer, hook_name: str, *args: Any, **kwargs: A
 
 
 @lru_cache(maxsize=1024)
-def _is_own(kind: type, hook_name: str) -> bool:
+def _is_own(kind: Hashable, hook_name: str) -> bool:
     return getattr(kind, hook_name) is not getattr(pl.Callback, hook_name, None)
 
 
