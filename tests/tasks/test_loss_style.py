@@ -14,6 +14,7 @@ from lossbench.locate import CONF
 from lossbench.tasks import own_tasks
 from lossbench.tasks.loss_lines import alike, hatch_of, line_of, marked_sparsely
 from lossbench.tasks.loss_style import COLORS, DASHES, MARKERS, PLACES, numbered_style, style_of
+from tests.support.commands import ROOT
 
 SEEN = {
     "as it is": np.eye(3),
@@ -64,11 +65,11 @@ def usual_sets() -> dict[str, list[str]]:
     """Return what is often compared: by the rules of advice, in the docs, and the first losses of each task."""
     found = {}
     for rule in RULES:
-        for task in set(rule.tasks) & set(TASKS):
+        for task in sorted(set(rule.tasks) & set(TASKS)):
             found[f"{rule.problem}, {task}"] = [TASKS[task].baseline, *rule.losses]
     known = set(loss_names())
-    for page in (CONF.parents[1] / "README.md", *sorted((CONF.parents[1] / "docs").glob("*.md"))):
-        for names in re.findall(r"loss=([a-z_0-9]+(?:,[a-z_0-9]+)+)", page.read_text() if page.is_file() else ""):
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for names in re.findall(r"loss=([a-z_0-9]+(?:,[a-z_0-9]+)+)", page.read_text()):
             found[f"{page.name}: {names}"] = [name for name in names.split(",") if name in known]
     found |= {names: names.split() for names in POPULAR}
     for row, names in PLACES.items():
