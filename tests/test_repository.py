@@ -50,6 +50,11 @@ def test_the_workflow_runs_what_ci_runs():
     assert ".ci/run" in [step.get("run") for step in steps]
 
 
+def test_no_file_of_the_package_is_taken_for_tests():
+    """Pytest reads the package for its doctests, and would collect the functions of a file that is called so."""
+    assert [*(ROOT / "lossbench").rglob("test_*.py")] == []
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 @pytest.mark.parametrize("typed", TYPED)
 def test_bash_completes_groups_choices_and_keys(typed, tmp_path):

@@ -87,8 +87,7 @@ def curves(loss: BoundLoss, x: Tensor) -> Curves:
         value = torch.cat([loss.copy()(outputs[row : row + 1], target[row : row + 1], **points[row]) for row in rows])
     else:
         value = loss(outputs, target, **context)
-    slope = _derivative(value, free)
-    return value.detach(), slope.detach(), _derivative(slope, free).detach()
+    return with_derivatives(value, free)
 
 
 @matplotlib.rc_context({"text.parse_math": False, "lines.scale_dashes": False})  # a name is no formula
@@ -157,6 +156,12 @@ def _outputs_and_target(loss: BoundLoss, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _row(entry: Any, row: int) -> Any:
     return entry[row : row + 1] if torch.is_tensor(entry) else entry
+
+
+def with_derivatives(value: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return values at points x, and what automatic differentiation makes of them: slope and curvature."""
+    slope = _derivative(value, x)
+    return value.detach(), slope.detach(), _derivative(slope, x).detach()
 
 
 def _derivative(y: Tensor, x: Tensor) -> Tensor:

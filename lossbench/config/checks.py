@@ -25,7 +25,7 @@ from lossbench.config.check_warm_start import check_warm_start
 from lossbench.config.engines import engine_of
 from lossbench.config.seeds import without_other_seeds
 from lossbench.config.source import said_by
-from lossbench.config.test_epochs import check_test_every
+from lossbench.config.tested_epochs import check_test_every
 from lossbench.config.values import OF_OTHERS, check_node, check_values, table_of
 from lossbench.config.variants import check_names
 from lossbench.data.shapes import axis_of, data_for, declared_sources, require_fit, tasks_of

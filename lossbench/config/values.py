@@ -53,7 +53,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "task": (),
     "learner": (),
     "learner.network": (),
-    "data": ("lossbench.data.foreign.wrap", "lossbench.config.test_epochs.test_every"),
+    "data": ("lossbench.data.foreign.wrap", "lossbench.config.tested_epochs.test_every"),
     "data.contamination": ("lossbench.data.corruptions.contaminate",),
     "data.imbalance": ("lossbench.data.training_set._imbalanced",),
     "data.noise": ("lossbench.data.label_noise.noisy_labels", "lossbench.data.mask_noise.noisy_masks"),

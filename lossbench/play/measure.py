@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from lossbench.catalogue.curves import with_derivatives
 from lossbench.losses.bound_loss import BoundLoss
 from lossbench.play.choice import SETTINGS, bound, is_residual
 
@@ -91,9 +92,7 @@ def curves_at(loss: BoundLoss, x: Tensor, right: int = 1) -> tuple[Tensor, Tenso
 
     """
     free = x.detach().double().requires_grad_()
-    value = _values(loss, free, right)
-    slope = _derivative(value, free)
-    return value.detach(), slope.detach(), _derivative(slope, free).detach()
+    return with_derivatives(_values(loss, free, right), free)
 
 
 def sample(share: float = 0.0, at: float = 5.0, two_sided: bool = False, skew: float = 0.0) -> list[float]:
@@ -181,13 +180,6 @@ def _values(loss: BoundLoss, x: Tensor, right: int = 1) -> Tensor:
     if loss.declaration.takes_classes:
         return loss(torch.stack([-z / 2, z / 2], dim=1), torch.full_like(z, right, dtype=torch.int64))
     return loss(z, torch.full_like(z, float(right)))
-
-
-def _derivative(y: Tensor, x: Tensor) -> Tensor:
-    if not y.requires_grad:  # a slope that is constant
-        return torch.zeros_like(x)
-    (derivative,) = torch.autograd.grad(y.sum(), x, create_graph=True, materialize_grads=True)
-    return derivative
 
 
 def _lowest(heights: Tensor) -> int:

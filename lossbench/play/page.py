@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lossbench import __version__
+from lossbench.compare.report.script import as_script
 from lossbench.errors import ConfigError
 from lossbench.losses.facts import declared_losses
 from lossbench.play.choice import RATIOS, bound, chosen
@@ -87,7 +88,7 @@ def page(names: list[str], path: Path = Path("play.html")) -> str:
         command=f"python -m lossbench.play output={path.name}",
         count=len(names),
         css=_own("page.css"),
-        data=_in_script(data | _settings()),
+        data=as_script(data | _settings()),
         groups=_groups(data["losses"]),
         lessons=lessons,
         numbers_js=_own("numbers.js"),
@@ -123,11 +124,6 @@ def _settings() -> dict[str, Any]:
 
 def _own(name: str) -> Markup:
     return Markup((_FOLDER / name).read_text(encoding="utf-8"))
-
-
-def _in_script(data: Any) -> Markup:
-    """Write JSON that can't end the script it lies in."""
-    return Markup(json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"))
 
 
 def _groups(losses: list[dict[str, Any]]) -> dict[str, dict[str, list[tuple[str, str]]]]:

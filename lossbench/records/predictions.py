@@ -20,21 +20,18 @@ EARLIER = {"best": "predictions_best.npz", "validation": "validation.npz"}
 
 
 class Part(Mapping[str, Array]):
-    """The arrays of a part, each read when it is asked for."""
+    """The arrays of a part, each read when it is first asked for."""
 
     def __init__(self, file: Any, before: str) -> None:
         others = tuple(other for other in BEFORE_NAMES.values() if other and other != before)
         own = (name for name in file.files if name.startswith(before) and not name.startswith(others))
         self._file, self._names = file, {name.removeprefix(before): name for name in own}
-
-    @property
-    def files(self) -> list[str]:
-        """The names of the arrays, as numpy calls them."""
-        return list(self._names)
+        self._read: dict[str, Array] = {}
 
     def __getitem__(self, name: str) -> Array:
-        array: Array = self._file[self._names[name]]
-        return array
+        if name not in self._read:
+            self._read[name] = self._file[self._names[name]]
+        return self._read[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

@@ -15,7 +15,7 @@ from lossbench.config.cell import Cell, without
 from lossbench.config.check_teacher import without_teacher
 from lossbench.config.check_trainer import STEPPING, stepping
 from lossbench.config.source import said_by
-from lossbench.config.test_epochs import test_every
+from lossbench.config.tested_epochs import test_every
 from lossbench.errors import ConfigError
 from lossbench.learners import Learner
 from lossbench.learners.combining import Combining

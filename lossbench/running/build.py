@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from lossbench.catalogue.binding import bind
 from lossbench.catalogue.facts import hyperparameters
+from lossbench.compat.lightning import NoProfiler, ask_signatures_once
 from lossbench.config.cell import without
 from lossbench.config.check_trainer import callbacks_of
 from lossbench.data.foreign import wrap
@@ -69,10 +70,12 @@ def build_data(node: DictConfig) -> Any:
 def build_trainer(node: DictConfig, callbacks: list[pl.Callback], folder: Path) -> pl.Trainer:
     """Build the Lightning trainer: the user's options and callbacks, and ours; no output of its own."""
     own = [_callback(callback) for callback in callbacks_of(node)]
+    ask_signatures_once()
     try:
         trainer: pl.Trainer = build(
             without(node, "callbacks"),
             callbacks=[*callbacks, *own],
+            **({"profiler": NoProfiler()} if node.get("profiler") is None else {}),
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,

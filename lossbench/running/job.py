@@ -40,8 +40,8 @@ def run_job(config: DictConfig) -> str:
             _leave_nothing(cell)
             return "left out"
         check_fit(cell)
-        if HydraConfig.get().mode == RunMode.MULTIRUN and config.pictures == "auto":
-            config.pictures = "never"  # the report of the comparison has them
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            leave_pictures_to_the_report(config)
         keep_freed_memory()
         _share_cores(launched.launcher.get("n_jobs"))
         from lossbench.running.run import run
@@ -58,6 +58,12 @@ def run_job(config: DictConfig) -> str:
     except DiskFull as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from error
+
+
+def leave_pictures_to_the_report(config: DictConfig) -> None:
+    """Let a run of a comparison draw nothing, unless it is told to: the report has pictures of all."""
+    if config.pictures == "auto":
+        config.pictures = "never"
 
 
 def run_jobs(cells: Sequence[Cell]) -> None:

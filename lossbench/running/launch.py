@@ -13,13 +13,13 @@ from typing import Any
 from lossbench.config.cell import Cell
 from lossbench.config.check_warm_start import sources_of
 from lossbench.config.engines import engine_of
-from lossbench.config.test_epochs import lacking, require_every_epoch
+from lossbench.config.tested_epochs import lacking, require_every_epoch
 from lossbench.errors import ConfigError, Detached, Killed
 from lossbench.locate import locate
 from lossbench.records import claims, provenance, record
 from lossbench.records.schema import Record
 from lossbench.running import progress
-from lossbench.running.job import mistakes, run_jobs
+from lossbench.running.job import leave_pictures_to_the_report, mistakes, run_jobs
 from lossbench.running.plan import plan
 from lossbench.running.reuse import not_kept, reusable
 from lossbench.running.stopping import stop_signals
@@ -52,7 +52,8 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
         After telling what is done, if the command is stopped.
 
     """
-    _leave_pictures_to_the_report(cells)
+    for cell in cells if len(cells) > 1 else []:
+        leave_pictures_to_the_report(cell.config)
     print(f"lossbench: {_counted(cells)}; results go to {cells[0].config.output_dir}/", file=sys.stderr)
     entries = _read(cells)
     require_every_epoch(lacking(cells, entries), "data.test_every=1, or compare.select=oracle,")
@@ -113,12 +114,6 @@ def _say_where_to_look(cell: Cell, parents: Mapping[str, Any] | None = None) -> 
         print(told)
 
 
-def _leave_pictures_to_the_report(cells: list[Cell]) -> None:
-    for cell in cells if len(cells) > 1 else []:
-        if cell.config.pictures == "auto":
-            cell.config.pictures = "never"
-
-
 def _run_by_hydra(cells: list[Cell], _engine: str) -> None:
     """Let Hydra's launcher run the cells; before that, in this process, what others start from."""
     sources = _unfinished_sources(cells)
@@ -145,7 +140,8 @@ def run_round(cells: list[Cell], engine: str) -> None:
         If the command is stopped.
 
     """
-    _leave_pictures_to_the_report(cells)
+    for cell in cells if len(cells) > 1 else []:
+        leave_pictures_to_the_report(cell.config)
     if engine == "single":
         from lossbench.running.run import run
 

@@ -20,10 +20,20 @@ def test_a_table_is_its_rows():
     assert list(names_in(table)) == list(names_in(ROWS))
 
 
+def test_a_table_of_epochs_that_are_tested_now_and_then():
+    rows = [{name: value for name, value in row.items() if row["epoch"] % 2 or name != "val/n"} for row in ROWS]
+    table = Compact()({"config": {}, "history": rows})["history"]
+    assert isinstance(table, History)
+    assert list(table) == rows and table[2] == rows[2] and table[1:] == rows[1:] and repr(table) == repr(rows)
+    assert column(table, "val/n") == column(rows, "val/n") == [None, 2, None, 6]
+    assert list(names_in(table)) == ["epoch", "train/loss", "val/n"]
+
+
 @pytest.mark.parametrize(
     "rows",
     [
-        [{"epoch": 0, "nll": 1.0}, {"epoch": 1}],
+        [{"epoch": 0, "nll": 1.0}, {"nll": 1.0, "epoch": 1}],
+        [{"epoch": 0, "nll": 1.0}, {"epoch": 1, "mae": 1.0}],
         [{"epoch": 0, "nll": None}],
         [{"epoch": 0, "nll": 0.5}, {"epoch": 1, "nll": 1}],
         [{"epoch": 0, "ok": True}],

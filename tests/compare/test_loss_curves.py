@@ -1,5 +1,7 @@
 """The picture of the losses is drawn once for the same losses, and again where it would come out otherwise."""
 
+from dataclasses import replace
+
 import pytest
 
 from lossbench.compare.numbers.analysis import analyse
@@ -23,16 +25,14 @@ def test_the_picture_is_kept_until_it_would_be_another_one(analysis, tmp_path, m
         patch.setattr(losses, "_draw", lambda *given: pytest.fail("drawn again"))
         again, told = losses.loss_curves(analysis, tmp_path)
     assert again == picture and not told and (tmp_path / "loss_curves.png").read_bytes() == drawn
-    for change in ("colors", "missing", "broken"):
-        if change == "colors":
-            monkeypatch.setattr(losses, "colors", lambda known: dict.fromkeys(known.comparison.entries, "#123456"))
-        elif change == "missing":
-            (tmp_path / "loss_curves.svg").unlink()
-        else:
-            (tmp_path / losses.KEPT).write_text("{")
-        losses.loss_curves(analysis, tmp_path)
-        assert (tmp_path / "loss_curves.svg").is_file()
+    (tmp_path / "loss_curves.svg").unlink()
+    losses.loss_curves(analysis, tmp_path)
+    assert (tmp_path / "loss_curves.svg").is_file()
+    (tmp_path / losses.KEPT).write_text("{")
+    losses.loss_curves(replace(analysis, baseline="focal"), tmp_path)
     assert (tmp_path / "loss_curves.png").read_bytes() != drawn
+    losses.loss_curves(analysis, tmp_path)
+    assert (tmp_path / "loss_curves.png").read_bytes() == drawn
 
 
 def test_losses_that_are_not_lossbench_s_are_drawn_each_time(analysis):

@@ -13,7 +13,8 @@ from lossbench.compare.numbers.options import Options
 from lossbench.compare.report.embedded import Glyphs, embed
 from lossbench.compare.report.figures.drawing import Picture
 from lossbench.compare.report.html import SCRIPTS, write_report
-from lossbench.compare.report.page_data import MOST_EPOCHS, as_script, page_data
+from lossbench.compare.report.page_data import MOST_EPOCHS, page_data
+from lossbench.compare.report.script import as_script
 from lossbench.compare.report.tables import differences_table, means_table, repeats, without_repeats
 from lossbench.tasks.loss_style import style_of
 from tests.support.compared import made_up

@@ -1,17 +1,22 @@
-"""Hooks that are called the short way, and metrics told without a log: Lightning does the same with them."""
+"""Steps without profiles, signatures looked up once, metrics told without a log: Lightning does the same with them."""
 
+import sys
 from functools import partial
+from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.trainer import call
+from omegaconf import OmegaConf
+from pytorch_lightning.utilities import signature_utils
 from torch import nn
 from torch.utils.data import DataLoader
 
 from lossbench.compat import lightning
 from lossbench.learners import supervised
 from lossbench.methods import mixup
+from lossbench.running.build import build_trainer
 
 
 class Told(pl.Callback):
@@ -69,28 +74,60 @@ def fitted(tmp_path, tells, **options):
     return repr([told.order, module.hooks, outcome, [each.tolist() for each in module.parameters()]])
 
 
+LOOPS = tuple(
+    import_module(f"pytorch_lightning.loops.{name}") for name in ("training_epoch_loop", "evaluation_loop", "utilities")
+)
+ASKED = signature_utils.is_param_in_hook_signature
+
+
+def asks_as_lightning(monkeypatch):
+    for module in LOOPS:
+        monkeypatch.setattr(module, lightning.ASKED, ASKED)
+
+
 def test_short_steps_are_those_of_lightning(tmp_path, monkeypatch):
-    short = fitted(tmp_path / "short", tells=True)
-    for name, slowly in lightning._slowly.items():
-        monkeypatch.setattr(call, name, slowly)
-    for module in (lightning.training_epoch_loop, lightning.evaluation_loop, lightning.utilities):
-        monkeypatch.setattr(module, "is_param_in_hook_signature", lightning._in_signature)
-    assert fitted(tmp_path / "long", tells=False) == short
-    assert "'own'" in short and "'val/a': 0.1" in short
+    asks_as_lightning(monkeypatch)
+    long = fitted(tmp_path / "long", tells=False)
+    lightning.ask_signatures_once.__wrapped__()
+    assert all(getattr(module, lightning.ASKED) is not ASKED for module in LOOPS)
+    assert fitted(tmp_path / "short", tells=True, profiler=lightning.NoProfiler()) == long
+    assert "'own'" in long and "'val/a': 0.1" in long
 
 
-def test_a_profiler_sees_all_hooks(tmp_path):
-    profiler = pl.profilers.SimpleProfiler()
-    fitted(tmp_path, tells=True, profiler=profiler)
-    names = set(profiler.recorded_durations)
-    assert {"[LightningModule]Small.on_train_batch_end", "[Strategy]SingleDeviceStrategy.training_step"} <= names
+def test_a_trainer_measures_nothing_unless_it_is_asked_to(tmp_path):
+    for profiler, kind in ((None, lightning.NoProfiler), ("simple", pl.profilers.SimpleProfiler)):
+        node = OmegaConf.create({"_target_": "pytorch_lightning.Trainer", "profiler": profiler, "accelerator": "cpu"})
+        assert type(build_trainer(node, [], tmp_path).profiler) is kind
+
+
+def test_loops_that_ask_otherwise_are_left_as_they_are(monkeypatch):
+    asks_as_lightning(monkeypatch)
+    gone, without, other = LOOPS
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, gone.__name__, None)  # as where it is not there
+        patched.delattr(without, lightning.ASKED)
+        patched.setattr(other, lightning.ASKED, lambda hook, /, wanted, *, strictly=True: (hook, wanted, strictly))
+        lightning.ask_signatures_once.__wrapped__()
+        assert not hasattr(without, lightning.ASKED)
+        asked = getattr(other, lightning.ASKED)
+        assert asked(print, "x", strictly=False) == asked(print, "x", strictly=False) == (print, "x", False)
+    assert getattr(gone, lightning.ASKED) is ASKED
+
+
+@pytest.mark.parametrize("connector", [{}, {"_logger_connector": SimpleNamespace(_callback_metrics={})}])
+def test_metrics_are_logged_where_lightning_keeps_them_elsewhere(connector):
+    logged = {}
+    trainer = SimpleNamespace(lightning_module=SimpleNamespace(log_dict=logged.update), **connector)
+    lightning.tell_callbacks(trainer, {"val/a": 0.1})
+    assert logged == {"val/a": 0.1}
 
 
 def test_whether_a_hook_takes_a_parameter():
-    module = Small(tells=True)
+    module, answer = Small(tells=True), lightning.remembering(ASKED)
     for hook in (module.training_step, module.on_validation_epoch_end, module.forward):
         for rest in (("batch_idx",), ("batch_idx", True), ("batch_idx", False, 2), ("other",)):
-            assert lightning._has_parameter(hook, *rest) == lightning._in_signature(hook, *rest)
+            for _ in range(2):
+                assert answer(hook, *rest) == ASKED(hook, *rest)
 
 
 @pytest.mark.parametrize("ours", [True, False])

@@ -12,7 +12,7 @@ from lossbench.compare.numbers.comparisons import comparisons, read_cells
 from lossbench.compare.numbers.options import Options
 from lossbench.compare.numbers.selection import best_row, clean_monitor
 from lossbench.compare.report.figures.drawing import over_epochs
-from lossbench.config.test_epochs import spacing
+from lossbench.config.tested_epochs import spacing
 from lossbench.errors import ConfigError, Killed
 from lossbench.learners import Learner
 from lossbench.records import record

@@ -14,7 +14,7 @@ from lossbench.compare.numbers.ranks import letter_display
 from lossbench.compare.numbers.seeds import SeedsNeeded, seeds_needed
 from lossbench.compare.numbers.selection import SELECTIONS, Metrics, test_metrics
 from lossbench.compare.numbers.statistics import Interval, mean_interval
-from lossbench.config.test_epochs import require_every_epoch
+from lossbench.config.tested_epochs import require_every_epoch
 from lossbench.errors import ConfigError, nearest
 from lossbench.tasks.task import NEITHER
 

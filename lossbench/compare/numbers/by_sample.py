@@ -4,8 +4,8 @@ Each run is read once and kept as what a sample adds to each mean, and as values
 what is no mean; the draws are the same for all runs of a problem.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections import ChainMap, defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -77,28 +77,6 @@ class BySample:
             one, other = np.array([told for _, told in alike]).swapaxes(0, 1)
             found |= dict(zip((pair for pair, _ in alike), runs.differences(one, other), strict=True))
         return found
-
-
-class _Kept(Mapping[str, Array]):
-    """The arrays of a file of a run, each read when it is first asked for."""
-
-    def __init__(self, arrays: Any, also: dict[str, Array]) -> None:
-        self._arrays, self._read = arrays, dict(also)
-        self._names = {*arrays.files, *also}
-
-    def __getitem__(self, name: str) -> Array:
-        if name not in self._read:
-            self._read[name] = self._arrays[name]
-        return self._read[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names  # without reading it
 
 
 @dataclass(eq=False)
@@ -175,7 +153,7 @@ def by_sample(comparison: Comparison, select: str, metrics: Collection[str], dra
             run = label, entry["seed"]
             try:
                 with opened(entry["folder"], PARTS[select]) as file:
-                    arrays = _Kept(file, _known_of(entry))
+                    arrays = ChainMap(_known_of(entry), file)  # type: ignore[arg-type]  # nothing is written into it
                     own = _samples_of(arrays)
                     kind = next((place for place, known in enumerate(kinds) if _alike(known, own)), len(kinds))
                     if kind == len(kinds):

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import compress
 from typing import Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lossbench.records.schema import Record
 
@@ -20,15 +22,19 @@ class History(Sequence[Row]):
         The keys of each row.
     values : ndarray, shape (E, K)
         The numbers of each row.
+    known : ndarray of bool, shape (E, K)
+        Which of its names each row has: that of an epoch without a look at the test set lacks some.
     whole : frozenset of str
         The names whose numbers are whole.
 
     """
 
-    __slots__ = ("names", "values", "whole")
+    __slots__ = ("known", "names", "values", "whole")
 
-    def __init__(self, names: tuple[str, ...], values: np.ndarray[Any, Any], whole: frozenset[str]) -> None:
-        self.names, self.values, self.whole = names, values, whole
+    def __init__(
+        self, names: tuple[str, ...], values: NDArray[np.float64], known: NDArray[np.bool_], whole: frozenset[str]
+    ) -> None:
+        self.names, self.values, self.known, self.whole = names, values, known, whole
 
     def __len__(self) -> int:
         return len(self.values)
@@ -39,11 +45,11 @@ class History(Sequence[Row]):
     def __getitem__(self, place: slice) -> list[Row]: ...
     def __getitem__(self, place: int | slice) -> Row | list[Row]:
         if isinstance(place, slice):
-            return [self._row(values) for values in self.values[place].tolist()]
-        return self._row(self.values[place].tolist())
+            return list(map(self._row, self.values[place].tolist(), self.known[place].tolist()))
+        return self._row(self.values[place].tolist(), self.known[place].tolist())
 
     def __iter__(self) -> Iterator[Row]:
-        return map(self._row, self.values.tolist())
+        return map(self._row, self.values.tolist(), self.known.tolist())
 
     def __eq__(self, other: object) -> bool:
         return list(self) == (list(other) if isinstance(other, History) else other)
@@ -53,9 +59,9 @@ class History(Sequence[Row]):
     def __repr__(self) -> str:
         return repr(list(self))
 
-    def _row(self, values: list[float]) -> Row:
-        row: Row = dict(zip(self.names, values, strict=True))
-        for name in self.whole:
+    def _row(self, values: list[float], known: list[bool]) -> Row:
+        row: Row = dict(compress(zip(self.names, values, strict=True), known))
+        for name in self.whole & row.keys():
             row[name] = int(row[name])
         return row
 
@@ -63,8 +69,11 @@ class History(Sequence[Row]):
         """Return a number of each row, None where rows lack it."""
         if name not in self.names:
             return [None] * len(self)
-        found = self.values[:, self.names.index(name)].tolist()
-        return list(map(int, found)) if name in self.whole else found
+        place = self.names.index(name)
+        found = self.values[:, place].tolist()
+        if name in self.whole:
+            found = list(map(int, found))
+        return [value if there else None for value, there in zip(found, self.known[:, place].tolist(), strict=True)]
 
 
 def column(history: Sequence[Row] | None, name: str) -> list[Any]:
@@ -108,13 +117,15 @@ class Compact:
         return self._parts.setdefault(json.dumps(value), value) if isinstance(value, Mapping | list) else value
 
     def _table(self, rows: list[Row]) -> Sequence[Row]:
-        """Return rows of the same finite numbers as a table, all others as they are."""
-        names = tuple(rows[0])
-        if any(tuple(row) != names for row in rows):
+        """Return rows of numbers as a table if each has names of the longest, in its order; all others as they are."""
+        longest = max(rows, key=len)
+        names = tuple(longest)
+        known = [[name in row for name in names] for row in rows]
+        if any(tuple(row) != tuple(compress(names, there)) for row, there in zip(rows, known, strict=True)):
             return rows
-        columns = list(zip(*(row.values() for row in rows), strict=True))
-        kinds = [set(map(type, each)) for each in columns]
+        kinds = [{type(row[name]) for row in rows if name in row} for name in names]
         if any(kind not in ({float}, {int}) for kind in kinds):
             return rows
         whole = frozenset(name for name, kind in zip(names, kinds, strict=True) if kind == {int})
-        return History(self._names.setdefault(names, names), np.array(columns, dtype=np.float64).T.copy(), whole)
+        values = np.array([[row.get(name, 0) for name in names] for row in rows], dtype=np.float64)
+        return History(self._names.setdefault(names, names), values, np.array(known), whole)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lossbench.catalogue.facts import hyperparameters
 from lossbench.compare.numbers.selection import SELECTIONS, chosen_row
 from lossbench.config.axes import AXES, additions, after, axes_of
-from lossbench.config.test_epochs import is_sparse
+from lossbench.config.tested_epochs import is_sparse
 from lossbench.errors import ConfigError
 from lossbench.records.schema import Record, task_of
 

@@ -29,9 +29,10 @@ from lossbench.compare.report.figures.pdf import save_pdf
 from lossbench.compare.report.figures.terms import conflict, gradient_norms, weights
 from lossbench.compare.report.formatting import counted, missing_lines, words
 from lossbench.compare.report.metric_groups import group_tables
-from lossbench.compare.report.page_data import as_script, page_data, source_of
+from lossbench.compare.report.page_data import page_data, source_of
 from lossbench.compare.report.provenance import cells_table, commands, cost_table, cost_told, versions_table
 from lossbench.compare.report.rank_table import seed_ranks_table
+from lossbench.compare.report.script import as_script
 from lossbench.compare.report.searched import told_of_search
 from lossbench.compare.report.selection_table import selections_table
 from lossbench.compare.report.several import tables_of_fronts, tables_of_tasks, told_of_tasks

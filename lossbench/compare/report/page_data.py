@@ -1,13 +1,11 @@
 """What the page of a comparison knows: its numbers for the charts and the table that a reader can turn, as JSON."""
 
-import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from lossbench.catalogue.facts import facts_of
 from lossbench.compare.numbers.analysis import Analysis, MetricSummary, at_another_epoch
@@ -27,21 +25,6 @@ _ADDRESSES = (
 )
 
 Numbers = dict[str, Any]
-
-
-def as_script(data: Mapping[str, Any]) -> Markup:
-    r"""Write data as JSON that can stand in a script element: no name of a run ends it or begins another.
-
-    Examples
-    --------
-    >>> print(as_script({"loss": "</script><b>"}))
-    {"loss":"\u003c/script\u003e\u003cb\u003e"}
-
-    """
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
-    for mark in "<>&":
-        text = text.replace(mark, f"\\u{ord(mark):04x}")
-    return Markup(text)
 
 
 def page_data(analysis: Analysis) -> dict[str, Any]:

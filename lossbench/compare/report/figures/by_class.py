@@ -19,6 +19,7 @@ from lossbench.compare.report.figures.drawing import (
     label_axes,
     lines_legend,
     mean_and_half_width,
+    mean_of,
     name_rows,
     one_panel,
     over_epochs,
@@ -26,7 +27,7 @@ from lossbench.compare.report.figures.drawing import (
     panels,
     title_panel,
 )
-from lossbench.compare.report.figures.in_numbers import in_numbers, mean_of, number, numbers, with_interval
+from lossbench.compare.report.figures.in_numbers import in_numbers, number, numbers, with_interval
 from lossbench.tasks.loss_lines import line_of, thin_line_of
 from lossbench.tasks.task import SHARE
 

@@ -16,11 +16,12 @@ from lossbench.compare.report.figures.drawing import (
     draw_band,
     label_axes,
     lines_legend,
+    mean_of,
     over_seeds,
     panels,
     title_panel,
 )
-from lossbench.compare.report.figures.in_numbers import in_numbers, mean_of, number
+from lossbench.compare.report.figures.in_numbers import in_numbers, number
 from lossbench.tasks.loss_lines import line_of
 
 POINTS = 60

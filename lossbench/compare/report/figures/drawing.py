@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.histories import column
-from lossbench.config.test_epochs import is_sparse
+from lossbench.config.tested_epochs import is_sparse
 from lossbench.records.schema import Record
 from lossbench.tasks.loss_lines import alike, marked_sparsely, name_ends
 from lossbench.tasks.task import UNBOUNDED
@@ -171,11 +171,17 @@ def over_epochs(entries: list[Record], name: str) -> tuple[Array, Array]:
     return np.array(epochs, dtype=float), np.array(values, dtype=float).reshape(len(rows), len(epochs))
 
 
+def mean_of(values: Array) -> Array:
+    """Return the mean over the first axis; NaN is left out, and stays where nothing is known."""
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    mean: Array = np.where(known, values, 0.0).sum(axis=0) / np.where(count, count, np.nan)
+    return mean
+
+
 def mean_and_half_width(values: Array, confidence: float) -> tuple[Array, Array]:
     """Return mean and half-width of the Student-t interval over the first axis; NaN is left out."""
-    n = np.isfinite(values).sum(axis=0)
-    known = np.where(np.isfinite(values), values, 0.0)
-    mean = known.sum(axis=0) / np.where(n > 0, n, np.nan)
+    n, mean = np.isfinite(values).sum(axis=0), mean_of(values)
     squares = np.where(np.isfinite(values), (values - mean) ** 2, 0.0).sum(axis=0)
     sd = np.sqrt(squares / np.where(n > 1, n - 1, np.nan))
     return mean, scipy.stats.t.isf((1 - confidence) / 2, np.maximum(n - 1, 1)) * sd / np.sqrt(np.maximum(n, 1))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lossbench.compare.numbers.statistics import Interval, PairedDifference
-from lossbench.compare.report.figures.drawing import Array
+from lossbench.compare.report.figures.drawing import Array, mean_of
 
 MOST = 600
 """So many characters are read out."""
@@ -85,14 +85,6 @@ def first_to_last(values: Array) -> str:
     mean = mean_of(values)
     known = mean[np.isfinite(mean)]
     return f"{number(known[0])} to {number(known[-1])}" if known.size else "unknown"
-
-
-def mean_of(values: Array) -> Array:
-    """Return the mean over the first axis; NaN is left out, and stays where nothing is known."""
-    known = np.isfinite(values)
-    count = known.sum(axis=0)
-    mean: Array = np.where(known, values, 0.0).sum(axis=0) / np.where(count, count, np.nan)
-    return mean
 
 
 def of_epochs(epochs: Iterable[Sequence[Any] | Array]) -> str:

@@ -9,11 +9,12 @@ from lossbench.compare.report.figures.drawing import (
     Picture,
     draw_band,
     lines_legend,
+    mean_of,
     over_epochs,
     over_seeds,
     panels,
 )
-from lossbench.compare.report.figures.in_numbers import in_numbers, mean_of, numbers
+from lossbench.compare.report.figures.in_numbers import in_numbers, numbers
 from lossbench.tasks import task_named
 from lossbench.tasks.loss_lines import line_of
 
