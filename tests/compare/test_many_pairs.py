@@ -79,4 +79,4 @@ def test_sources_from_deviations_of_each_seed_are_those_from_all_runs(monkeypatc
         told.append([(each.seeds, each.samples, each.rest, each.variance, each.degrees) for each in found])
     together, each_seed = told
     for one, other in zip(together, each_seed, strict=True):
-        assert other == pytest.approx(one, rel=1e-12, abs=1e-16)
+        assert other == pytest.approx(one, rel=1e-9, abs=1e-12)  # of sums of 480 numbers of about 1
