@@ -98,9 +98,12 @@ class Learner(FastHooks):
     @property
     def is_evaluated(self) -> bool:
         """Whether the last evaluation is that of the network as it is, whatever a callback has made of it since."""
-        if self.last is None or ("test" in self.problem.evaluated and "test" not in self.last):
-            return False
-        return self.evaluated == self._weights()
+        return self.is_tested and self.evaluated == self._weights()
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether the last evaluation was one of the test set too, where the data have one."""
+        return self.last is not None and ("test" in self.last or "test" not in self.problem.evaluated)
 
     def _weights(self) -> str:
         """Return a hash of the weights."""
@@ -331,7 +334,7 @@ class Learner(FastHooks):
         self.last = {"epoch": epoch, "metrics": metrics, **kept}
         if self._is_best(metrics):
             self.best = self.last
-        if ("test" in kept or "test" not in self.problem.evaluated) and (shown := self.snapshot()):
+        if self.is_tested and (shown := self.snapshot()):
             self.snapshots.append({"epoch": torch.tensor(epoch), **shown})
         return metrics
 

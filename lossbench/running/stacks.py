@@ -167,8 +167,7 @@ def _settings(member: Run) -> Any:
 
 def _is_evaluated(member: Run) -> bool:
     last = member.learner.last
-    known = last is not None and ("test" in last or "test" not in member.learner.problem.evaluated)
-    return known and last is not None and last["epoch"] == member.learner.history[-1]["epoch"]
+    return last is not None and member.learner.is_tested and last["epoch"] == member.learner.history[-1]["epoch"]
 
 
 def _stack(runs: Sequence[Run], checkpoints: Sequence[Checkpoint]) -> tuple[Stack, StackedData]:
