@@ -59,26 +59,26 @@ def _curve(rebind: Callable[[Mapping[str, Any]], BoundLoss]) -> str:
             return ""
     if not value.isfinite().all():
         return ""
-    return _svg(x.tolist(), value.tolist(), f"{loss.name} over the {_OVER[over]}")
+    return _svg(x.tolist(), value.tolist(), loss.name, _OVER[over])
 
 
-def _svg(x: list[float], y: list[float], title: str) -> str:
+def _svg(x: list[float], y: list[float], name: str, axis: str) -> str:
     low, high, reach = min(y), max(y), x[-1]
     across, up = (_WIDTH - 2 * _EDGE) / (2 * reach), (_HEIGHT - 2 * _EDGE) / ((high - low) or 1.0)
     points = " ".join(
         f"{_EDGE + across * (one + reach):.1f},{_HEIGHT - _EDGE - up * (other - low):.1f}"
         for one, other in zip(x, y, strict=True)
     )
-    color = style_of(title.partition(" over the ")[0]).color
-    told = escape(f"{title}: from {y[0]:.3g} at {-reach:g} to {y[-1]:.3g} at {reach:g}")
+    told = escape(f"{name} over the {axis}: from {y[0]:.3g} at {-reach:g} to {y[-1]:.3g} at {reach:g}")
     written = 'font-size="10" fill="currentColor" text-anchor'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{_WIDTH}" height="{_HEIGHT}"><title>{told}</title>'
         f'<line x1="{_WIDTH / 2}" x2="{_WIDTH / 2}" y1="{_EDGE}" y2="{_HEIGHT - _EDGE}" stroke="currentColor" '
-        f'stroke-opacity="0.4"/><polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.7"/>'
+        f'stroke-opacity="0.4"/><polyline points="{points}" fill="none" stroke="{style_of(name).color}" '
+        'stroke-width="1.7"/>'
         f'<text x="4" y="11" {written}="start">{low:.3g} to {high:.3g}</text>'
         f'<text x="4" y="{_HEIGHT - 4}" {written}="start">{-reach:g}</text>'
         f'<text x="{_WIDTH - 4}" y="{_HEIGHT - 4}" {written}="end">{reach:g}</text>'
-        f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 4}" {written}="middle">{escape(title.partition(" over the ")[2])}</text>'
+        f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 4}" {written}="middle">{escape(axis)}</text>'
         "</svg>"
     )

@@ -359,9 +359,8 @@ class Learner(FastHooks):
 
     def _is_best_clean(self, metrics: dict[str, float]) -> bool:
         """Tell whether the validation part is best by clean targets, where the data tell these from observed ones."""
-        task, monitor = self.problem.task, self.problem.monitor.removeprefix("clean/")
-        names = (f"val/clean/{monitor}", f"val/{task.metric(monitor).truth or monitor}")
-        name = next((name for name in names if name in metrics), names[-1])
+        task = self.problem.task
+        name = task.clean_monitor(self.problem.monitor, metrics)
         values = [value for row in self.history if (value := row.get(name)) is not None and math.isfinite(value)]
         higher = task.higher_is_better(name)
         return self._is_better(name, metrics.get(name), (max if higher else min)(values) if values else None)

@@ -13,12 +13,11 @@ from lossbench.race.decide import Race, Rules, Values, race
 from lossbench.race.outcome import told, told_at_start, write_race
 from lossbench.records import record
 from lossbench.records.schema import Record
-from lossbench.running.launch import conclude, run_round
+from lossbench.running.launch import conclude, run_round, say_where_to_look
 from lossbench.running.workers import start_forkserver, stop_forkserver
-from lossbench.tracking.loggers import where_to_look
 from lossbench.tracking.repair import mend_cells
 from lossbench.tracking.store import prepare, set_environment
-from lossbench.tracking.sweep import close_parents, links, open_parents
+from lossbench.tracking.sweep import close_parents, open_parents
 
 GOES_ON = "The same command again goes on with the same decisions."
 
@@ -141,16 +140,12 @@ def _require_a_metric(values: Values, entries: Sequence[Record | None], contest:
 def _conclude(cells: list[Cell], workers: _Workers) -> int:
     """Compare all runs of the races as those of one sweep, on the terminal, in a report and in MLflow."""
     entries = [record.read(cell.path) for cell in cells]
-    uri = cells[0].config.tracking.uri
     parents = open_parents(cells) if workers.started else {}
     folders: dict[str, list[Path]] = {}
     try:
         folders = conclude(cells, entries, warm=workers.warm)
     finally:
-        close_parents(parents, "finished", folders, str(uri))
+        close_parents(parents, "finished", folders, str(cells[0].config.tracking.uri))
     mend_cells(cells, entries, folders)
-    if uri is not None:
-        print("\n".join(links(parents, uri)))
-    if told := where_to_look(cells[0].config.tracking, Path(cells[0].config.output_dir)):
-        print(told)
+    say_where_to_look(cells[0], parents)
     return 0 if all(entry is not None and entry["status"] == "finished" for entry in entries) else 1

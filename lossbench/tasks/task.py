@@ -19,7 +19,7 @@ a comparison shows of a task is `PICTURES`, functions of an analysis, in `compar
 of your own in `report.py` beside its `figures.py`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
@@ -280,6 +280,15 @@ class Task:
         if way == "neither":
             raise ConfigError(f"{key} {NEITHER}")
         return way == "higher"
+
+    def clean_monitor(self, monitor: str, known: Collection[str]) -> str:
+        """Name what `monitor` is against clean targets, as one of the known metrics of an epoch.
+
+        Where neither is known, validation targets are clean, or there are none.
+        """
+        monitor = monitor.removeprefix("clean/")
+        candidates = (f"val/clean/{monitor}", f"val/{self.metric(monitor).truth or monitor}")
+        return next((name for name in candidates if name in known), candidates[-1])
 
     def is_numbered(self, key: str, when: Literal["", "epoch"] = "") -> bool:
         """Tell whether a key is that of one class, label or fifth; with `when`, of those that every epoch has."""

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from html import unescape
 from html.parser import HTMLParser
@@ -15,15 +14,12 @@ from lossbench.cli.play import main, parse
 from lossbench.errors import ConfigError
 from lossbench.play.lessons import LESSONS
 from lossbench.play.page import page
+from tests.support.browser import CHROMIUM, QUIET
 from tests.support.commands import ROOT
 
 pytestmark = pytest.mark.xdist_group("play")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install the system's package chromium")
-QUIET = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--virtual-time-budget=5000",
-]  # fmt: skip
+OPTIONS = (*QUIET, "--virtual-time-budget=5000")
 LISTEN = """<script>
 window.complaints = [];
 window.requestAnimationFrame = (draw) => setTimeout(draw, 5);  // a headless browser may draw no frame
@@ -64,7 +60,7 @@ def dumped(folder: Path, text: str, address: str = "", width: int = 1280) -> str
     path = folder / "page.html"
     path.write_text(text, encoding="utf-8")
     window = [f"--window-size={width},1000", f"--user-data-dir={folder / 'browser'}"]
-    command = [CHROMIUM, *QUIET, *window, "--dump-dom", f"file://{path}{address}"]
+    command = [CHROMIUM, *OPTIONS, *window, "--dump-dom", f"file://{path}{address}"]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
 
 

@@ -1,7 +1,6 @@
 """A tracking server, and MLflow's own pages on a small sweep, in a real browser where there is one."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -11,17 +10,13 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.support.browser import CHROMIUM, QUIET
 from tests.support.commands import ended
 
 pytestmark = pytest.mark.xdist_group("page")
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 INTERVAL = ["lower95/balanced_accuracy", "mean/balanced_accuracy", "upper95/balanced_accuracy"]
-QUIET = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--virtual-time-budget=30000", "--window-size=1600,1000",
-]  # fmt: skip
+OPTIONS = (*QUIET, "--virtual-time-budget=30000", "--window-size=1600,1000")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +65,7 @@ def links(sweep, address) -> dict[str, str]:
 
 
 def page(folder: Path, link: str) -> str:
-    command = [CHROMIUM, *QUIET, f"--user-data-dir={folder}", "--dump-dom", link]
+    command = [CHROMIUM, *OPTIONS, f"--user-data-dir={folder}", "--dump-dom", link]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
 
 

@@ -63,9 +63,7 @@ def clean_monitor(entry: Record, task: Task) -> str:
     'val/mae'
 
     """
-    monitor = entry["monitor"].removeprefix("clean/")
-    candidates = [f"val/clean/{monitor}", f"val/{task.metric(monitor).truth or monitor}"]
-    return next((name for name in candidates if name in names_in(entry.get("history"))), candidates[-1])
+    return task.clean_monitor(entry["monitor"], names_in(entry.get("history")))
 
 
 def best_row(history: Sequence[Metrics], name: str, higher_is_better: bool) -> Metrics:
