@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy
 
 from lossbench.compare.numbers.analysis import Analysis
 
@@ -57,5 +56,7 @@ def seed_ranks(analysis: Analysis, metric: str) -> SeedRanks | None:
     if len(seeds) < 2 or len(labels) < 2 or task.direction(metric) == "neither":
         return None
     table = np.array([[values[label][seed] for label in labels] for seed in seeds])
-    each = scipy.stats.rankdata(-table if task.higher_is_better(metric) else table, axis=1)
+    from scipy.stats import rankdata
+
+    each = rankdata(-table if task.higher_is_better(metric) else table, axis=1)
     return SeedRanks(dict(zip(labels, each.mean(axis=0).tolist(), strict=True)), len(seeds))
