@@ -3,13 +3,12 @@
 import argparse
 import copy
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Union
 
 from rich.console import Console
 
-from lossbench.advise.rule import Advice
 from lossbench.advise.rules import advise as by_rules
 from lossbench.advise.told import Report, as_html, screen
 from lossbench.catalogue.facts import losses_for
@@ -109,8 +108,10 @@ def advise(data: Union[str, "LightningDataModule"], *overrides: str, task: str |
 
     module = build_data(cell.config.data)
     findings = look(module)
-    advice, left_out = _that_fits(by_rules(findings, cell.task.name), arguments)
-    return Advised(cell.data, findings, advice, lines[:-1], left_out, by_part(cell, module, arguments, lines))
+    advice = by_rules(findings, cell.task.name)
+    left_out = _refused({loss: [*lines, f"loss={loss}"] for loss in advice.losses}, arguments)
+    parts = by_part(cell, module, arguments, lines)
+    return Advised(cell.data, findings, advice.without(left_out), lines[:-1], left_out, parts)
 
 
 def compose_advising(arguments: argparse.Namespace) -> Cell:
@@ -133,7 +134,7 @@ def compose_advising(arguments: argparse.Namespace) -> Cell:
     check_values(cell)
     if cell.loss in losses_for(cell.task.name):
         return cell
-    return _composed_with(arguments, cell.task.baseline)
+    return _with([*arguments.overrides, f"loss={cell.task.baseline}"], arguments)
 
 
 def by_part(cell: Cell, data: "DataModule", arguments: argparse.Namespace, given: Sequence[str]) -> dict[str, Report]:
@@ -156,40 +157,30 @@ def by_part(cell: Cell, data: "DataModule", arguments: argparse.Namespace, given
     reports = {}
     for part, found in look_by_part(data).items():
         advice = by_rules(found, cell.task.parts[part])
-        left_out: dict[str, str] = {}
-        for loss in advice.losses:
-            like = copy.copy(arguments)
-            like.overrides = [*given, "loss=several_tasks", f"loss.terms.{part}={loss}"]
-            try:
-                check_fit(compose_cells(like)[0])
-            except ConfigError as error:
-                left_out[loss] = str(error)
-        fits = replace(
-            advice,
-            suggestions=tuple(each for each in advice.suggestions if each.loss not in left_out),
-            metrics=tuple(name for name in advice.metrics if f"{part}_{name}" in cell.task.named),
-        )
+        lines = {loss: [*given, "loss=several_tasks", f"loss.terms.{part}={loss}"] for loss in advice.losses}
+        left_out = _refused(lines, arguments)
+        metrics = tuple(name for name in advice.metrics if f"{part}_{name}" in cell.task.named)
+        fits = replace(advice.without(left_out), metrics=metrics)
         reports[part] = Report(part, found, fits, left_out=left_out)
     return reports
 
 
-def _composed_with(arguments: argparse.Namespace, loss: str) -> Cell:
+def _with(lines: list[str], arguments: argparse.Namespace) -> Cell:
+    """Compose the run of a command with other overrides."""
     like = copy.copy(arguments)
-    like.overrides = [*arguments.overrides, f"loss={loss}"]
+    like.overrides = lines
     return compose_cells(like)[0]
 
 
-def _that_fits(advice: Advice, arguments: argparse.Namespace) -> tuple[Advice, dict[str, str]]:
-    """Return the advice without losses that don't fit what was given, and why they don't."""
-    left_out: dict[str, str] = {}
-    for loss in advice.losses:
+def _refused(lines: Mapping[str, list[str]], arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the losses that don't fit the overrides that they come with, and why."""
+    refused: dict[str, str] = {}
+    for loss, own in lines.items():
         try:
-            check_fit(_composed_with(arguments, loss))
+            check_fit(_with(own, arguments))
         except ConfigError as error:
-            left_out[loss] = str(error)
-    return replace(
-        advice, suggestions=tuple(each for each in advice.suggestions if each.loss not in left_out)
-    ), left_out
+            refused[loss] = str(error)
+    return refused
 
 
 def _of_module(module: "LightningDataModule", overrides: tuple[str, ...], task: str | None) -> Advised:

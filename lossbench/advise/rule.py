@@ -1,7 +1,7 @@
 """What a rule is, when it holds, and what becomes of those that hold: an `Advice`."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from operator import eq, ge, gt, le, lt
 from typing import Any, Protocol
@@ -128,6 +128,10 @@ class Advice:
     misleading: tuple[tuple[str, str], ...]
     cautions: tuple[str, ...]
     otherwise: tuple[tuple[str, str], ...]
+
+    def without(self, losses: Container[str]) -> "Advice":
+        """Return the same advice without some losses."""
+        return replace(self, suggestions=tuple(each for each in self.suggestions if each.loss not in losses))
 
     @property
     def losses(self) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 import argparse
 import copy
 import json
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -100,5 +99,4 @@ def _that_fits(
             cells.append(cell)
         except ConfigError as error:
             left_out[cell.loss] = str(error)
-    kept = tuple(each for each in advice.suggestions if each.loss not in left_out)
-    return replace(advice, suggestions=kept), left_out, cells
+    return advice.without(left_out), left_out, cells
