@@ -179,11 +179,8 @@ def _front_table(analysis: Analysis, front: Front) -> Table:
         shown = "–" if volume is None else volume_words(volume)
         rows.append([name, str(len(method.labels)), str(len(best)), listed(best) or "–", shown])
     heading = ["method", "points", "on the front", "which", "hypervolume"]
-    name, title = (
-        "-".join(["front", *front.goals]),
-        f"{analysis.comparison.title}: front of {listed(map(goal_words, front.goals))}",
-    )
-    return Table(_front_caption(analysis, front), heading, rows, bold, name, title)
+    title = f"{analysis.comparison.title}: front of {listed(map(goal_words, front.goals))}"
+    return Table(_front_caption(analysis, front), heading, rows, bold, "-".join(["front", *front.goals]), title)
 
 
 def volume_words(volume: Interval) -> str:
