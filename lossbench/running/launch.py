@@ -59,7 +59,7 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     if all(map(record.is_done, entries)) and not cells[0].config.rerun:
         _say_reused(cells, entries)
         mend_cells(cells, entries, conclude(cells, entries))
-        _say_where_to_look(cells[0])
+        _say_where_to_look(cells[0], {})
         return _exit_code(entries)
     from lossbench.tracking.store import prepare, set_environment
 
@@ -104,8 +104,8 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     return _exit_code(entries)
 
 
-def _say_where_to_look(cell: Cell, parents: Mapping[str, Any] | None = None) -> None:
-    if parents is not None and (uri := cell.config.tracking.uri) is not None:
+def _say_where_to_look(cell: Cell, parents: Mapping[str, Any]) -> None:
+    if (uri := cell.config.tracking.uri) is not None:
         from lossbench.tracking.sweep import links
 
         print("\n".join(links(parents, uri)))
