@@ -14,7 +14,7 @@ from lossbench.compare.numbers.options import Options
 from lossbench.compare.present import compare_records
 from lossbench.config.compose import only_looks
 from lossbench.config.values import check_comparing
-from lossbench.errors import ConfigError
+from lossbench.errors import ConfigError, nearest
 from lossbench.locate import CONF
 from lossbench.ranges import takes
 from lossbench.records import files
@@ -54,7 +54,9 @@ def compare(config: DictConfig) -> None:
             records, place = read_outputs(output_dir), f"under {output_dir}/"
         found = comparisons(records, data)
         if not found:
-            raise ConfigError(f"no runs{f' of data={data}' if data else ''} {place}.")
+            there = {entry["choices"]["data"] for entry in read_outputs(output_dir)} if source == "outputs" else set()
+            told = f" {nearest(data, there)}" if data and there else ""
+            raise ConfigError(f"no runs{f' of data={data}' if data else ''} {place}.{told}")
         _, errors = compare_records(found, output_dir, options)
     if errors:
         raise ConfigError("\nerror: ".join(map(str, errors)))

@@ -1,10 +1,13 @@
 """Hydra's errors in the words of a user: the key, its value, what is allowed and the nearest choice."""
 
+import difflib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -27,6 +30,8 @@ def clear_errors(overrides: list[str], compose_raw: Compose) -> Iterator[None]:
         raise ConfigError(_unknown_choice(error)) from error
     except (ConfigCompositionException, OmegaConfBaseException) as error:
         raise ConfigError(_not_composed(error, overrides, compose_raw)) from error
+    except OverrideParseException as error:
+        raise ConfigError(_unreadable(error)) from error
     except HydraException as error:
         raise ConfigError(_first_lines(error)) from error
     except ValueError as error:
@@ -45,6 +50,15 @@ def _unknown_choice(error: MissingConfigException) -> str:
         return f"{group}={choice}: for SLURM use cluster=slurm, which sends runs and stacks as a job array."
     options = error.options or _choices(group)
     return f"{group}={choice}: there is no such choice. {nearest(choice, options)}" if options else _first_lines(error)
+
+
+def _unreadable(error: OverrideParseException) -> str:
+    word = str(error.override)
+    if "=" in word or word.startswith("~"):
+        return f"{word}: {_first_lines(error)}"
+    groups = [group for group in ("loss", "data", "model") if word in _choices(group)]
+    key = groups[0] if groups else "output_dir" if Path(word).is_dir() else "data.path" if Path(word).is_file() else ""
+    return f"{word}: each word after the command is KEY=VALUE{f', such as {key}={word}' if key else ''}."
 
 
 def _not_composed(error: Exception, overrides: list[str], compose_raw: Compose) -> str:
@@ -75,6 +89,8 @@ def _unknown_key(key: str, value: str, config: DictConfig) -> str:
         return f"there is no key {key!r}. {nearest(key.partition('.')[0], [str(name) for name in config])}"
     known = [str(name) for name in node if not str(name).startswith("_") and name != "hydra"]
     hint = nearest(name, known) if known else "It has no keys to set."
+    if not parent and not hint.startswith("Nearest"):
+        hint = _nearest_below(name, config) + hint
     group = parent.replace(".", "/")
     if value in _choices(group):
         hint = f"Choose it by {group}={value}."
@@ -83,6 +99,20 @@ def _unknown_key(key: str, value: str, config: DictConfig) -> str:
     others = [each for each in _choices(group) if re.search(rf"^{name}:", _yaml(group, each), re.MULTILINE)]
     instead = f" It is a key of {', '.join(f'{group}={each}' for each in others)}." if chosen and others else ""
     return f"there is no key {name!r} in {where}. {hint}{instead} (To add a new key, write +{key}=...)"
+
+
+def _nearest_below(name: str, config: DictConfig) -> str:
+    """Say which key of a group is meant, such as `trainer.max_epochs` where `max_epochs` was given."""
+    groups: Any = OmegaConf.to_container(config, resolve=False)
+    inner = {
+        str(key): f"{group}.{key}"
+        for group, keys in reversed(groups.items())
+        if isinstance(keys, dict) and group != "hydra"
+        for key in keys
+        if not str(key).startswith("_")
+    }
+    close = difflib.get_close_matches(name, inner, n=1, cutoff=0.8)
+    return f"Nearest: {inner[close[0]]}. " if close else ""
 
 
 def _choices(group: str) -> list[str]:

@@ -60,7 +60,7 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     if all(map(record.is_done, entries)) and not cells[0].config.rerun:
         _say_reused(cells, entries)
         mend_cells(cells, entries, conclude(cells, entries))
-        say_where_to_look(cells[0])
+        say_where_to_look(cells[0], {})
         return _exit_code(entries)
     from lossbench.tracking.store import prepare, set_environment
 
@@ -105,9 +105,9 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     return _exit_code(entries)
 
 
-def say_where_to_look(cell: Cell, parents: Mapping[str, Any] | None = None) -> None:
+def say_where_to_look(cell: Cell, parents: Mapping[str, Any]) -> None:
     """Say where the runs of a command can be seen: in MLflow, by its parent runs if any was opened, and by a logger."""
-    if parents is not None and (uri := cell.config.tracking.uri) is not None:
+    if (uri := cell.config.tracking.uri) is not None:
         from lossbench.tracking.sweep import links
 
         print("\n".join(links(parents, uri)))

@@ -17,7 +17,7 @@ from lossbench.tracking.agreement import agree, confirm, experiment_of, is_confi
 from lossbench.tracking.loggers import NAMES, is_told, tell
 from lossbench.tracking.moved import find_moved_files
 from lossbench.tracking.store import connect, database_of, ensure_experiment, make_database
-from lossbench.tracking.sweep import Note, close_parents, is_open, notes_for, notes_of, reopen
+from lossbench.tracking.sweep import Note, close_parents, is_open, note_sweeps, notes_for, notes_of, reopen
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ def mend_cells(cells: Sequence[Cell], entries: Sequence[Record | None], folders:
         if entry is not None and record.is_done(entry) and not is_confirmed(cell.path, entry, uri)
     ]
     whole = len(cells) > 1 and all(map(record.is_done, entries))
+    if whole and lacking:
+        note_sweeps(list(cells))  # one that was made with another `tracking` has none
     own = {note["identity"] for note in notes_for(list(cells))} if whole else set()
     notes = [note for note in notes_of(output_dir) if note["identity"] in own and is_open(note, output_dir, uri)]
     if not lacking and not notes:

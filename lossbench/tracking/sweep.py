@@ -103,6 +103,14 @@ def open_parents(cells: list[Cell]) -> dict[str, Parent]:
     return parents
 
 
+def note_sweeps(cells: list[Cell]) -> None:
+    """Note the sweep of some cells that are done, in each experiment of it, where that was not noted yet."""
+    output_dir = Path(cells[0].config.output_dir)
+    for note in notes_for(cells):
+        if not _note_file(output_dir, note).is_file():
+            _write_note(output_dir, note)
+
+
 def notes_for(cells: list[Cell]) -> Iterator[Note]:
     """Return what is noted of the sweep of some cells, for each experiment of it."""
     for experiment in {experiment_name(cell) for cell in cells}:

@@ -60,6 +60,8 @@ MISTAKES = {
     "compare.metric=micro_f1": ["compare.metric=micro_f1", "the accuracy"],
     "compare.metric=mcc compare.select=oracle": ["compare.metric=mcc", "compare.select=last or best_val"],
     "compare.select=lst": ["compare.select=lst", "Nearest: last"],
+    "focal": ["focal: each word after the command is KEY=VALUE, such as loss=focal."],
+    "max_epochs=3": ["there is no key 'max_epochs'", "Nearest: trainer.max_epochs. Allowed: "],
     "loss=focal,ldam": ["loss=focal,ldam", "-m"],
     "-m loss=focal,mse seed=0,1": ["loss=mse", "multiclass"],
     "output_dir=/proc/nowhere": ["output_dir=/proc/nowhere", "output_dir=DIR"],
@@ -87,6 +89,8 @@ def test_mistakes_are_told_before_anything_starts(tmp_path, command):
     [
         ("compare.intervl=t", ["compare.intervl=t", "Nearest: interval"]),
         ("select=lst", ["compare.select=lst", "Nearest: last"]),
+        ("collumns=[ece]", ["there is no key 'collumns'", "Nearest: compare.columns"]),
+        ("columns=[ece", ["compare.columns=[ece: "]),
         ("data=digts", ["no runs of data=digts", "outputs"]),
     ],
 )

@@ -51,6 +51,7 @@ def chosen_by(size, counts, **more):
         (199, None, "chosen by 199 samples: too few"),
         (199, [50, 50, 50, 49], "chosen by 199 samples: too few"),
         (143, [90, 40, 11, 2], "chosen by 143 samples, only 2 of them of class d: too few"),
+        (37, [20, 12, 5, 0], "chosen by 37 samples, none of them of class d: too few"),
         (5000, [4000, 991, 9, 10], "chosen by 5000 samples, only 9 of them of class c: too few"),
         (1, None, "chosen by 1 sample: "),
     ],

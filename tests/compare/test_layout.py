@@ -1,10 +1,21 @@
-"""Panels that share their axes are laid out by those at the edges."""
+"""Panels that share their axes are laid out by those at the edges, and nothing of a picture lies outside of it."""
 
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from lossbench.compare.report.figures.drawing import Picture, label_axes, panels, save, title_panel
+from lossbench.compare.report.figures.drawing import (
+    STYLE,
+    Picture,
+    label_axes,
+    name_rows,
+    one_panel,
+    panels,
+    save,
+    title_panel,
+)
+from tests.support.drawn import outside
 
 
 def drawn(long: int | None = None):
@@ -28,3 +39,26 @@ def test_a_panel_is_where_it_would_be_if_all_were_measured(long, tmp_path):
     places, expected = ([axes.get_position().bounds for axes in each] for each in (grid, whole))
     np.testing.assert_allclose(places, expected, atol=2e-3)
     assert (tmp_path / "curves.png").is_file() and (tmp_path / "curves.svg").is_file()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 9, 12])
+def test_panels_of_fixed_proportions_leave_their_names_room(count, tmp_path):
+    with matplotlib.rc_context(STYLE):
+        figure, grid = panels(count, 2.6)
+        for axes in grid:
+            image = axes.imshow(np.eye(10))
+            title_panel(axes, "focal", 3)
+        label_axes(grid, "predicted class", "true class")
+        figure.colorbar(image, ax=grid, label="share of the true class", pad=0.01, shrink=0.6)
+        save(Picture("confusion", "Confusion", "", figure), tmp_path)
+        assert outside(figure) <= 0 and {axes.get_aspect() for axes in grid} == {1.0}
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal(gamma=0.5)", "a_loss_with_a_name_that_is_long"])
+def test_names_beside_a_panel_are_not_cut_off(name, tmp_path):
+    with matplotlib.rc_context(STYLE):
+        figure, axes = one_panel(2.4)
+        axes.imshow(np.eye(2), aspect="auto")
+        name_rows(axes, ["mse", name], name)
+        save(Picture("rows", "Rows", "", figure), tmp_path)
+        assert outside(figure) <= 0

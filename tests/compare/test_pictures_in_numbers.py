@@ -3,6 +3,7 @@
 import re
 from itertools import chain
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -11,13 +12,14 @@ from lossbench.compare.numbers.comparisons import comparisons
 from lossbench.compare.numbers.options import Options
 from lossbench.compare.report.across import rank_across
 from lossbench.compare.report.figures.critical_difference import critical_difference
-from lossbench.compare.report.figures.drawing import Picture
+from lossbench.compare.report.figures.drawing import STYLE, Picture, save
 from lossbench.compare.report.figures.in_numbers import MOST
 from lossbench.compare.report.figures.losses import loss_curves
 from lossbench.compare.report.figures.metrics import forest, learning_curves
 from lossbench.compare.report.html import _pictures_of
 from lossbench.tasks import own_tasks
 from tests.support.compared import made_up
+from tests.support.drawn import outside
 
 TASKS = own_tasks()
 FILES = ("predictions.npz", "predictions_best.npz", "validation.npz")
@@ -101,6 +103,14 @@ def test_every_picture_is_told_in_numbers(name, tmp_path):
     assert undrawn <= (NOT_OF_ALL if "samples" in task.title or task.package.endswith("generation") else set())
     for picture in chain(*found.values()):
         tells(picture, [task.baseline, *labels_of(3)])
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_nothing_of_a_picture_is_cut_off(name, tmp_path):
+    with matplotlib.rc_context(STYLE):
+        for picture in chain(*pictures(TASKS[name], tmp_path, 3).values()):
+            save(picture, tmp_path)
+            assert picture.figure is None or outside(picture.figure) <= 0, picture.name
 
 
 def test_many_losses_are_counted(tmp_path):

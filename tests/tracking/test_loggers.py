@@ -23,6 +23,7 @@ from lossbench.tracking import loggers
 from lossbench.tracking.agreement import curves_of, finals_of
 from lossbench.tracking.loggers import place_of, rows_of, tell
 from tests.support.logged import csv_rows, event_values, wandb_records, wandb_rows
+from tests.support.mlflow_store import differences
 from tests.support.records import killed
 
 pytestmark = [pytest.mark.xdist_group("loggers"), pytest.mark.usefixtures("undrawn")]
@@ -117,6 +118,9 @@ def test_a_finished_sweep_with_another_tracking_is_written_there_too(cell, monke
     repair(config)
     assert "CSVLogger was told of 2 runs" in capsys.readouterr().out
     assert all(logged_csv(made) for made in cells)
+    cells = sweep("mlflow")
+    assert differences(cells, sweeps=True) == []
+    assert "Look at the runs: mlflow ui" in capsys.readouterr().out
 
 
 @needs("tensorboard")

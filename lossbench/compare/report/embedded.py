@@ -19,6 +19,8 @@ MOST_BYTES = 400_000
 """A picture with more line art than this is in the page as pixels, unless those take more."""
 _TITLE, _LABELS = 30.0, 32.0
 """Points above and below a panel that its title, its numbers and its names take."""
+_HALF_A_NUMBER = 5.5
+"""Points below a panel that the lowest number beside it takes; the numbers below the panel lie lower."""
 COLORBAR = "<colorbar>"
 _LEFT_OUT = (
     r"<\?xml.*?\?>", r"<!DOCTYPE.*?>", r"<!--.*?-->", r"<metadata>.*?</metadata>", r"<style.*?</style>",
@@ -104,7 +106,9 @@ def embed(picture: Picture, folder: Path, glyphs: Glyphs, panels: bool = True) -
     whole = f'<svg class="picture" role="img" aria-label="{alt}" {box}><g id="{name}">{inner}</g></svg>'
     if not panels:
         return Embedded(Markup(whole))
-    return Embedded(Markup(whole), _panels(picture.figure, name) or _columns(inner, height, name))
+    return Embedded(
+        Markup(whole), _panels(picture.figure, name) if picture.figure is not None else _columns(inner, height, name)
+    )
 
 
 def _as_line_art(svg: str) -> str:
@@ -138,9 +142,9 @@ def _keep_letters_on_colors(figure: Figure) -> None:
                 text.set_color(kept.get(color, color))
 
 
-def _panels(figure: Figure | None, name: str) -> list[Markup]:
+def _panels(figure: Figure, name: str) -> list[Markup]:
     """Return a window on each panel of a picture, with the names of axes that it shares, and on what stands beside."""
-    if figure is None or len(figure.axes) < 2:
+    if len(figure.axes) < 2:
         return []
     figure.set_dpi(72)
     renderer = FigureCanvasAgg(figure).get_renderer()
@@ -198,7 +202,7 @@ def _shared_names(axes: Axes, box: Bbox, panels: list[tuple[Axes, Bbox]]) -> lis
         if there is None or other is axes:
             continue
         if there.rowspan == place.rowspan and _has_names(other, "left") and not _has_names(axes, "left"):
-            beside = beside or Bbox.from_extents(outer.x0, box.y0, inner.x0, box.y1)
+            beside = beside or Bbox.from_extents(outer.x0, inner.y0 - _HALF_A_NUMBER, inner.x0, box.y1)
         if there.colspan == place.colspan and _has_names(other, "bottom") and not _has_names(axes, "bottom"):
             below = Bbox.from_extents(box.x0, outer.y0, box.x1, inner.y0)
     return [strip for strip in (beside, below) if strip is not None]
@@ -212,7 +216,7 @@ def _has_names(axes: Axes, side: str) -> bool:
 def _window(boxes: list[Bbox], height: float, name: str, scale: float) -> Markup:
     """Show parts of a picture as one: the first, those beside it on its left, those below it under it."""
     first, *strips = boxes
-    beside = [strip for strip in strips if strip.x1 <= first.x1 and strip.height == first.height]
+    beside = [strip for strip in strips if strip.x1 <= first.x1 and strip.y1 == first.y1]
     left = sum(strip.width for strip in beside)
     shown, down = [_part(first, height, name, left, 0.0)], first.height
     shown += [_part(strip, height, name, 0.0, 0.0) for strip in beside]

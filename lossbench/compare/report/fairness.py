@@ -199,7 +199,10 @@ def _chosen_by_few(comparison: Comparison) -> list[str]:
         rarest = min(range(len(counts)), key=counts.__getitem__, default=None)
         few = rarest is not None and counts[rarest] < FEW_OF_A_CLASS
         if size < FEW_SAMPLES or few:
-            of_class = f", only {counts[rarest]} of them of class {names[rarest]}" if rarest is not None and few else ""
+            of_class = ""
+            if rarest is not None and few:
+                only = f"only {counts[rarest]}" if counts[rarest] else "none"
+                of_class = f", {only} of them of class {names[rarest]}"
             told.append((size, counts[rarest] if rarest is not None else 0, of_class))
     if not told:
         return []

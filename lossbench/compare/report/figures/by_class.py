@@ -101,7 +101,8 @@ def accuracy_by_shots(analysis: Analysis) -> list[Picture]:
                 color = line_of(label)["color"]
                 axes.barh(row, each.mean, xerr=halves, color=color, ecolor="black", error_kw={"lw": 0.9})
                 ground = color if each.mean > 0.3 else "#ffffff"
-                text = axes.text(0.02, row, f"{each.mean:.3f}", va="center", color=ink(ground), fontsize=8)
+                shade = ink(ground) if ground == color else "black"  # beside its bar a number changes with the page
+                text = axes.text(0.02, row, f"{each.mean:.3f}", va="center", color=shade, fontsize=8)
                 text.set_path_effects([withStroke(linewidth=2.5, foreground=ground)])
         axes.set(xlim=(0, 1.02), xlabel="accuracy", title=f"{group}: {SHOT_SIZES[group]}\ntraining samples")
         axes.grid(axis="x", alpha=0.3)

@@ -33,6 +33,7 @@ STYLE: dict[str, Any] = {
     "font.size": 9.5, "axes.titlesize": 9.5, "axes.labelsize": 9.5, "axes.spines.top": False,
     "axes.spines.right": False, "axes.edgecolor": "#888888", "svg.hashsalt": "lossbench", "legend.frameon": False,
     "text.parse_math": False,  # a name is no formula
+    "text.hinting": "no_hinting",  # letters are as wide in the PNG, by which the layout measures, as in SVG and PDF
     "lines.scale_dashes": False,  # they are in points, whatever the width
 }  # fmt: skip
 """Settings of matplotlib under which the pictures are drawn and saved."""
@@ -227,12 +228,20 @@ def save(picture: Picture, folder: Path) -> None:
 
 
 def _lay_out(figure: Figure) -> None:
-    """Lay out a figure for good; a panel that is not measured takes its place from those beside and below."""
+    """Lay out a figure for good; a panel that is not measured takes its place from those beside and below.
+
+    A panel of fixed proportions is laid out as if it had none: shrunk, it would leave its names too little room.
+    """
     engine = figure.get_layout_engine()
     if engine is None:
         return
+    fixed = [(axes, aspect) for axes in figure.axes if (aspect := axes.get_aspect()) != "auto"]
+    for axes, _ in fixed:
+        axes.set_aspect("auto")
     engine.execute(figure)
     figure.set_layout_engine("none")
+    for axes, aspect in fixed:
+        axes.set_aspect(aspect)
     placed = [(axes, spec) for axes in figure.axes if (spec := axes.get_subplotspec()) is not None]
     measured = [(axes.get_position(), spec) for axes, spec in placed if axes.get_in_layout()]
     rows = {spec.rowspan.start: place for place, spec in measured}
