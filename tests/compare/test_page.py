@@ -40,6 +40,12 @@ def test_verdict_costs_differences_table_and_then_details(html):
     assert html.index('id="differences"') < html.index('<table id="losses"') < html.index('id="curves"')
 
 
+def test_an_interval_is_written_in_one_size(html):
+    table = html[html.index(">interval</th>") :]
+    assert re.search(r"<td><span>\[[^ <]+, [^ <]+\]</span></td>", table[: table.index("</table>")])
+    assert re.search(r'<span>0\.\d+</span> <span class="interval">± 0\.\d+</span>', html)
+
+
 def test_details_are_folded_where_there_are_many_losses(html, tmp_path):
     assert '<details class="folded" open>' in html
     assert '<details class="folded" open>' not in report(tmp_path, losses=7, seeds=2).read_text()

@@ -241,7 +241,11 @@ def test_the_command_needs_no_torch(outputs):
 
 @pytest.mark.parametrize(
     ("arguments", "part"),
-    [(["select=lst"], "Nearest: last"), (["data=nothing"], "Allowed: a_function, made_up."), (["source=disk"], "outputs")],
+    [
+        (["select=lst"], "Nearest: last"),
+        (["data=nothing"], "Allowed: a_fun"),
+        (["source=disk"], "outputs"),
+    ],
 )
 def test_mistakes_of_the_command(outputs, arguments, part):
     result = command(outputs.parent, *arguments)
