@@ -183,3 +183,10 @@ def test_a_picture_of_very_many_points_is_pixels(tmp_path):
     figure.subplots().plot(*np.random.default_rng(0).random((2, 9000)), ".")
     found = embed(Picture("points", "Points", "", figure), tmp_path, Glyphs())
     assert str(found.whole).startswith('<img class="pixels" alt="Points" src="data:image/png;base64,')
+
+
+def test_one_panel_with_a_colour_bar_is_shown_whole_on_a_narrow_screen(tmp_path):
+    figure = Figure(layout="constrained")
+    axes = figure.subplots()
+    figure.colorbar(axes.imshow(np.eye(2)), ax=axes)
+    assert embed(Picture("one", "One", "", figure), tmp_path, Glyphs()).panels == []
