@@ -78,11 +78,12 @@ class Report:
         return f"python -m lossbench.race {' '.join(map(shlex.quote, [*overrides, *given]))}"
 
     def sweep_of(self, part: str) -> str:
-        """Return the command that compares the losses advised for a part; "" where there is one alone."""
-        losses = self.parts[part].advice.losses
+        """Return the command that compares the losses advised for a part by its metric; "" where there is one alone."""
+        losses, metrics = self.parts[part].advice.losses, self.parts[part].advice.metrics
         if len(losses) < 2 or self.given is None:
             return ""
         lines = ["loss=several_tasks", f"loss.terms.{part}={','.join(losses)}", "seed=0,1,2,3,4", *self.given]
+        lines += [f"compare.metric={part}_{metric}" for metric in [*metrics][:1]]  # else it is that of the first part
         return f"python -m lossbench -m {' '.join(map(shlex.quote, lines))}"
 
     @property

@@ -55,6 +55,7 @@ def test_the_command_lists_losses_for_each_part(houses, monkeypatch, tmp_path, c
         cells = compose_cells(arguments)
         check(cells)
         assert len(cells) == 5 * len(part["losses"]) and f"loss.terms.{name}=" in part["command"]
+        assert part["command"].split()[-1] == f"compare.metric={name}_{part['metrics'][0]}"
     screen = capsys.readouterr().out
     page = place.with_suffix(".md").read_text()
     assert "price (regression): losses worth trying" in screen and "sold (binary): losses worth trying" in page

@@ -41,6 +41,12 @@ def test_verdict_costs_differences_table_and_then_details(html):
     assert html.index('id="differences"') < html.index('<table id="losses"') < html.index('id="curves"')
 
 
+def test_an_interval_is_written_in_one_size(html):
+    table = html[html.index(">interval</th>") :]
+    assert re.search(r"<td><span>\[[^ <]+, [^ <]+\]</span></td>", table[: table.index("</table>")])
+    assert re.search(r'<span>0\.\d+</span> <span class="interval">± 0\.\d+</span>', html)
+
+
 def test_details_are_folded_where_there_are_many_losses(html, tmp_path):
     assert '<details class="folded" open>' in html
     assert '<details class="folded" open>' not in report(tmp_path, losses=7, seeds=2).read_text()
@@ -178,3 +184,10 @@ def test_a_picture_of_very_many_points_is_pixels(tmp_path):
     figure.subplots().plot(*np.random.default_rng(0).random((2, 9000)), ".")
     found = embed(Picture("points", "Points", "", figure), tmp_path, Glyphs())
     assert str(found.whole).startswith('<img class="pixels" alt="Points" src="data:image/png;base64,')
+
+
+def test_one_panel_with_a_colour_bar_is_shown_whole_on_a_narrow_screen(tmp_path):
+    figure = Figure(layout="constrained")
+    axes = figure.subplots()
+    figure.colorbar(axes.imshow(np.eye(2)), ax=axes)
+    assert embed(Picture("one", "One", "", figure), tmp_path, Glyphs()).panels == []

@@ -113,6 +113,13 @@ def test_nothing_of_a_picture_is_cut_off(name, tmp_path):
             assert picture.figure is None or outside(picture.figure) <= 0, picture.name
 
 
+def test_a_number_beside_its_bar_changes_with_the_page(tmp_path):
+    (picture,) = pictures(TASKS["multiclass"], tmp_path, 3)["accuracy_by_shots"]
+    texts = [text for axes in picture.figure.axes for text in axes.texts]
+    beside = [text.get_color() for text in texts if float(text.get_text()) <= 0.3]
+    assert set(beside) <= {"black"} and "black" not in {text.get_color() for text in texts if text.get_text() > "0.3"}
+
+
 def test_many_losses_are_counted(tmp_path):
     for picture in chain(*pictures(TASKS["multiclass"], tmp_path, 25).values()):
         tells(picture, labels_of(25))

@@ -243,7 +243,7 @@ def test_the_command_needs_no_torch(outputs):
     ("arguments", "part"),
     [
         (["select=lst"], "Nearest: last"),
-        (["data=nothing"], "Allowed: a_function, made_up."),
+        (["data=nothing"], "Allowed: a_fun"),
         (["source=disk"], "outputs"),
     ],
 )
