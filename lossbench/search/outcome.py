@@ -123,7 +123,10 @@ def _costs(found: Found) -> dict[str, Any]:
 
 
 def compared_cells(cells: Sequence[Cell], found: Mapping[str, Found], settings: Settings) -> list[Cell]:
-    """Return the cells of the comparison, each with the values that were found for it; the family's as `searched`."""
+    """Return the cells of the comparison, each with the values that were found for it; the family's as `searched`.
+
+    The rivals come first, so that one of them is what the others are held against.
+    """
     chosen = []
     for cell in cells:
         of_cell = found[study_name(cell)]
@@ -132,7 +135,7 @@ def compared_cells(cells: Sequence[Cell], found: Mapping[str, Found], settings: 
             OmegaConf.update(made.config, "loss", OmegaConf.create(node_of(of_cell)), merge=False)
             made = Cell(made.config, {**made.choices, "loss": NAME})
         chosen.append(made)
-    return chosen
+    return sorted(chosen, key=lambda cell: cell.loss == NAME)
 
 
 def write_search(

@@ -63,7 +63,9 @@ def test_the_page_says_how_much_of_the_lead_survived(asked, tmp_path, monkeypatc
     page = (folder / "search.md").read_text()
     assert page.count("-log(p)") >= 2 and "| gce | +0.1000 |" in page and "6 trials" in page
     (comparison,) = comparisons(read_cells(chosen))
-    section = told_of_search(analyse(comparison, Options()), tmp_path)
+    analysis = analyse(comparison, Options())
+    assert analysis.baseline == "cross_entropy" and list(comparison.entries)[-1] == "searched"
+    section = told_of_search(analysis, tmp_path)
     assert section is not None and section.text.startswith(told["conclusion"]) and "6 trials" in section.text
     assert [row[:2] for row in section.worths.rows] == [["gce", "+0.1000"], ["cross_entropy", "+0.2000"]]
     assert len(section.candidates.rows) == 6 and section.candidates.rows[0][-1] == "0.8000"
