@@ -11,8 +11,8 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/python" -m pip install --quiet numpy==2.3.5 scipy==1.16.3 pandas==2.3.3 statsmodels==0.14.6 matplotlib==3.10.8 \
-    baycomp==1.0.3 autorank==1.3.0
+"$folder/venv/bin/python" -m pip install --quiet numpy==2.3.5 scipy==1.16.3 pandas==2.3.3 statsmodels==0.14.6 \
+    matplotlib==3.10.8 baycomp==1.0.3 autorank==1.3.0
 "$folder/venv/bin/python" -W ignore - <<'PYTHON'
 import contextlib
 import io
