@@ -203,7 +203,7 @@ RULES: tuple[Rule, ...] = (
         problem="outliers on both sides", tasks=NUMBERS,
         when=(("outliers", ">=", 0.02), ("outliers_side", ">", -0.5), ("outliers_side", "<", 0.5)),
         evidence="{outliers:.1%} of the targets are outliers, above and below (side {outliers_side:+.2f})",
-        losses=("huber", "welsch", "tukey", "mae", "cauchy", "learned_student_t", "smooth_l1", "log_cosh"),
+        losses=("huber", "welsch", "tukey", "mae", "cauchy", "learned_student_t", "log_cosh"),
         because="the pull of an error is bounded, or falls as the error grows",
         may_cost="somewhat less exact where there are no outliers after all; a threshold wants tuning",
         metrics=("mae", "median_ae", "trimmed_rmse"),
