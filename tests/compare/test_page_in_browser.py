@@ -1,12 +1,11 @@
 """The page of a comparison in a real browser, where there is one: it is turned, it restores, it prints."""
 
 import base64
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.support.browser import CHROMIUM, QUIET
+from tests.support.browser import CHROMIUM, DRIVER, QUIET
 from tests.support.pages import HOSTILE, report
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install lossbench[dev]")
@@ -14,7 +13,6 @@ from selenium.webdriver import ActionChains  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 
-DRIVER = shutil.which("chromedriver")
 pytestmark = [
     pytest.mark.xdist_group("browser"),
     pytest.mark.skipif(not CHROMIUM or not DRIVER, reason="there is no Chromium with its chromedriver"),
