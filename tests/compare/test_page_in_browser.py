@@ -5,19 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.browser import CHROMIUM, DRIVER, QUIET
+from tests.support.browser import CHROMIUM, DRIVER, driven
 from tests.support.pages import HOSTILE, report
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install lossbench[dev]")
-from selenium.webdriver import ActionChains  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
+pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install lossbench[dev]")
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
 
 pytestmark = [
     pytest.mark.xdist_group("browser"),
     pytest.mark.skipif(not CHROMIUM or not DRIVER, reason="there is no Chromium with its chromedriver"),
 ]
-OPTIONS = (*QUIET, "--hide-scrollbars")
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +25,8 @@ def page(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
+    with driven(tmp_path_factory.mktemp("profile"), "--hide-scrollbars") as driver:
+        yield driver
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.support.browser import CHROMIUM, DRIVER, QUIET
+from tests.support.browser import CHROMIUM, DRIVER, driven
 from tests.support.commands import ended
 
 pytestmark = pytest.mark.xdist_group("page")
@@ -68,18 +68,8 @@ def links(sweep, address) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    webdriver = pytest.importorskip(
-        "selenium.webdriver", reason="selenium is not installed: pip install lossbench[dev]"
-    )
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in (*QUIET, "--window-size=1600,1000", f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
+    with driven(tmp_path_factory.mktemp("profile"), "--window-size=1600,1000") as driver:
+        yield driver
 
 
 @pytest.mark.skipif(not CHROMIUM or not DRIVER, reason="there is no Chromium with its chromedriver")
