@@ -71,6 +71,8 @@ def test_the_page_says_how_much_of_the_lead_survived(asked, tmp_path, monkeypatc
     assert len(section.candidates.rows) == 6 and section.candidates.rows[0][-1] == "0.8000"
     without = replace(comparison, entries={name: comparison.entries[name] for name in ("gce", "cross_entropy")})
     assert told_of_search(analyse(without, Options()), tmp_path) is None
+    elsewhere = replace(comparison, data="digits")
+    assert told_of_search(analyse(elsewhere, Options()), tmp_path) is None
     (folder / "search.json").write_text("[]")
     assert told_of_search(analyse(comparison, Options()), tmp_path) is None
 

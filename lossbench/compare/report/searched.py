@@ -143,12 +143,12 @@ class Told:
 
 
 def told_of_search(analysis: Analysis, output_dir: Path) -> Told | None:
-    """Return what a report tells of the search for the loss `searched` in it; None if there is no such loss or file."""
+    """Return what a report tells of the search for the loss `searched` in it; None if that was not on these data."""
     entries = [entry for runs in analysis.comparison.entries.values() for entry in runs.values()]
     nodes = [entry["config"]["loss"] for entry in entries if entry["loss"] == NAME]
     for place in sorted((output_dir / NAME).glob(f"*/{FILE}")) if nodes else ():
         search = _read(place)
-        if search is not None and search["loss"] in nodes:
+        if search is not None and search["loss"] in nodes and search["data"] == analysis.comparison.data:
             return _told_of(search, entries, place.parent)
     return None
 
@@ -159,7 +159,7 @@ def _read(place: Path) -> dict[str, Any] | None:
         search = json.loads(place.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    asked = ("loss", "metric", "higher_is_better", "leads", "family", "cost", "candidates")
+    asked = ("data", "loss", "metric", "higher_is_better", "leads", "family", "cost", "candidates")
     return search if isinstance(search, dict) and all(name in search for name in asked) else None
 
 
