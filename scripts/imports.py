@@ -3,7 +3,8 @@
 A room is a folder of the package, or a file that lies in the package itself. Every import counts: late ones inside
 functions and those for types only, too. Floors are counted from the rooms that import nothing of the package; an arrow
 that runs up goes from a room to one on the same floor or above, as each circle has to. A `__main__.py` is a
-room of its own: it is what `python -m` runs, and no module imports it.
+room of its own: it is what `python -m` runs, and no module imports it. So are the `report` modules of tasks, which draw
+comparisons and are found by their name.
 
   python scripts/imports.py                   of lossbench in this checkout
   python scripts/imports.py --arrows          and each arrow with the modules that make it
@@ -142,7 +143,10 @@ def _name(path: Path, package: Path) -> str:
 
 
 def _room(module: str) -> str:
-    return module if module.endswith(".__main__") else ".".join(module.split(".")[:2])
+    parts = module.split(".")
+    if parts[1:2] == ["tasks"] and parts[3:4] == ["report"]:
+        return f"{parts[0]}.tasks.report"
+    return module if parts[-1] == "__main__" else ".".join(parts[:2])
 
 
 if __name__ == "__main__":

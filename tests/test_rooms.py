@@ -9,7 +9,7 @@ from tests.support.commands import ROOT
 
 FLOORS = (
     "compat errors", "ranges seeding locate", "losses", "tasks", "catalogue", "lossbench", "data", "models", "methods",
-    "records", "learners", "config", "compare", "tracking", "running", "tune race rag advise play",
+    "records", "learners", "config", "compare", "tasks.report", "tracking", "running", "tune race rag advise play",
     "search", "cli", "repair __main__",
 )  # fmt: skip
 """From the ground; a room imports those below it."""

@@ -15,14 +15,15 @@ A task is a package with the facts in its `__init__.py` (a `Task` for each name,
 contract of tasks is tested by them.
 
 `figures.py` has `of_run(folder, entry, last, snapshots)`, which draws one run and returns the paths. What the report of
-a comparison shows of a task is `PICTURES`, functions of an analysis, in `compare/report/figures/FOLDER.py`; for a task
-of your own in `report.py` beside its `figures.py`.
+a comparison shows of a task is `PICTURES`, functions of an analysis, in `report.py`: it alone imports what reads and
+draws comparisons, and nothing but another task's `report.py` imports it.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
+from importlib.util import find_spec
 from math import inf, isfinite
 from typing import Any, Literal
 
@@ -228,6 +229,15 @@ class Task:
     def figures(self) -> Any:
         """The module that draws it; imports matplotlib."""
         return import_module(f"{self.package}.figures")
+
+    @property
+    def pictures(self) -> Sequence[Callable[[Any], list[Any]]]:
+        """What draws it in the report of a comparison: `PICTURES` of its `report`, if there is one."""
+        name = f"{self.package}.report"
+        if not self.package or find_spec(name) is None:
+            return ()
+        drawn: Sequence[Callable[[Any], list[Any]]] = import_module(name).PICTURES
+        return drawn
 
     def metric(self, key: str) -> Metric:
         """Return the metric of a key of a record.

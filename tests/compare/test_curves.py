@@ -6,10 +6,10 @@ from sklearn import metrics as sklearn
 from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons, read_outputs
 from lossbench.compare.numbers.options import Options
-from lossbench.compare.report.figures.curves import GRID, curves, curves_of
 from lossbench.compare.report.figures.drawing import draw_band, one_panel
 from lossbench.compare.report.figures.metrics import learning_curves
 from lossbench.tasks.classification.ranking import area_under_risk_coverage
+from lossbench.tasks.classification.report.curves import GRID, curves, curves_of
 from lossbench.tasks.loss_lines import line_of
 from lossbench.tasks.task import SHARE
 from tests.support.compared import made_up, write

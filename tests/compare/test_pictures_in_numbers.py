@@ -16,7 +16,6 @@ from lossbench.compare.report.figures.drawing import STYLE, Picture, save
 from lossbench.compare.report.figures.in_numbers import MOST
 from lossbench.compare.report.figures.losses import loss_curves
 from lossbench.compare.report.figures.metrics import forest, learning_curves
-from lossbench.compare.report.html import _pictures_of
 from lossbench.tasks import own_tasks
 from tests.support.compared import made_up
 from tests.support.drawn import outside
@@ -81,7 +80,7 @@ def pictures(task, folder, count):
     """Return the pictures of each function that draws this task."""
     (comparison,) = comparisons(runs_of(task, folder, count))
     analysis = analyse(comparison, Options())
-    return {draw.__name__: draw(analysis) for draw in (forest, learning_curves, *_pictures_of(task))}
+    return {draw.__name__: draw(analysis) for draw in (forest, learning_curves, *task.pictures)}
 
 
 def tells(picture: Picture, losses: list[str]) -> None:

@@ -10,7 +10,6 @@ from lossbench.catalogue.binding import load_loss
 from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons, read_outputs
 from lossbench.compare.numbers.options import Options
-from lossbench.compare.report.figures.retrieval import PICTURES
 from lossbench.data.loader import Batch
 from lossbench.errors import ConfigError
 from lossbench.learners.bi_encoder import BiEncoder
@@ -18,6 +17,7 @@ from lossbench.models.ngram_encoder import NgramEncoder, SentenceVectors, Transf
 from lossbench.running.run import run
 from lossbench.tasks import task_named
 from lossbench.tasks.problem import made_up_problem
+from lossbench.tasks.retrieval.report import PICTURES
 
 PASSAGES, VOCABULARY = 30, 50
 SMALL = ["data=help_topics", "data.max_test=60"]

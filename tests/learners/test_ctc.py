@@ -8,7 +8,6 @@ from lossbench.catalogue.facts import losses_for
 from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons, load_arrays, read_outputs
 from lossbench.compare.numbers.options import Options
-from lossbench.compare.report.figures.sequence import blank_share, posteriors
 from lossbench.data import DataModule
 from lossbench.data.sources.source import load_source
 from lossbench.errors import ConfigError
@@ -18,6 +17,7 @@ from lossbench.running.run import run
 from lossbench.tasks import task_named
 from lossbench.tasks.sequence.decoding import collapse
 from lossbench.tasks.sequence.metrics import sequence_metrics
+from lossbench.tasks.sequence.report import blank_share, posteriors
 
 LOSSES = losses_for("sequence")
 SMALL = ["data=digit_lines", "data.max_train=300", "data.max_test=100"]

@@ -10,7 +10,6 @@ from lossbench.catalogue.facts import losses_for
 from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons, read_outputs
 from lossbench.compare.numbers.options import Options
-from lossbench.compare.report.figures.detection import detections
 from lossbench.config.checks import check_fit
 from lossbench.errors import ConfigError
 from lossbench.learners.detection_targets import assign
@@ -19,6 +18,7 @@ from lossbench.losses.links import identity
 from lossbench.running.assemble import build_learner
 from lossbench.running.build import build_data
 from lossbench.running.run import run
+from lossbench.tasks.detection.report import detections
 
 DATA = ["data=digit_boxes", "data.count=60", "data.max_test=20"]
 SMALL = [*DATA, "learner.network.channels=8", "learner.network.blocks=1"]

@@ -14,7 +14,6 @@ from lossbench.catalogue.binding import load_loss
 from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons, read_outputs
 from lossbench.compare.numbers.options import Options
-from lossbench.compare.report.figures.points import densities
 from lossbench.errors import ConfigError
 from lossbench.learners.flow import bounded, unbounded
 from lossbench.losses.flow import flow_nll
@@ -22,6 +21,7 @@ from lossbench.models import CouplingFlow
 from lossbench.running.assemble import _levels, build_learner
 from lossbench.running.build import build_data
 from lossbench.running.run import run
+from lossbench.tasks.generation.report import densities
 
 SMALL = ["loss=flow_nll", "learner.network.hidden=32", "learner.network.couplings=6", "optimizer.lr=0.004"]
 

@@ -8,7 +8,6 @@ import torch
 from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons, read_outputs
 from lossbench.compare.numbers.options import Options
-from lossbench.compare.report.figures.transduction import readings
 from lossbench.errors import ConfigError
 from lossbench.losses import rnn_transducer
 from lossbench.models.transducer import Transducer
@@ -17,6 +16,7 @@ from lossbench.tasks import task_named
 from lossbench.tasks.problem import made_up_problem
 from lossbench.tasks.sequence.by_sample import edits
 from lossbench.tasks.sequence.metrics import sequence_metrics
+from lossbench.tasks.transduction.report import readings
 
 SMALL = ["data=digit_lines", "loss=rnn_transducer", "data.max_train=300", "data.max_test=100"]
 

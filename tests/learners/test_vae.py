@@ -7,7 +7,6 @@ import torch
 from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons, read_outputs
 from lossbench.compare.numbers.options import Options
-from lossbench.compare.report.figures.autoencoding import generated
 from lossbench.errors import ConfigError
 from lossbench.learners import Learner
 from lossbench.models import VAEMLP, VAEConv
@@ -16,6 +15,7 @@ from lossbench.running.assemble import build_learner
 from lossbench.running.build import build_data
 from lossbench.running.run import run
 from lossbench.seeding import torch_stream
+from lossbench.tasks.autoencoding.report import generated
 from lossbench.tasks.generation.image_figures import mosaic
 
 SHORT = ["data=digits", "trainer.max_epochs=2", "learner.network.hidden=[32]", "learner.network.latents=5"]

@@ -11,7 +11,6 @@ import torch
 
 from lossbench.catalogue.binding import load_loss
 from lossbench.catalogue.facts import losses_for
-from lossbench.compare.report.html import _pictures_of
 from lossbench.data.shapes import data_for
 from lossbench.errors import ConfigError
 from lossbench.locate import own_choices
@@ -108,7 +107,7 @@ def takes_its_own_example(task: Task) -> None:
 
 def draws_figures(task: Task) -> None:
     """A run and a comparison have a figure, and the gallery has a page."""
-    assert callable(task.figures.of_run) and _pictures_of(task) and task.pages
+    assert callable(task.figures.of_run) and task.pictures and task.pages
 
 
 RULES: tuple[Callable[[Task], None], ...] = (

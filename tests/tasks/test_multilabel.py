@@ -13,8 +13,6 @@ from torch.utils.data import DataLoader, TensorDataset
 from lossbench.compare.numbers.analysis import analyse
 from lossbench.compare.numbers.comparisons import comparisons
 from lossbench.compare.numbers.options import Options
-from lossbench.compare.report.figures.by_class import recall_by_class
-from lossbench.compare.report.figures.multilabel import precision_by_label
 from lossbench.compare.report.formatting import words
 from lossbench.data import DataModule
 from lossbench.data.sources.source import load_source
@@ -24,7 +22,9 @@ from lossbench.errors import ConfigError
 from lossbench.losses.links import sigmoids
 from lossbench.running.run import run
 from lossbench.tasks import task_named
+from lossbench.tasks.classification.report.by_class import recall_by_class
 from lossbench.tasks.multilabel.metrics import multilabel_metrics
+from lossbench.tasks.multilabel.report import precision_by_label
 from tests.support.compared import made_up
 
 

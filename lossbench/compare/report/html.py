@@ -2,8 +2,6 @@
 
 import base64
 import hashlib
-import importlib
-import importlib.util
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -40,7 +38,6 @@ from lossbench.compare.report.tables import Table, differences_table, means_tabl
 from lossbench.compare.report.verdict import verdict
 from lossbench.records import files
 from lossbench.records.schema import Record
-from lossbench.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,6 @@ class Section:
     place: Literal["first", "turned", "details", "last"] = "details"
 
 
-_FIGURES = "lossbench.compare.report.figures"
 log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
@@ -170,7 +166,7 @@ def _draw(analysis: Analysis, at: Callable[[str], None]) -> tuple[list[Picture],
     """Draw what the data have; a picture that can't be drawn is told, and doesn't cost the report."""
     pictures, problems = [], []
     common = (forest, learning_curves, front_pictures, weights, conflict, gradient_norms)
-    for draw in (*common, *_pictures_of(analysis.comparison.task)):
+    for draw in (*common, *analysis.comparison.task.pictures):
         at(draw.__name__.replace("_", " "))
         try:
             pictures += draw(analysis)
@@ -178,16 +174,6 @@ def _draw(analysis: Analysis, at: Callable[[str], None]) -> tuple[list[Picture],
             log.exception("%s could not be drawn", draw.__name__)
             problems.append(f"{draw.__name__.replace('_', ' ')}: {type(error).__name__}: {error}")
     return pictures, problems
-
-
-def _pictures_of(task: Task) -> Sequence[Callable[[Analysis], list[Picture]]]:
-    """Return what draws a task: `PICTURES` of the module in `figures` called as its folder, or of its `report`."""
-    package, _, folder = task.package.rpartition(".")
-    name = f"{_FIGURES}.{folder}" if package == "lossbench.tasks" else f"{task.package}.report"
-    if not task.package or importlib.util.find_spec(name) is None:
-        return ()
-    pictures: Sequence[Callable[[Analysis], list[Picture]]] = importlib.import_module(name).PICTURES
-    return pictures
 
 
 def _page(analysis: Analysis, sections: list[Section], glyphs: Glyphs) -> str:

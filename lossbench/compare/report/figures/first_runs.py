@@ -4,8 +4,16 @@ from matplotlib.axes import Axes
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import Arrays, load_arrays
-from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.records.schema import Record
+
+LAST = "predictions.npz"
+
+
+def predictions_file(analysis: Analysis) -> tuple[str, str]:
+    """Return the file of predictions that fits the selection, and the epoch that it is of; others are not kept."""
+    if analysis.options.select == "best_val":
+        return "predictions_best.npz", "best validation epoch"
+    return LAST, "last epoch"
 
 
 def first_runs(analysis: Analysis) -> dict[str, Record]:

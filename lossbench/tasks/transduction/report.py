@@ -4,8 +4,8 @@ from matplotlib.figure import Figure
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import Arrays, load_arrays
-from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import WIDTH, Picture
+from lossbench.compare.report.figures.first_runs import predictions_file
 from lossbench.compare.report.figures.in_numbers import in_numbers
 from lossbench.tasks.sequence.figures import draw_line
 from lossbench.tasks.transduction.figures import title_reading, written

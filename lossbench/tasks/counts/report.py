@@ -1,5 +1,5 @@
 """The pictures of counts are those of regression."""
 
-from lossbench.compare.report.figures.regression import PICTURES
+from lossbench.tasks.regression.report import PICTURES
 
 __all__ = ["PICTURES"]

@@ -16,6 +16,7 @@ from lossbench.compare.report.figures.drawing import (
     panels,
     title_panel,
 )
+from lossbench.compare.report.figures.first_runs import LAST, predictions_file
 from lossbench.compare.report.figures.in_numbers import in_numbers, number
 from lossbench.records.schema import Record
 from lossbench.tasks.classification.confidence_bins import Array, Bins, bin_confidence
@@ -53,14 +54,6 @@ class Predicted:
 
 FEWEST = 10
 """A bin with fewer predictions says nothing."""
-LAST = "predictions.npz"
-
-
-def predictions_file(analysis: Analysis) -> tuple[str, str]:
-    """Return the file of predictions that fits the selection, and the epoch that it is of; others are not kept."""
-    if analysis.options.select == "best_val":
-        return "predictions_best.npz", "best validation epoch"
-    return LAST, "last epoch"
 
 
 def class_pictures(analysis: Analysis) -> list[Picture]:

@@ -4,8 +4,8 @@ import numpy as np
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import load_arrays
-from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import Picture, draw_band, lines_legend, one_panel, over_seeds
+from lossbench.compare.report.figures.first_runs import predictions_file
 from lossbench.compare.report.figures.in_numbers import in_numbers, mean_of, number
 from lossbench.tasks.boxes.figures import BINS, by_distance, distances, errors
 from lossbench.tasks.loss_lines import line_of

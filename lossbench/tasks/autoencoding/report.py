@@ -4,9 +4,8 @@ import numpy as np
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import Arrays, load_arrays
-from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import Picture, columns_of, panels, title_panel
-from lossbench.compare.report.figures.first_runs import first_runs
+from lossbench.compare.report.figures.first_runs import first_runs, predictions_file
 from lossbench.compare.report.figures.in_numbers import in_numbers, number
 from lossbench.tasks.generation.image_figures import Array, mosaic
 

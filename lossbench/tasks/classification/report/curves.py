@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import load_classes
-from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import (
     OVERLAID,
     Array,
@@ -23,6 +22,7 @@ from lossbench.compare.report.figures.drawing import (
     panels,
     title_panel,
 )
+from lossbench.compare.report.figures.first_runs import predictions_file
 from lossbench.compare.report.figures.in_numbers import in_numbers, mean_of, numbers
 from lossbench.tasks.loss_lines import line_of, thin_line_of
 from lossbench.tasks.task import SHARE

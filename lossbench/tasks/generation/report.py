@@ -1,12 +1,13 @@
-"""Pictures of points that were generated: samples of each loss side by side, and its critic's score or density."""
+"""Pictures of generated samples: images, or points with the score or the density of each critic."""
 
 import numpy as np
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import Arrays, load_arrays
-from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import Picture, columns_of, panels, title_panel
+from lossbench.compare.report.figures.first_runs import predictions_file
 from lossbench.compare.report.figures.in_numbers import in_numbers, number
+from lossbench.tasks.autoencoding.report import generated
 from lossbench.tasks.generation.point_figures import DEPTH, show_density, show_points
 
 
@@ -91,3 +92,7 @@ def _of_one_seed(analysis: Analysis, files: dict[str, list[str]]) -> tuple[int, 
         if runs:
             return seed, runs
     return 0, {}
+
+
+PICTURES = (generated, generated_points, densities, critic_surfaces)
+"""What the report shows of the task, in this order; each returns no picture where it has nothing to show."""

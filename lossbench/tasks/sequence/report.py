@@ -4,7 +4,6 @@ from matplotlib.figure import Figure
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import Arrays, load_arrays
-from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import (
     OVERLAID,
     WIDTH,
@@ -18,6 +17,7 @@ from lossbench.compare.report.figures.drawing import (
     panels,
     title_panel,
 )
+from lossbench.compare.report.figures.first_runs import predictions_file
 from lossbench.compare.report.figures.in_numbers import first_to_last, in_numbers, number, of_epochs
 from lossbench.tasks.loss_lines import line_of
 from lossbench.tasks.sequence.figures import draw_line, draw_posteriors

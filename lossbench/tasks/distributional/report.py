@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import Arrays, load_arrays
-from lossbench.compare.report.figures.classes import predictions_file
 from lossbench.compare.report.figures.drawing import (
     OVERLAID,
     Array,
@@ -21,6 +20,7 @@ from lossbench.compare.report.figures.drawing import (
     panels,
     title_panel,
 )
+from lossbench.compare.report.figures.first_runs import predictions_file
 from lossbench.compare.report.figures.in_numbers import in_numbers, number
 from lossbench.tasks.loss_lines import line_of
 

@@ -1,8 +1,0 @@
-"""The pictures of classification."""
-
-from lossbench.compare.report.figures.by_class import accuracy_by_shots, memorised, recall_by_class
-from lossbench.compare.report.figures.classes import class_pictures
-from lossbench.compare.report.figures.curves import curves
-
-PICTURES = (recall_by_class, accuracy_by_shots, memorised, class_pictures, curves)
-"""What the report shows of the task, in this order; each returns no picture where it has nothing to show."""
