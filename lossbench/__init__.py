@@ -6,6 +6,8 @@ Importing the package costs nothing: what is public is imported on first use. `_
 from importlib import import_module
 from typing import Any
 
+from lossbench.losses import declaration
+
 __version__ = "0.1.0"
 _PUBLIC = {
     "advise": "lossbench.advise.of_data",
@@ -20,6 +22,15 @@ _PUBLIC = {
 _PACKAGES = ("advise", "compare")
 """Public functions that are packages as well, which call their own."""
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+
+
+def _shapes_of_task(name: str) -> str:
+    from lossbench.tasks import is_known, task_named
+
+    return task_named(name).shapes if is_known(name) else ""
+
+
+declaration.shapes_of_task = _shapes_of_task
 
 
 def __getattr__(name: str) -> Any:

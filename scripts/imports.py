@@ -86,22 +86,25 @@ def circles(arrows: Arrows) -> list[set[str]]:
     return loops
 
 
-TASKS = (
-    "binary", "count", "denoising", "distributional", "energy", "flow", "gan", "generation", "multiclass", "multilabel",
-    "regression", "sequence", "vae",
-)  # fmt: skip
-
-
 def task_comparisons(package: Path) -> Iterator[str]:
-    """Yield "file:line" of each comparison with the name of a task, outside the rooms of losses and tasks."""
+    """Yield "file:line: text" of each comparison with the name of a task, outside the rooms of losses and tasks."""
+    names = _names_of_tasks(package / "tasks")
     for path in sorted(package.rglob("*.py")):
         if path.relative_to(package).parts[0] in ("losses", "tasks"):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Compare):
                 named = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
-                if any(name in TASKS for name in named):
-                    yield f"{path.relative_to(package)}:{node.lineno}"
+                if names & {name for name in named if isinstance(name, str)}:
+                    yield f"{path.relative_to(package)}:{node.lineno}: {ast.unparse(node)}"
+
+
+def _names_of_tasks(folder: Path) -> set[str]:
+    """Return the `name` of each `Task(...)` in the folders of tasks."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in folder.glob("*/__init__.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    made = [each.value for call in calls if ast.unparse(call.func) == "Task" for each in call.keywords if each.arg == "name"]
+    return {value.value for value in made if isinstance(value, ast.Constant) and isinstance(value.value, str)}
 
 
 def _lines(package: Path) -> tuple[int, int]:

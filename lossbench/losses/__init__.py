@@ -7,8 +7,6 @@ so that listing the losses needs no torch.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from lossbench.losses.facts import declared_losses
-
 if TYPE_CHECKING:
     from lossbench.losses.bound_loss import BoundLoss as BoundLoss
     from lossbench.losses.declaration import loss as loss
@@ -17,6 +15,8 @@ _TOOLS = {"BoundLoss": "bound_loss", "loss": "declaration"}
 
 
 def __getattr__(name: str) -> Any:
+    from lossbench.losses.facts import declared_losses
+
     facts = declared_losses().get(name)
     module = facts.family if facts is not None else _TOOLS.get(name)
     if module is None:
@@ -25,4 +25,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
+    from lossbench.losses.facts import declared_losses
+
     return sorted([*_TOOLS, *declared_losses()])

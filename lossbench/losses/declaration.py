@@ -14,19 +14,8 @@ if TYPE_CHECKING:
 _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 _EACH, _ROWS = "... , ... -> ...", "... O , ... -> ..."
-SHAPES = {
-    "binary": _EACH,
-    "count": _EACH,
-    "denoising": "N ... , N ... -> N",
-    "distributional": _EACH,
-    "gan": "N ... , N ... -> N",
-    "multiclass": "... K , ... -> ...",
-    "multilabel": "... K , ... K -> ...",
-    "regression": _EACH,
-    "sequence": "N T V , N S -> N",
-    "vae": "N ... , N ... -> N",
-}
-"""By task the shapes of outputs, target and values of the losses that don't say theirs; see `Declaration.shapes`."""
+shapes_of_task: Callable[[str], str] = lambda task: ""  # noqa: E731
+"""Returns what a task says of the shapes of its losses; `lossbench` sets it, since nothing of tasks is imported here."""
 Sides = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 Declared = TypeVar("Declared", bound=Callable[..., object])
 
@@ -61,8 +50,8 @@ class Declaration:
         What its gradient holds constant on purpose, such as "the modulating factor"; "" for nothing.
     shapes : str
         Of outputs, target and values, as "N H W K , N H W -> N": a letter is one size, K that of the classes or labels,
-        D the width of embeddings, `...` are any sizes, and what has the same letter is equal. "" is what `SHAPES` says
-        of the task; of other tasks only the number of samples is compared.
+        D the width of embeddings, `...` are any sizes, and what has the same letter is equal. "" is what the task
+        says of its losses (`shapes` of `lossbench.tasks.task.Task`), or else only the number of samples is compared.
     broadcasts : bool
         Whether each of its parameters that is a number may also be a tensor (N,), one value for each sample. A stack
         that searches such a loss calls it once for all candidates.
@@ -82,10 +71,10 @@ class Declaration:
     shapes: str = ""
     broadcasts: bool = False
 
-    @property
+    @functools.cached_property
     def sides(self) -> "Sides":
         """The shapes of outputs, target and values, each as its letters; empty where none are said."""
-        return _sides(self.shapes or SHAPES.get(self.task, ""), self.outputs == 1)
+        return _sides(self.shapes or shapes_of_task(self.task), self.outputs == 1)
 
     @property
     def per_class(self) -> bool:
@@ -202,7 +191,6 @@ def require_shapes(declaration: Declaration, outputs: "Tensor", target: "Tensor"
     )
 
 
-@functools.lru_cache(maxsize=1024)
 def _sides(said: str, one_output: bool) -> Sides:
     outputs, _, rest = (_ROWS if said == _EACH and not one_output else said).partition(" , ")
     target, _, values = rest.partition(" -> ")

@@ -125,6 +125,9 @@ class Task:
         The plain loss of the task, which takes the outputs and targets of all its others.
     link : str
         The link, of `lossbench.losses.links`, of a loss that declares none; "" if it must declare one.
+    shapes : str
+        Of outputs, target and values of a loss that does not say its own, as `@loss(shapes=...)` has them; "" if each
+        says them, or else only the number of samples is compared.
     served_by : tuple of str
         The tasks of losses that can train it; itself if none is given.
     data : tuple of str
@@ -171,6 +174,7 @@ class Task:
     monitor: str
     baseline: str
     link: str = "identity"
+    shapes: str = ""
     viewed: tuple[str, ...] = ()
     served_by: tuple[str, ...] = ()
     data: tuple[str, ...] = ()

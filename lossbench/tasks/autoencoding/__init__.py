@@ -6,6 +6,7 @@ from lossbench.tasks.task import CORRELATION, ERROR, Metric, Task, metrics
 TASKS = (
     Task(
         name="vae",
+        shapes="N ... , N ... -> N",
         title="generation by an autoencoder",
         learner="vae",
         data=("images",),

@@ -139,6 +139,7 @@ _SHARED: dict[str, Any] = {
 TASKS = (
     Task(
         name="multiclass",
+        shapes="... K , ... -> ...",
         title="classification",
         baseline="cross_entropy",
         link="softmax",
@@ -153,6 +154,7 @@ TASKS = (
     ),
     Task(
         name="binary",
+        shapes="... , ... -> ...",
         title="classification of two classes",
         baseline="bce",
         link="sigmoid",

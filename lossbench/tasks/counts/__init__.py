@@ -6,6 +6,7 @@ from lossbench.tasks.task import ERROR, EXPLAINED, Page, Task, metrics, observed
 TASKS = (
     Task(
         name="count",
+        shapes="... , ... -> ...",
         title="regression of counts",
         package=__name__,
         target="count",

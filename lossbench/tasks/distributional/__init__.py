@@ -10,6 +10,7 @@ _GROUP = "Predicted distributions"
 TASKS = (
     Task(
         name="distributional",
+        shapes="... , ... -> ...",
         title="distributional regression",
         package=__name__,
         target="number",

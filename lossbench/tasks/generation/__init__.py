@@ -71,6 +71,7 @@ _COLUMNS = (
 TASKS = (
     Task(
         name="gan",
+        shapes="N ... , N ... -> N",
         title="generation against a critic",
         learner="gan",
         data=("points", "images"),
@@ -83,6 +84,7 @@ TASKS = (
     ),
     Task(
         name="denoising",
+        shapes="N ... , N ... -> N",
         title="generation step by step from noise",
         learner="denoising",
         data=("points", "images"),

@@ -7,6 +7,7 @@ _DECISIONS, _EACH = "Predicted labels", "Each label against the rest"
 TASKS = (
     Task(
         name="multilabel",
+        shapes="... K , ... K -> ...",
         title="classification with several labels",
         package=__name__,
         target="labels",

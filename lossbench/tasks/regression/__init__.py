@@ -57,6 +57,7 @@ _FIFTH = Metric(
 TASKS = (
     Task(
         name="regression",
+        shapes="... , ... -> ...",
         title="regression",
         package=__name__,
         target="number",

@@ -5,6 +5,7 @@ from lossbench.tasks.task import ERROR, SHARE, Metric, Page, Task, metrics
 TASKS = (
     Task(
         name="sequence",
+        shapes="N T V , N S -> N",
         title="reading of lines",
         package=__name__,
         target="sequence",
