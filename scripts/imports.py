@@ -103,8 +103,8 @@ def _names_of_tasks(folder: Path) -> set[str]:
     """Return the `name` of each `Task(...)` in the folders of tasks."""
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in folder.glob("*/__init__.py")]
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    made = [each.value for call in calls if ast.unparse(call.func) == "Task" for each in call.keywords if each.arg == "name"]
-    return {value.value for value in made if isinstance(value, ast.Constant) and isinstance(value.value, str)}
+    named = [word for call in calls if ast.unparse(call.func) == "Task" for word in call.keywords if word.arg == "name"]
+    return {ast.literal_eval(word.value) for word in named if isinstance(word.value, ast.Constant)}
 
 
 def _lines(package: Path) -> tuple[int, int]:

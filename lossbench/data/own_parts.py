@@ -117,7 +117,7 @@ def test_rows(target: Target, share: float, group: Array | None = None, time: Ar
     """
     rows, stream = len(target.values), numpy_stream(0, "own", "test")
     most = max(1, min(part_of(rows, share), rows - 1))
-    labels = target.values if target.task in ("binary", "multiclass") else np.zeros(rows, dtype=np.int64)
+    labels = target.values if target.of_classes else np.zeros(rows, dtype=np.int64)
     if time is not None:
         found = np.flatnonzero(time >= np.sort(time)[rows - most])
         if len(found) == rows:

@@ -23,6 +23,7 @@ from lossbench.data.own_targets import (
     tells,
 )  # fmt: skip
 from lossbench.errors import nearest
+from lossbench.tasks import task_named
 
 ENDINGS = (".csv", ".parquet", ".tsv", ".txt")
 SEPARATORS = (",", ";", "\t")
@@ -73,7 +74,7 @@ def prepare(wanted: Wanted) -> Prepared:
     said = [f"{rows:,} rows, {len(names)} features; {', '.join(wanted.target)} is {tells(target, task, why)}"]
     if len(known) < rows:
         said.append(lacking(rows - len(known), "row"))
-    if target.task == "binary":
+    if task_named(target.task).classes == 2:
         said.append(f"class 1, the positive one, is {target.names[1]}")
     features = {name: columns[name] for name in names}
     if isinstance(wanted.test, str):
@@ -168,8 +169,7 @@ def _require(wanted: Wanted, features: Mapping[str, Column], target: Target) -> 
         for (name, told), values in zip(target.parts.items(), target.values.T, strict=True):
             require_features(features, values, name, classes=bool(told["class_names"]))
     elif wanted.features is None:
-        classes = target.task not in ("regression", "count")
-        require_features(features, target.values, ", ".join(wanted.target), classes=classes)
+        require_features(features, target.values, ", ".join(wanted.target), classes=bool(target.names))
 
 
 def _features(wanted: Wanted, found: list[str]) -> list[str]:

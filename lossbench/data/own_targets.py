@@ -42,6 +42,11 @@ class Target(NamedTuple):
     names: tuple[str, ...] = ()
     parts: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
+    @property
+    def of_classes(self) -> bool:
+        """Whether each sample has one class."""
+        return task_named(self.task).has_classes
+
 
 def seen_as(columns: Mapping[str, Column]) -> tuple[str, str]:
     """Return the task of which a target seems to be, and what shows it.
@@ -118,14 +123,14 @@ def read_target(columns: Mapping[str, Column], task: str, rows: Array | None = N
     wanted = task_named(task)
     if wanted.parts:
         return _several(columns, wanted.parts, task, rows)
-    kind = KINDS[wanted.target]
-    if kind == "multilabel":
+    if wanted.target == "labels":
         return _labels(columns)
     if len(columns) > 1:
         raise DataError(f"data.task={task} takes one target, not {', '.join(columns)}.")
     (name, column), *_ = columns.items()
     different = _two_values(name, column, column.values)
-    if kind in ("regression", "count"):
+    if not wanted.has_classes:
+        kind = KINDS[wanted.target]
         return Target(_numbers(name, column, kind, rows), kind)
     most = max(2, len(column.values) // 2)
     if len(different) > min(MOST_CLASSES, most):
@@ -157,7 +162,7 @@ def like(target: Target, train: Mapping[str, Column], columns: Mapping[str, Colu
             raise DataError(f"the target {name!r} is a {column.kind} there and a {train[name].kind} in data.path.")
     if target.parts:
         return _like_several(target, train, columns, task)
-    if not target.names or target.task == "multilabel":
+    if not target.of_classes:
         return read_target(columns, task)
     (name, column), *_ = columns.items()
     words = np.array(column.levels, dtype=object)[column.values] if column.levels else None
@@ -231,7 +236,7 @@ def require_two_of_each(target: Target, name: str, rows: Array) -> None:
         Naming the class and its row.
 
     """
-    if target.task not in ("binary", "multiclass"):
+    if not target.of_classes:
         return
     counts = np.bincount(target.values, minlength=len(target.names))
     if len(single := np.flatnonzero(counts == 1)):
@@ -246,7 +251,7 @@ def require_two_of_each(target: Target, name: str, rows: Array) -> None:
 
 def tells(target: Target, seen: str, why: str) -> str:
     """Write what a target is read as, and what shows it: what it seems to be, or else that the user says so."""
-    alike = target.task == seen or {target.task, seen} == {"binary", "multiclass"}
+    alike = target.task == seen or (target.of_classes and task_named(seen).has_classes)
     return f"{target.task}: {why}" if alike else f"{target.task}, as data.task says (it seems {seen}: {why})"
 
 

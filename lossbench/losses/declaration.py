@@ -15,7 +15,7 @@ _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 _EACH, _ROWS = "... , ... -> ...", "... O , ... -> ..."
 shapes_of_task: Callable[[str], str] = lambda task: ""  # noqa: E731
-"""Returns what a task says of the shapes of its losses; `lossbench` sets it, since nothing of tasks is imported here."""
+"""Returns what a task says of the shapes of its losses. `lossbench` sets it: nothing of tasks is imported here."""
 Sides = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 Declared = TypeVar("Declared", bound=Callable[..., object])
 
