@@ -8,9 +8,9 @@ import pytest
 from tests.support.commands import ROOT
 
 FLOORS = (
-    "compat errors", "ranges seeding locate", "losses", "tasks", "catalogue", "lossbench", "data", "models", "methods",
-    "records", "learners", "config", "compare", "tasks.report", "tracking", "running", "tune race rag advise play",
-    "search", "cli", "repair __main__",
+    "compat errors words", "ranges seeding locate", "losses", "tasks", "catalogue", "lossbench", "data", "models",
+    "methods", "records", "learners", "config", "compare", "tasks.report", "tracking", "running",
+    "tune race rag advise play", "search", "cli", "repair __main__",
 )  # fmt: skip
 """From the ground; a room imports those below it."""
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}

@@ -136,7 +136,7 @@ class Detector(Learner):
         """Keep the boxes that are found, the true ones, and what else the task asks for."""
         height, width = batch.inputs.shape[-2:]
         found = decode(*self._scores_and_boxes(batch.inputs), (height, width))
-        extras = {name: batch.extras[name] for name in self.problem.task.keeps if name in batch.extras}
+        extras = self.problem.kept_of(batch.extras)
         truth = {"target": batch.target, "target_boxes": batch.extras["boxes"], "index": batch.index}
         return {**found._asdict(), **truth, **extras}
 

@@ -157,8 +157,7 @@ class Supervised(Learner):
 
     def kept(self, batch: Any) -> Kept:
         """Keep outputs, targets and indices, what else the task asks for, and groups and numbers of samples."""
-        names = (*self.problem.task.keeps, *OF_SAMPLES)
-        extras = {name: batch.extras[name] for name in names if name in batch.extras}
+        extras = self.problem.kept_of(batch.extras, *OF_SAMPLES)
         return {"outputs": self.network(batch.inputs), **self.known_of(batch), **extras}
 
     def known_of(self, batch: Any) -> Kept:

@@ -119,7 +119,7 @@ class Translator(Learner):
         tokens, target = shifted(batch.target)
         outputs = in_full_precision(self.network.decode(tokens, memory)[0])
         greedy = without_end(self.written(memory, width, likeliest))
-        extras = {name: batch.extras[name] for name in self.problem.task.keeps if name in batch.extras}
+        extras = self.problem.kept_of(batch.extras)
         told = of_tokens(self.loss, outputs, target)
         return {
             **{name: told[name].sum(1) for name in ("nll", "right")},

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from lossbench.compare.report.formatting import counted
 from lossbench.config.cell import Cell
 from lossbench.config.engines import cores
 from lossbench.errors import ConfigError, Detached, Killed
@@ -29,6 +28,7 @@ from lossbench.running.plan import WorkItem
 from lossbench.running.work_item import run_item
 from lossbench.tracking.agreement import TOLD_LATER
 from lossbench.tracking.repair import mend, tell_all
+from lossbench.words import counted
 
 log = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from lossbench.running.work_item import FORMAT, job_folder
 from lossbench.running.workers import call, start_forkserver, stop_forkserver
 from lossbench.tracking.loggers import where_to_look
 from lossbench.tracking.repair import mend_cells
+from lossbench.words import counted
 
 POLL_SECONDS = 1.0
 
@@ -69,40 +71,61 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
         set_environment(cells[0].config.tracking)
         start_forkserver()
     prepare(cells)
-    from lossbench.tracking.sweep import close_parents, open_parents
-
     start = start or partial(_run_by_hydra if engine == "single" else _run_in_workers, cells, engine)
-    with stop_signals():
-        parents = open_parents(cells) if len(cells) > 1 else {}
-        ended, folders = "failed", dict[str, list[Path]]()
-        try:
+    try:
+        with stop_signals(), _as_sweep(cells, warm=engine != "single") as sweep:
             with progress.showing(len(cells)):
                 start()
                 _finish_what_others_began(cells, start)
             if mistakes:
                 raise ConfigError(mistakes[0])
-            ended = "finished"
-        except Killed:
-            ended = "killed"
-            raise
-        except Detached as left:
-            ended = "detached"
-            print(left)
-            return 0
-        finally:
-            entries = _read(cells)
-            try:
-                if ended in ("finished", "killed"):
-                    folders = conclude(cells, entries, warm=engine != "single")
-            finally:
-                complete = ended == "killed" or all(map(record.is_done, entries))
-                if ended != "detached":
-                    close_parents(parents, ended if complete else "failed", folders, str(cells[0].config.tracking.uri))
-    mend_cells(cells, entries, folders)
+    except Detached as left:
+        print(left)
+        return 0
+    mend_cells(cells, sweep.entries, sweep.folders)
     if engine != "single":
         stop_forkserver()
-    say_where_to_look(cells[0], parents)
-    return _exit_code(entries)
+    say_where_to_look(cells[0], sweep.parents)
+    return _exit_code(sweep.entries)
+
+
+@dataclass
+class _Sweep:
+    """The runs of a command: their parents in MLflow by experiment, and what they came to at the end."""
+
+    parents: Mapping[str, Any]
+    entries: Entries = field(default_factory=list)
+    folders: dict[str, list[Path]] = field(default_factory=dict)
+    """Of the comparisons, by the name of the data."""
+
+
+@contextmanager
+def _as_sweep(cells: list[Cell], warm: bool) -> Iterator[_Sweep]:
+    """Open the parents of some runs; at their end, but not if they go on detached, compare them and close the parents.
+
+    What a stop or a failure leaves is compared and closed as well, so far as it is there.
+    """
+    from lossbench.tracking.sweep import close_parents, open_parents
+
+    sweep, ended = _Sweep(open_parents(cells) if len(cells) > 1 else {}), "failed"
+    try:
+        yield sweep
+        ended = "finished"
+    except Killed:
+        ended = "killed"
+        raise
+    except Detached:
+        ended = "detached"
+        raise
+    finally:
+        sweep.entries = _read(cells)
+        try:
+            if ended in ("finished", "killed"):
+                sweep.folders = conclude(cells, sweep.entries, warm=warm)
+        finally:
+            status = "failed" if ended == "finished" and not all(map(record.is_done, sweep.entries)) else ended
+            if status != "detached":
+                close_parents(sweep.parents, status, sweep.folders, str(cells[0].config.tracking.uri))
 
 
 def say_where_to_look(cell: Cell, parents: Mapping[str, Any]) -> None:
@@ -273,11 +296,8 @@ def _exit_code(entries: Entries) -> int:
 
 
 def _counted(cells: list[Cell]) -> str:
-    counts: dict[str, set[Any]] = {
-        "problem": {cell.data for cell in cells},
-        "loss": {(cell.variant, cell.method) for cell in cells},
-        "seed": {cell.config.seed for cell in cells},
-    }
-    plural = {"problem": "problems", "loss": "losses", "seed": "seeds"}
-    shown = [f"{len(values)} {plural[word] if len(values) > 1 else word}" for word, values in counts.items()]
-    return f"{len(cells)} run{'s' if len(cells) > 1 else ''} ({', '.join(shown)})"
+    """Write how many runs there are, of how many problems, losses and seeds."""
+    problems = counted(len({cell.data for cell in cells}), "problem")
+    losses = counted(len({(cell.variant, cell.method) for cell in cells}), "loss", "losses")
+    seeds = counted(len({cell.config.seed for cell in cells}), "seed")
+    return f"{counted(len(cells), 'run')} ({problems}, {losses}, {seeds})"

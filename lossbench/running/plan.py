@@ -25,6 +25,7 @@ from lossbench.config.check_trainer import callbacks_of, stepping
 from lossbench.config.engines import cores
 from lossbench.config.source import said_by
 from lossbench.records.provenance import digest
+from lossbench.words import counted
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def plan(cells: Sequence[Cell], engine: str, places: int | None = None) -> Plan:
     items = [WorkItem(part, stacked=True) for group in together.values() for part in divided(group, places)]
     stacks = [f"{len(item.cells)} runs" for item in items]
     notes = [f"{sum(len(item.cells) for item in items)} runs train in stacks of {', '.join(stacks)}"] if items else []
-    notes += [f"{_runs(count)} alone, {places} at a time: {reason}" for reason, count in reasons.items()]
+    for reason, count in reasons.items():
+        notes.append(f"{counted(count, 'run trains', 'runs train')} alone, {places} at a time: {reason}")
     items += [WorkItem([cell], stacked=False) for cell in alone]
     return Plan(items, min(places, len(items)), notes)
 
@@ -179,7 +181,3 @@ def _device(cell: Cell) -> str:
     wanted = str(cell.config.trainer.accelerator)
     there = Path("/dev/nvidia0").exists() or (sys.platform == "win32" and shutil.which("nvidia-smi") is not None)
     return "gpu" if wanted in ("gpu", "cuda") or (wanted == "auto" and there) else "cpu"
-
-
-def _runs(count: int) -> str:
-    return f"{count} run{'s train' if count > 1 else ' trains'}"

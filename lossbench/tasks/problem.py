@@ -147,6 +147,10 @@ class Problem:
     shared: Mapping[str, Any] = field(default_factory=dict)
     parts: Mapping[str, Part] = field(default_factory=dict)
 
+    def kept_of(self, extras: Mapping[str, Tensor], *more: str) -> Kept:
+        """Return what an evaluation keeps of what else is known of samples: what the task says, and `more`."""
+        return {name: extras[name] for name in (*self.task.keeps, *more) if name in extras}
+
 
 SHOTS = {"many": (101, float("inf")), "medium": (20, 100), "few": (0, 19)}
 """Groups of classes, or of bins of a target, by their number of training samples, bounds included (Liu et al. 2019)."""

@@ -88,6 +88,8 @@ class Parent:
 def open_parents(cells: list[Cell]) -> dict[str, Parent]:
     """Start a parent run in each experiment of a sweep, for the cells to find; the same sweep has the same parent.
 
+    Without MLflow the sweep is only noted, for `lossbench.repair` to find.
+
     Returns
     -------
     dict of str to Parent
@@ -96,6 +98,8 @@ def open_parents(cells: list[Cell]) -> dict[str, Parent]:
     """
     parents = {}
     output_dir, tracking = Path(cells[0].config.output_dir), cells[0].config.tracking
+    if tracking.uri is None:
+        note_sweeps(cells)
     for note in notes_for(cells) if tracking.uri is not None else ():
         _write_note(output_dir, note)  # a command that is killed from here on is ended by a later one
         parents[note["experiment"]] = reopen(note, output_dir, tracking)
@@ -104,7 +108,7 @@ def open_parents(cells: list[Cell]) -> dict[str, Parent]:
 
 
 def note_sweeps(cells: list[Cell]) -> None:
-    """Note the sweep of some cells that are done, in each experiment of it, where that was not noted yet."""
+    """Note the sweep of some cells, in each experiment of it, where that was not noted yet."""
     output_dir = Path(cells[0].config.output_dir)
     for note in notes_for(cells):
         if not _note_file(output_dir, note).is_file():

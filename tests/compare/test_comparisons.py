@@ -111,6 +111,19 @@ def test_the_baseline(losses, wanted, baseline):
 
 
 @pytest.mark.parametrize(
+    ("gammas", "baseline"), [((0.5, 2.0, 5.0), "focal(gamma=2)"), ((0.5, 5.0), "focal(gamma=0.5)")]
+)
+@pytest.mark.parametrize("wanted", [None, "focal"])
+def test_of_several_settings_the_baseline_is_the_one_of_the_yaml(gammas, baseline, wanted):
+    runs = [made_up("focal", seed, 0.5 + gamma / 100, gamma=gamma) for gamma in gammas for seed in (0, 1)]
+    for entry, gamma in zip(runs, [gamma for gamma in gammas for _ in (0, 1)], strict=True):
+        entry["config"]["loss"]["gamma"] = gamma
+    assert compared({}, *runs, baseline=wanted).baseline == (
+        baseline if 2.0 in gammas or not wanted else "focal(gamma=5)"
+    )
+
+
+@pytest.mark.parametrize(
     ("options", "parts"),
     [
         ({"baseline": "focl"}, ["compare.baseline=focl", "Nearest: focal"]),

@@ -13,6 +13,7 @@ from typing import ClassVar
 import pytest
 from omegaconf import OmegaConf
 
+from lossbench.cli.repair import repair
 from lossbench.errors import ConfigError, Killed
 from lossbench.records import record
 from lossbench.running.launch import launch
@@ -165,6 +166,18 @@ def test_runs_without_tracking_are_sent_later_and_deleted_ones_stay_deleted(cell
     client.delete_run(record.read(made.path)["mlflow_run_id"])
     ((_, told),) = mend(Path(made.config.output_dir), [made.path], made.config.tracking)
     assert "deleted" in told and runs_of([made]) == []
+
+
+def test_a_sweep_without_tracking_gets_its_parent_by_a_repair(cells):
+    made, told = (cells("repaired", "cross_entropy", "focal") for _ in range(2))
+    for each in made:
+        OmegaConf.update(each.config, "tracking.uri", None)
+    assert sweep(made) == 0
+    output_dir = made[0].config.output_dir
+    repair(OmegaConf.create({"output_dir": output_dir, "dead": None, "tracking": told[0].config.tracking}))
+    assert differences(told) == []
+    sums = runs_of(told, "tags.`lossbench.kind` = 'aggregate'")
+    assert {found.info.run_name for found in sums} == {"cross_entropy, all seeds", "focal, all seeds"}
 
 
 def test_a_deleted_experiment_is_told_with_what_to_do(cells):

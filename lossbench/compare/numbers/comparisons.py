@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossbench.compare.numbers.histories import Compact
-from lossbench.compare.numbers.labels import labels
+from lossbench.compare.numbers.labels import is_as_usual, labels
 from lossbench.config.cell import NOT_IN_KEY, NOT_IN_PROBLEM, Cell
 from lossbench.errors import ConfigError, nearest
 from lossbench.records import record
@@ -164,6 +164,8 @@ def _comparison(problem: str, records: list[Record], settings: str = "") -> Comp
 def baseline_of(comparison: Comparison, wanted: str | None, counted: set[str]) -> str:
     """Return the label that is asked for; without one the plain loss of the task, else the first that has numbers.
 
+    Of several settings of that loss it is the one of its YAML, if that is among them.
+
     Raises
     ------
     ConfigError
@@ -179,13 +181,22 @@ def baseline_of(comparison: Comparison, wanted: str | None, counted: set[str]) -
             raise ConfigError(
                 f"compare.baseline={wanted} is not among the losses of {comparison.title}. {nearest(wanted, labels)}"
             )
-        return min(fitting, key=len)
+        return (_as_usual(comparison, fitting) or [min(fitting, key=len)])[0]
     with_numbers = [label for label in labels if label in counted] or labels
     known = tasks()
     plain_losses = [known[name].baseline for name in comparison.task.served_by if name in known]
     usual = [label for name in plain_losses for label in with_numbers if losses[label] == name]
     plain = [label for label in usual if label in plain_losses]
-    return (plain or usual or with_numbers)[0]
+    if plain:
+        return plain[0]
+    first = (usual or with_numbers)[0]
+    alike = [label for label in with_numbers if losses[label] == losses[first]]
+    return (_as_usual(comparison, alike) or [first])[0]
+
+
+def _as_usual(comparison: Comparison, labels: list[str]) -> list[str]:
+    """Return the labels whose runs have all parameters of their loss as its YAML has them."""
+    return [label for label in labels if is_as_usual(next(iter(comparison.entries[label].values())))]
 
 
 def read_outputs(output_dir: Path) -> Iterator[Record]:

@@ -114,6 +114,14 @@ def plain_labels(records: list[Record], whole: bool = False) -> list[str]:
     return names
 
 
+def is_as_usual(entry: Record) -> bool:
+    """Tell whether a run has the parameters that the YAML of its loss has; of a user's loss that is not known."""
+    if entry["loss"] not in loss_names():
+        return False
+    own, usual = _parameters(entry), default_parameters(entry["loss"])
+    return all(name in own and own[name] == value for name, value in usual.items() if name != "_target_")
+
+
 def meanings(entries: dict[str, dict[int, Record]]) -> dict[str, str]:
     """Return what each label that is a name stands for: the loss, what is combined with it, and its parameters.
 

@@ -193,7 +193,6 @@ def paired_difference(
     *,
     higher_is_better: bool,
     confidence: float = 0.95,
-    method: Method = "t",
     among: int = 1,
 ) -> PairedDifference:
     """Compare a loss with a baseline over pairs of runs that share a seed, on one data set.
@@ -213,7 +212,7 @@ def paired_difference(
         Position i of both is the same seed. A difference below the single precision of the numbers counts as none.
     higher_is_better : bool
         Direction of the metric; it decides `improvement` and nothing else.
-    confidence, method, among
+    confidence, among
         As in `mean_interval`, for the interval of the mean difference.
 
     Returns
@@ -240,7 +239,7 @@ def paired_difference(
     """
     first, second = _same_seeds(values, baseline)
     found = paired_differences(
-        first[None], second[None], higher_is_better=higher_is_better, confidence=confidence, method=method, among=among
+        first[None], second[None], higher_is_better=higher_is_better, confidence=confidence, among=among
     )
     return found[0]
 
@@ -251,7 +250,6 @@ def paired_differences(
     *,
     higher_is_better: bool,
     confidence: float = 0.95,
-    method: Method = "t",
     among: int = 1,
 ) -> list[PairedDifference]:
     """Do what `paired_difference` does for each row of values and of baselines, finite and of shape (P, n), at once.
@@ -267,7 +265,7 @@ def paired_differences(
     pairs, n = differences.shape
     alike = np.ptp(steps, axis=1) <= 1 if n > 1 else np.zeros(pairs, dtype=bool)
     intervals = [
-        _interval(row, confidence, method, among, NO_TEST if same else "")
+        _interval(row, confidence, "t", among, NO_TEST if same else "")
         for row, same in zip(differences, alike.tolist(), strict=True)
     ]
     p_t, testable = np.full(pairs, nan), ~alike & (n > 1)

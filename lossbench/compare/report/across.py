@@ -11,8 +11,9 @@ import numpy as np
 from lossbench.compare.numbers.across import PairwiseSummary, Posterior, bayesian_signed_rank, pairwise_signed_rank
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.ranks import RankSummary, average_ranks, letter_display
-from lossbench.compare.report.formatting import counted, equals, listed, p_value, words
+from lossbench.compare.report.formatting import equals, listed, p_value, words
 from lossbench.compare.report.tables import Table
+from lossbench.words import counted
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from typing import Any
 from lossbench.compare.numbers.comparisons import Comparison
 from lossbench.compare.numbers.histories import column
 from lossbench.compare.numbers.labels import meanings
-from lossbench.compare.report.formatting import counted, listed
+from lossbench.compare.report.formatting import listed
 from lossbench.config.axes import axes_of
 from lossbench.records.schema import Record
+from lossbench.words import counted
 
 PAIRED = {
     "targets": "training targets",

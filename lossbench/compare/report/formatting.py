@@ -157,11 +157,6 @@ def seeds_range(seeds: SeedsNeeded) -> str:
     return f"{seeds.low} to {seeds.high}" if seeds.low < seeds.high else str(seeds.low)
 
 
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """Write a number and its noun: "1 seed", "5 seeds"."""
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
-
-
 def listed(names: Iterable[str], conjunction: str = "and", most: int = 6) -> str:
     """Write names as an enumeration, the rest of a long one as a number."""
     known = list(names)

@@ -25,7 +25,7 @@ from lossbench.compare.report.figures.losses import loss_curves
 from lossbench.compare.report.figures.metrics import forest, learning_curves
 from lossbench.compare.report.figures.pdf import save_pdf
 from lossbench.compare.report.figures.terms import conflict, gradient_norms, weights
-from lossbench.compare.report.formatting import counted, missing_lines, words
+from lossbench.compare.report.formatting import missing_lines, words
 from lossbench.compare.report.metric_groups import group_tables
 from lossbench.compare.report.page_data import page_data, source_of
 from lossbench.compare.report.provenance import cells_table, commands, cost_table, cost_told, versions_table
@@ -38,6 +38,7 @@ from lossbench.compare.report.tables import Table, differences_table, means_tabl
 from lossbench.compare.report.verdict import verdict
 from lossbench.records import files
 from lossbench.records.schema import Record
+from lossbench.words import counted
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from collections import defaultdict
 
 from lossbench.compare.numbers.analysis import Analysis
-from lossbench.compare.report.formatting import counted, interval_words, listed, words
+from lossbench.compare.report.formatting import interval_words, listed, words
 from lossbench.compare.report.tables import Table, means_of
+from lossbench.words import counted
 
 MOST_COLUMNS = 20
 """The metrics of more classes are only in table.csv."""

@@ -12,9 +12,10 @@ from omegaconf import OmegaConf
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import Comparison
 from lossbench.compare.numbers.statistics import mean_interval
-from lossbench.compare.report.formatting import counted, with_interval
+from lossbench.compare.report.formatting import with_interval
 from lossbench.compare.report.tables import Table
 from lossbench.records.schema import Record
+from lossbench.words import counted
 
 _NOT_REPEATED = ("rerun", "compare.")
 _COST = {

@@ -2,8 +2,9 @@
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.seed_ranks import SeedRanks, seed_ranks
-from lossbench.compare.report.formatting import counted, listed, words
+from lossbench.compare.report.formatting import listed, words
 from lossbench.compare.report.tables import Table, groups_of
+from lossbench.words import counted
 
 
 def seed_ranks_table(analysis: Analysis) -> Table:

@@ -13,9 +13,9 @@ from typing import Any
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.statistics import PairedDifference, paired_difference
-from lossbench.compare.report.formatting import counted
 from lossbench.compare.report.tables import Table
 from lossbench.records.schema import Record
+from lossbench.words import counted
 
 NAME = "searched"
 """What the loss that was found is called, and the folder of searches."""

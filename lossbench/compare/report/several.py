@@ -7,9 +7,10 @@ from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.front import MOST_GOALS, Front, fronts
 from lossbench.compare.numbers.several import ALONE, Change, SeveralTasks, several_tasks
 from lossbench.compare.numbers.statistics import Interval
-from lossbench.compare.report.formatting import bounds, counted, decimals, listed, span, with_interval, words
+from lossbench.compare.report.formatting import bounds, decimals, listed, span, with_interval, words
 from lossbench.compare.report.provenance import commands
 from lossbench.compare.report.tables import Table
+from lossbench.words import counted
 
 MEASURE = "mean_relative_change"
 """The metric of the lines of table.csv that hold the mean relative change, in percent."""

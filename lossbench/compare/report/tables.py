@@ -10,7 +10,6 @@ from lossbench.compare.numbers.statistics import BCA_FROM, PairedDifference
 from lossbench.compare.report.formatting import (
     better_is,
     bounds,
-    counted,
     decimals,
     missing_lines,
     p_value,
@@ -19,6 +18,7 @@ from lossbench.compare.report.formatting import (
     words,
 )
 from lossbench.compare.report.verdict import power
+from lossbench.words import counted
 
 
 @dataclass(frozen=True)

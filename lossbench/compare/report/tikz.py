@@ -3,9 +3,10 @@
 from math import ceil
 
 from lossbench.compare.report.across import DatasetRanking
-from lossbench.compare.report.formatting import counted, words
+from lossbench.compare.report.formatting import words
 from lossbench.compare.report.latex_text import ems, latex, lines_of
 from lossbench.tasks.loss_style import style_of
+from lossbench.words import counted
 
 COLUMN = 216.0
 """Points: the width that the picture keeps within, that of the narrower of the columns that papers have."""

@@ -11,7 +11,6 @@ from lossbench.compare.numbers.what_helps import what_helps
 from lossbench.compare.report.formatting import (
     MOST_TOLD,
     bounds,
-    counted,
     decimals,
     equals,
     listed,
@@ -20,6 +19,7 @@ from lossbench.compare.report.formatting import (
     span,
     words,
 )
+from lossbench.words import counted
 
 MOST_COSTS = 3
 """So many metrics are named on which the best loss is worse than another one."""

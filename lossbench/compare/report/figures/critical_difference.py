@@ -3,8 +3,9 @@
 from lossbench.compare.report.across import DatasetRanking
 from lossbench.compare.report.figures.drawing import Picture, name_of, one_panel
 from lossbench.compare.report.figures.in_numbers import in_numbers
-from lossbench.compare.report.formatting import counted, words
+from lossbench.compare.report.formatting import words
 from lossbench.tasks.loss_lines import line_of
+from lossbench.words import counted
 
 
 def critical_difference(across: DatasetRanking) -> Picture:
