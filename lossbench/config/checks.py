@@ -215,7 +215,7 @@ def _check_loss(cell: Cell) -> None:
         _check_learner(cell, cell.task, f"task={cell.task.name}")
         _check_own_loss(node, cell.task)
     elif facts.is_made_of_others:
-        _check_terms(cell, facts, node)
+        _check_terms(cell, node)
     else:
         _check_task_of_loss(cell, facts, f"loss={cell.loss}")
         _check_learner(cell, cell.task, f"loss={cell.loss}")
@@ -223,7 +223,7 @@ def _check_loss(cell: Cell) -> None:
             check_terms_of_parts(cell, node, _check_own_loss)
 
 
-def _check_terms(cell: Cell, facts: LossFacts, node: dict[str, Any]) -> None:
+def _check_terms(cell: Cell, node: dict[str, Any]) -> None:
     nodes = term_nodes(node["terms"])
     require_weights(nodes, node["weights"])
     said = {key: facts_of(term["_target_"]) for key, term in nodes.items()}

@@ -81,8 +81,6 @@ OPTIONAL = ("advise", "race", "scale", "search", "tune")
 """The nodes that only some configs have."""
 CHOSEN = ("data", "learner", "loss", "model", "optimizer", *AXES)
 """The groups whose choice names a run, or is asked for: a list of choices, or a node without one, has no name."""
-COMPARING = ("compare", "tracking")
-"""The nodes of `python -m lossbench.compare`."""
 BUILT = ("cluster", "data", "learner", "learner.network", "loss", "model", "optimizer", "scheduler", "trainer", *AXES)
 """The nodes that are built from their `_target_`."""
 READ_DIRECTLY = (

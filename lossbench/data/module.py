@@ -220,10 +220,6 @@ class DataModule(pl.LightningDataModule):
         """Return the test batches."""
         return self.evaluation_loaders["test"]
 
-    def predict_dataloader(self) -> BatchLoader:
-        """Return the test batches."""
-        return self.evaluation_loaders["test"]
-
     def facts(self) -> dict[str, Any]:
         """Return what the data came out as, for the record: JSON-able."""
         facts: dict[str, Any] = {

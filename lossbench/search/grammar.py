@@ -152,42 +152,6 @@ def values_of(expression: str, values: Mapping[str, float | Array]) -> Array:
         return _values(parsed(expression, tuple(values)), values)
 
 
-def constants_of(expression: str, variables: Sequence[str] = ("p",)) -> tuple[float, ...]:
-    """Return the numbers that stand in a formula, from the left.
-
-    Examples
-    --------
-    >>> constants_of("-log(p) + 0.5*(1 - p)^2")
-    (0.5, 1.0, 2.0)
-
-    """
-    return tuple(part.value for part in parts_of(_read(expression, variables)) if isinstance(part, Number))
-
-
-def with_constants(expression: str, constants: Sequence[float | str], variables: Sequence[str] = ("p",)) -> str:
-    """Write a formula with other numbers, or names such as c1, in the place of its own, from the left.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many as the formula has.
-
-    Examples
-    --------
-    >>> with_constants("-log(p) + 0.5*(1 - p)", ["c1", 1.0])
-    '-log(p) + c1*(1 - p)'
-
-    """
-    node = _read(expression, variables)
-    places = [place for place, part in enumerate(parts_of(node)) if isinstance(part, Number)]
-    if len(places) != len(constants):
-        raise ValueError(f"{expression!r} has {len(places)} numbers, and {len(constants)} are given.")
-    for place, given in reversed(list(zip(places, constants, strict=True))):
-        new = Name(given) if isinstance(given, str) else _number(float(given))
-        node = _at(node, place, _always(new))
-    return written(node)
-
-
 def simplified(expression: str, variables: Sequence[str] = ("p",)) -> str:
     """Write a formula shorter, by rules for 0 and 1 and, where sympy is installed, by its; equal on `GRID`.
 

@@ -214,12 +214,10 @@ def test_the_forms_of_meteor():
 @pytest.mark.parametrize("seed", range(3))
 def test_sentence_scores_are_those_of_sacrebleu(seed):
     hypotheses, references = texts(seed)
-    metric, chrf = sacrebleu.BLEU(tokenize="none", effective_order=True), sacrebleu.CHRF()
+    metric = sacrebleu.BLEU(tokenize="none", effective_order=True)
     pairs = list(zip(hypotheses, references, strict=True))
     expected = [metric.sentence_score(each, [true]).score / 100 for each, true in pairs]
     np.testing.assert_allclose(overlap.sentence_bleu(hypotheses, references), expected, atol=1e-12)
-    expected = [chrf.sentence_score(each, [true]).score / 100 for each, true in pairs]
-    np.testing.assert_allclose(overlap.sentence_chrf(hypotheses, references), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -348,8 +348,8 @@ def holm(p_values: ArrayLike) -> Array:
     return adjusted
 
 
-def smallest_p(n: int, test: Literal["wilcoxon", "t"] = "wilcoxon") -> float:
-    """Give the smallest two-sided p-value that a paired test can reach with n pairs of runs.
+def smallest_p(n: int) -> float:
+    """Give the smallest two-sided p-value that the signed-rank test can reach with n pairs of runs.
 
     All n differences on one side have probability 2 / 2^n if the sides are equally likely. So five seeds can't give a
     signed-rank p below 0.0625, however large the difference. The t test has no such floor from two pairs on.
@@ -357,19 +357,17 @@ def smallest_p(n: int, test: Literal["wilcoxon", "t"] = "wilcoxon") -> float:
     Raises
     ------
     ValueError
-        If n is below 1 or the test isn't known.
+        If n is below 1.
 
     Examples
     --------
-    >>> smallest_p(5), smallest_p(6), smallest_p(5, "t")
-    (0.0625, 0.03125, 0.0)
+    >>> smallest_p(5), smallest_p(6)
+    (0.0625, 0.03125)
 
     """
     if n < 1:
         raise ValueError(f"n={n} pairs; at least 1 is needed")
-    if test not in ("wilcoxon", "t"):
-        raise ValueError(f"test={test!r} is not known; allowed: 'wilcoxon', 't'")
-    return 0.0 if test == "t" and n > 1 else 2.0 ** (1 - n)
+    return 2.0 ** (1 - n)
 
 
 def finite(values: ArrayLike, name: str) -> Array:

@@ -1,9 +1,9 @@
 """BLEU and chrF: n-grams of words or characters in common with a reference, of a corpus or of a sentence.
 
 All are shares, where papers print 100 times as much. A corpus is not a mean over sentences: its n-grams are added up
-first, and it is long enough or not as a whole. So `corpus_bleu` is no mean of `sentence_bleu`, nor `corpus_chrf` one of
-`sentence_chrf`; their names are never mixed. Words are what stands between blanks, as they are (sacrebleu's
-tokenizer "none", where its default also splits off punctuation). One reference for each text.
+first, and it is long enough or not as a whole. So `corpus_bleu` is no mean of `sentence_bleu`. Words are what stands
+between blanks, as they are (sacrebleu's tokenizer "none", where its default also splits off punctuation). One reference
+for each text.
 
 References
 ----------
@@ -127,22 +127,6 @@ def tokens_bleu(hypotheses: Array, references: Array) -> Array:
         any_match |= matches > 0
     short = np.minimum(0, 1 - of_reference / np.maximum(of_hypothesis, 1))
     return np.where(any_match, np.exp(short + logs / np.maximum(orders, 1)), 0.0)
-
-
-def sentence_chrf(hypotheses: Texts, references: Texts) -> Array:
-    """Return the chrF2 of each sentence (N,), by sacrebleu.
-
-    Examples
-    --------
-    >>> sentence_chrf(["seven", "six"], ["seven", "one"])
-    array([1., 0.])
-
-    """
-    from sacrebleu.metrics.chrf import CHRF
-
-    require_pairs(hypotheses, references)
-    metric, pairs = CHRF(), zip(hypotheses, references, strict=True)
-    return np.minimum(1, np.array([metric.sentence_score(each, [true]).score / 100 for each, true in pairs]))
 
 
 def matches_by_order(hypotheses: Array, references: Array, longest: int = ORDER) -> list[tuple[Array, Array]]:
