@@ -10,9 +10,8 @@ from lossbench.running.run import run
 from lossbench.running.stacks import run_stack
 from lossbench.tracking import live, loggers
 from lossbench.tracking.loggers import place_of, tell
-from tests.support.logged import csv_rows, event_values, wandb_records, wandb_rows
+from tests.support.logged import SMALL, csv_rows, event_values, expected, logged_csv, needs, wandb_records, wandb_rows
 from tests.support.records import killed
-from tests.tracking.test_loggers import SMALL, expected, logged_csv, needs
 
 pytestmark = [pytest.mark.xdist_group("loggers"), pytest.mark.usefixtures("undrawn", "at_once")]
 

@@ -15,38 +15,17 @@ from lossbench.config import check_tracking
 from lossbench.config.checks import check
 from lossbench.errors import ConfigError
 from lossbench.records import record
-from lossbench.records.schema import Record
 from lossbench.running.launch import launch
 from lossbench.running.run import run
 from lossbench.running.stacks import run_stack
 from lossbench.tracking import loggers
 from lossbench.tracking.agreement import curves_of, finals_of
 from lossbench.tracking.loggers import epochs_of, place_of, tell
-from tests.support.logged import csv_rows, event_values, wandb_records, wandb_rows
+from tests.support.logged import SMALL, event_values, expected, logged_csv, needs, wandb_records, wandb_rows
 from tests.support.mlflow_store import differences
 from tests.support.records import killed
 
 pytestmark = [pytest.mark.xdist_group("loggers"), pytest.mark.usefixtures("undrawn")]
-SMALL = ["data=digits", "model.hidden=[8]", "data.max_train=200", "data.max_test=50", "trainer.max_epochs=3"]
-
-
-def needs(package: str):
-    return pytest.mark.skipif(find_spec(package) is None, reason=f"{package} is not installed: pip install {package}")
-
-
-def expected(entry: Record) -> list[dict[str, float]]:
-    """What a logger must have of a record, by epoch: written here from what a record is, not by `epochs_of`."""
-    rows = [dict(row) for row in entry["history"]]
-    rows[-1] |= {f"final/{name[5:]}": value for name, value in entry["metrics"]["last"].items() if name[:5] == "test/"}
-    best = entry["metrics"]["best_val"] or {}
-    rows[-1] |= {f"best_val/{name[5:]}": value for name, value in best.items() if name[:5] == "test/"}
-    return rows
-
-
-def logged_csv(made) -> list[dict[str, float]]:
-    rows = csv_rows(place_of("csv", made.path))
-    assert [row.pop("step") for row in rows] == [row["epoch"] for row in rows]
-    return rows
 
 
 def test_the_rows_are_those_of_the_record_and_its_parameters_are_beside_them(cell):
