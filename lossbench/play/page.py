@@ -14,8 +14,9 @@ from lossbench.compare.report.script import as_script
 from lossbench.errors import ConfigError
 from lossbench.losses.facts import declared_losses
 from lossbench.play.choice import RATIOS, bound, chosen
-from lossbench.play.lessons import lessons_with
+from lossbench.play.lessons import Try, lessons_with
 from lossbench.play.measure import BASE, POINTS, REACH, SHUFFLE, SPREAD, State, best_constant, best_probability, sample
+from lossbench.play.still import first_of, still
 from lossbench.play.tables import page_data
 from lossbench.records import files
 
@@ -81,7 +82,12 @@ def page(names: list[str], path: Path = Path("play.html")) -> str:
     )
     data = page_data(names)
     lessons = [
-        {**vars(lesson), "id": f"lesson-{lesson.title.lower()}", "tries": [_try(each) for each in lesson.tries]}
+        {
+            **vars(lesson),
+            "id": f"lesson-{lesson.title.lower()}",
+            "tries": [_try(each) for each in lesson.tries],
+            "still": _still(lesson.tries),
+        }
         for lesson in lessons_with(names)
     ]
     return environment.get_template("page.html.j2").render(
@@ -95,9 +101,16 @@ def page(names: list[str], path: Path = Path("play.html")) -> str:
         page_js=_own("page.js"),
         points=POINTS,
         reach=REACH,
+        still="" if lessons else still(first_of(names, FIRST)),
         tables=_tables(data["losses"]),
         version=__version__,
     )
+
+
+def _still(tries: Sequence[Try]) -> dict[str, Any]:
+    """Draw the state of a lesson with the most losses, and say which it is."""
+    each = max(tries, key=lambda each: len(each.state.losses))
+    return {"drawn": still(each.state), "do": each.do}
 
 
 def _try(each: Any) -> dict[str, str]:

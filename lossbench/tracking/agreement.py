@@ -171,7 +171,7 @@ def values_of(entry: Record) -> Values:
 def curves_of(entry: Record) -> Values:
     """Return the metrics of the epochs of a record, by name and epoch; what is no finite number is nan."""
     return {
-        (name, int(row["epoch"])): _finite(value)
+        (name, int(row["epoch"])): as_told(value)
         for row in entry.get("history", [])
         for name, value in row.items()
         if name != "epoch"
@@ -181,14 +181,15 @@ def curves_of(entry: Record) -> Values:
 def finals_of(entry: Record) -> dict[str, float]:
     """Return the test metrics of a record, as "final/..." at its last and "best_val/..." at its best epoch."""
     return {
-        f"{prefix}/{name.removeprefix('test/')}": _finite(value)
+        f"{prefix}/{name.removeprefix('test/')}": as_told(value)
         for selection, prefix in FINAL.items()
         for name, value in (entry["metrics"][selection] or {}).items()
         if name.startswith("test/")
     }
 
 
-def _finite(value: float | None) -> float:
+def as_told(value: float | None) -> float:
+    """Return a value as trackers have it: what is no finite number is nan."""
     return math.nan if value is None or math.isinf(value) else float(value)
 
 

@@ -1,9 +1,8 @@
 """Lightning's own loggers: CSVLogger, TensorBoardLogger, WandbLogger (`tracking=csv|tensorboard|wandb`).
 
-They are written from the record of a run when it has ended, so that a run of a stack, or one that was stopped and went
-on, leaves what it would leave alone, and nothing twice. Each has a folder of its name under `output_dir`. The names of
-metrics are those of MLflow: curves as in the record, its final values as `final/...` and `best_val/...` at the last
-epoch. Numbers are those of the record, not rounded.
+Each has a folder of its name under `output_dir`. The names of metrics are those of MLflow: curves as in the record, its
+final values as `final/...` and `best_val/...` at the last epoch. Numbers are those of the record, not rounded. What is
+here writes a whole run from its record; `live.py` uses the same functions while a run trains.
 """
 
 import json
@@ -11,7 +10,7 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,8 @@ from lossbench.tracking.agreement import TOLD_LATER, curves_of, experiment_of, f
 log = logging.getLogger(__name__)
 TOLD = ".logged.json"
 """In the folder of a run: to which loggers it was written, and with which ending."""
+OPEN = "wandb open"
+"""There: the id in W&B of a run that was sent while it trained, and is not known to be whole."""
 NAMES = {"csv": "CSVLogger", "tensorboard": "TensorBoard", "wandb": "Weights & Biases"}
 
 
@@ -56,8 +57,8 @@ def tell(entry: Record, folder: Path, tracking: DictConfig) -> bool:
     if kind is None or TOLD_LATER in os.environ or not record.is_done(entry) or is_told(entry, folder, tracking):
         return False
     try:
-        _WRITERS[kind](entry, place_of(kind, folder), tracking)
-        write_text(folder / TOLD, json.dumps({**_told(folder), kind: _stamp(entry, tracking)}))
+        _WRITERS[kind](entry, folder, tracking)
+        note(entry, folder, tracking)
     except Exception as error:
         log.warning(
             "%s could not be told of %s: %s. Its record is whole; the same command again tries again.",
@@ -72,6 +73,21 @@ def is_told(entry: Record, folder: Path, tracking: DictConfig) -> bool:
     kind = tracking.logger
     there = kind == "wandb" or any(place_of(kind, folder).glob("*"))
     return there and bool(_told(folder).get(kind) == _stamp(entry, tracking))
+
+
+def note(entry: Record, folder: Path, tracking: DictConfig) -> None:
+    """Note that the logger of a config has a run as it has ended."""
+    told = {**_told(folder), tracking.logger: _stamp(entry, tracking)}
+    if tracking.logger == "wandb":
+        told.pop(OPEN, None)
+    write_text(folder / TOLD, json.dumps(told))
+
+
+def forget_open(folder: Path) -> None:
+    """Leave alone what a stopped attempt has sent to W&B: the run begins anew."""
+    told = _told(folder)
+    if told.pop(OPEN, None) is not None:
+        write_text(folder / TOLD, json.dumps(told))
 
 
 def _told(folder: Path) -> dict[str, Any]:
@@ -105,45 +121,79 @@ def project_of(entry: Record, tracking: DictConfig) -> str:
     return experiment_of({**entry, "config": {**entry["config"], "tracking": {"experiment": tracking.experiment}}})
 
 
-def rows_of(entry: Record) -> list[tuple[int, dict[str, float]]]:
-    """Return each epoch of a record with its values, the last one with the final values of the run, too.
-
-    What is no finite number is nan. A run that left no epoch has one row.
-    """
+def epochs_of(entry: Record) -> dict[int, dict[str, float]]:
+    """Return the values of each epoch of a record, what is no finite number as nan; without epochs an empty one."""
     rows: dict[int, dict[str, float]] = {}
     for (name, epoch), value in curves_of(entry).items():
         rows.setdefault(epoch, {"epoch": epoch})[name] = value
-    last = max(rows, default=0)
-    rows[last] = rows.get(last, {"epoch": last}) | finals_of(entry)
-    return sorted(rows.items())
+    return dict(sorted(rows.items())) or {0: {"epoch": 0}}
 
 
-def _write_csv(entry: Record, place: Path, tracking: DictConfig) -> None:
-    from pytorch_lightning.loggers import CSVLogger
+def opened(kind: str, place: Path, entry: Record, folder: Path, tracking: DictConfig) -> Any:
+    """Return Lightning's logger of a run, which writes in a place and has its parameters.
 
-    def write(folder: Path) -> None:
-        logger = CSVLogger(folder.parent, name=None, version=folder.name)
+    In W&B a run that was opened before goes on.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if kind == "csv":
+            from pytorch_lightning.loggers import CSVLogger
+
+            logger: Any = CSVLogger(place.parent, name=None, version=place.name)
+        elif kind == "tensorboard":
+            from pytorch_lightning.loggers import TensorBoardLogger
+
+            logger = TensorBoardLogger(place.parent, name=None, version=place.name, default_hp_metric=False)
+        else:
+            return _opened_wandb(place, entry, folder, tracking)
         logger.log_hyperparams(flat_of(entry["config"], entry["choices"]))
-        for epoch, row in rows_of(entry):
-            logger.log_metrics(row, epoch)
-        logger.finalize("success")
-
-    _in_place(place, write)
+        return logger
 
 
-def _write_tensorboard(entry: Record, place: Path, tracking: DictConfig) -> None:
-    from pytorch_lightning.loggers import TensorBoardLogger
+def log_rows(logger: Any, rows: Mapping[int, dict[str, float]]) -> None:
+    """Send the values of some epochs."""
+    for epoch, row in rows.items():
+        logger.log_metrics(row, epoch)
 
-    def write(folder: Path) -> None:
-        logger = TensorBoardLogger(folder.parent, name=None, version=folder.name, default_hp_metric=False)
-        *before, (last, row) = rows_of(entry)
-        for epoch, values in before:
-            logger.log_metrics(values, epoch)
-        # with the last row, for the page of hyper-parameters shows the values that come with them
-        logger.log_hyperparams(flat_of(entry["config"], entry["choices"]), row, last)
-        logger.finalize("success")
 
-    _in_place(place, write)
+def end(kind: str, logger: Any, entry: Record) -> None:
+    """Send the final values of a run whose epochs the logger has, and close it."""
+    rows, finals = epochs_of(entry), finals_of(entry)
+    last = max(rows)
+    if kind == "tensorboard":  # its page of hyper-parameters shows the values that come with them
+        logger.log_hyperparams(flat_of(entry["config"], entry["choices"]), finals or rows[last], last)
+    elif finals:
+        logger.log_metrics(finals, last)
+    if kind == "wandb" and "running" in logger.experiment.tags:
+        logger.experiment.tags = _tags(entry)
+    close(kind, logger)
+
+
+def close(kind: str, logger: Any) -> None:
+    """Close a logger, whether or not it has all of a run."""
+    logger.finalize("success")
+    if kind == "wandb":
+        logger.experiment.finish()
+
+
+def _write_csv(entry: Record, folder: Path, tracking: DictConfig) -> None:
+    def write(half: Path) -> None:
+        logger = opened("csv", half, entry, folder, tracking)
+        rows = epochs_of(entry)
+        rows[max(rows)] |= finals_of(entry)
+        log_rows(logger, rows)
+        close("csv", logger)
+
+    _in_place(place_of("csv", folder), write)
+
+
+def _write_tensorboard(entry: Record, folder: Path, tracking: DictConfig) -> None:
+    def write(half: Path) -> None:
+        logger = opened("tensorboard", half, entry, folder, tracking)
+        log_rows(logger, epochs_of(entry))
+        end("tensorboard", logger, entry)
+
+    _in_place(place_of("tensorboard", folder), write)
 
 
 def _in_place(place: Path, write: Callable[[Path], None]) -> None:
@@ -159,11 +209,26 @@ def _in_place(place: Path, write: Callable[[Path], None]) -> None:
     half.replace(place)
 
 
-def _write_wandb(entry: Record, place: Path, tracking: DictConfig) -> None:
+def _write_wandb(entry: Record, folder: Path, tracking: DictConfig) -> None:
+    logger = opened("wandb", place_of("wandb", folder), entry, folder, tracking)
+    try:
+        there = int(logger.experiment.step)  # rows that had arrived before this process
+        rows = epochs_of(entry)
+        log_rows(logger, dict(list(rows.items())[there:]))
+        if there <= len(rows):
+            end("wandb", logger, entry)
+    finally:
+        logger.experiment.finish()
+
+
+def _opened_wandb(place: Path, entry: Record, folder: Path, tracking: DictConfig) -> Any:
     import wandb
     from pytorch_lightning.loggers import WandbLogger
 
-    run_id = digest({"key": entry["key"], "ended": entry.get("ended")})[:16]
+    made_from = {"key": entry["key"], "ended": entry.get("ended", entry.get("started"))}
+    run_id = _told(folder).get(OPEN) or digest(made_from)[:16]
+    if not record.is_done(entry):
+        write_text(folder / TOLD, json.dumps({**_told(folder), OPEN: run_id}))
     for part in place.glob(f"offline-run-*-{run_id}"):
         shutil.rmtree(part)  # of a process that was killed while it wrote
     place.mkdir(parents=True, exist_ok=True)
@@ -179,16 +244,11 @@ def _write_wandb(entry: Record, place: Path, tracking: DictConfig) -> None:
         reinit="create_new",  # a notebook may have one of its own open
         settings=wandb.Settings(silent=True, console="off", x_disable_stats=True, save_code=False),
     )
-    try:
-        there = int(run.step)  # rows that had arrived before this process
-        run.define_metric("trainer/global_step")
-        run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-        logger = WandbLogger(experiment=run)
-        logger.log_hyperparams({**_chosen(entry), "config": _without_tracking(entry["config"])})
-        for epoch, row in rows_of(entry)[there:]:
-            logger.log_metrics(row, epoch)
-    finally:
-        run.finish()
+    run.define_metric("trainer/global_step")
+    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+    logger = WandbLogger(experiment=run)
+    logger.log_hyperparams({**_chosen(entry), "config": _without_tracking(entry["config"])})
+    return logger
 
 
 def _tags(entry: Record) -> list[str]:

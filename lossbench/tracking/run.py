@@ -29,7 +29,7 @@ from lossbench.tracking.agreement import (
     step_of_curves,
     tags_of,
 )
-from lossbench.tracking.loggers import tell
+from lossbench.tracking.live import LiveLogger
 from lossbench.tracking.store import connect
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class RunTracker:
         self._flushed = time.monotonic()
         self._known = Known()
         self._work = "start the run"
+        self._live = LiveLogger(entry, folder, tracking, goes_on)
         if tracking.uri is not None and TOLD_LATER not in os.environ:
             self._guard(self._start, entry, goes_on)
 
@@ -85,6 +86,7 @@ class RunTracker:
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Take the metrics of one epoch; those of the epochs that MLflow has are sent together every few seconds."""
+        self._live.log(metrics, step)
         if self._client is None or step % self._step:
             return
         values = {
@@ -106,10 +108,10 @@ class RunTracker:
     def finish(self, entry: Record) -> None:
         """Send what is still missing: buffered metrics, files, and the status with which the run ended.
 
-        Lightning's logger, if there is one, is told of the whole run.
+        So is Lightning's logger, if there is one.
         """
         self._guard(self._finish, entry)
-        tell(entry, self._folder, self._tracking)
+        self._live.finish(entry)
 
     def _finish(self, entry: Record) -> None:
         self._flush()

@@ -1,10 +1,13 @@
 """What the page of a comparison holds: its order, its data, its pictures; what no browser is needed for."""
 
+import io
 import json
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
 
 from lossbench.compare.numbers.analysis import analyse
@@ -13,6 +16,7 @@ from lossbench.compare.numbers.options import Options
 from lossbench.compare.report.embedded import Glyphs, embed
 from lossbench.compare.report.figures.drawing import Picture
 from lossbench.compare.report.html import SCRIPTS, write_report
+from lossbench.compare.report.legible import entries_of
 from lossbench.compare.report.page_data import MOST_EPOCHS, page_data
 from lossbench.compare.report.script import as_script
 from lossbench.compare.report.tables import differences_table, means_table, repeats, without_repeats
@@ -174,6 +178,36 @@ def test_a_picture_takes_the_colours_of_the_page(tmp_path):
     assert (tmp_path / "a.png").is_file() and "#ffffff" in (tmp_path / "a.svg").read_text()
 
 
+def test_a_legend_and_a_note_are_apart_on_a_narrow_screen(tmp_path):
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    figure.suptitle("a note on a & b", fontsize=8)
+    grid = figure.subplots(1, 3)
+    for axes in grid:
+        for label in ("first", "the_second", "third"):
+            axes.plot([0, 1], [0, 1], marker="o", label=label)
+        axes.legend()
+    handles, labels = grid[0].get_legend_handles_labels()
+    legend = figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8.5)
+    found = embed(Picture("a", "A", "", figure), tmp_path, Glyphs())
+    notes, entries = ([str(each) for each in found.panels if word in each] for word in ("caption", "entry"))
+    assert notes == ['<p class="caption">a note on a &amp; b</p>'] and len(entries) == 3
+    assert len(found.panels) == 1 + 3 + 3
+    boxes = entries_of((tmp_path / "a.svg").read_text(), 3 * 72)
+    figure.set_dpi(72)
+    renderer = RendererSVG(9 * 72, 3 * 72, io.StringIO())
+    for box, text, handle in zip(boxes, legend.get_texts(), legend.legend_handles, strict=True):
+        for part in (text.get_window_extent(renderer), handle.get_window_extent(renderer)):
+            assert box.x0 < part.x0 and part.x1 < box.x1 < part.x1 + 60 and box.y0 < part.y0 and part.y1 < box.y1
+    assert all(one.x1 < other.x0 + 5 for one, other in pairwise(boxes))
+
+
+def test_a_picture_is_as_wide_as_its_smallest_letters_ask_for(tmp_path):
+    figure = Figure(figsize=(10, 2))
+    figure.subplots().set_title("small", fontsize=6)
+    written = str(embed(Picture("one", "One", "", figure), tmp_path, Glyphs()).whole)
+    assert "--legible:1080px" in written  # 720 points at 1.5 pixels a point: 6 points are 9 pixels
+
+
 def test_letters_on_colours_stay_as_they_are(tmp_path):
     whole, *_ = drawn(tmp_path, image=True)
     assert "#010101" in whole and "#fefefe" in whole
@@ -183,7 +217,7 @@ def test_a_picture_of_very_many_points_is_pixels(tmp_path):
     figure = Figure(figsize=(3, 2))
     figure.subplots().plot(*np.random.default_rng(0).random((2, 9000)), ".")
     found = embed(Picture("points", "Points", "", figure), tmp_path, Glyphs())
-    assert str(found.whole).startswith('<img class="pixels" alt="Points" src="data:image/png;base64,')
+    assert str(found.whole).startswith('<img class="pixels" style="--legible:')
 
 
 def test_one_panel_with_a_colour_bar_is_shown_whole_on_a_narrow_screen(tmp_path):

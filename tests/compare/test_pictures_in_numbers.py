@@ -112,6 +112,13 @@ def test_nothing_of_a_picture_is_cut_off(name, tmp_path):
             assert picture.figure is None or outside(picture.figure) <= 0, picture.name
 
 
+def test_nothing_of_the_readings_of_many_losses_is_cut_off(tmp_path):
+    with matplotlib.rc_context(STYLE):
+        (picture,) = pictures(TASKS["transduction"], tmp_path, 9)["readings"]
+        save(picture, tmp_path)
+        assert outside(picture.figure) <= 0
+
+
 def test_a_number_beside_its_bar_changes_with_the_page(tmp_path):
     (picture,) = pictures(TASKS["multiclass"], tmp_path, 3)["accuracy_by_shots"]
     texts = [text for axes in picture.figure.axes for text in axes.texts]

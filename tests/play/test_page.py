@@ -121,6 +121,21 @@ def test_it_is_one_small_file_that_asks_for_nothing(whole_page):
     assert page(["mse", "focal"]) == page(["mse", "focal"])
 
 
+def test_each_lesson_has_a_picture_that_needs_no_script(whole_page):
+    sections = re.findall(r'<section class="lesson".*?</section>', whole_page, re.DOTALL)
+    assert len(sections) == len(LESSONS) and all(each.count('class="stills"') == 1 for each in sections)
+    outliers = sections[0]
+    assert re.findall(r"(\w+) picks (−?[\d.]+)", outliers[: outliers.index("<figcaption")])[:2] == [
+        ("mse", "0.59"), ("mae", "0.15"),
+    ]  # fmt: skip
+    assert "mse follows to 0.59; mae stays at 0.15" in outliers
+    lines = re.findall(r'<polyline class="line" stroke="(#\w+)".*? points="([^"]*)"', outliers)
+    assert len(lines) == 2 * 4 and len({color for color, _ in lines}) == 4
+    (low, high) = (float(lines[1][1].split()[place].split(",")[1]) for place in (20, 0))  # mae at 0 and at -6
+    assert low > high and 'class="stills"' not in page(["mse", "mae"]).partition("<main>")[2]
+    assert page(["wing", "focal_r_l1"]).count('class="stills"') == 1
+
+
 def test_its_scripts_are_short():
     for name in ("numbers.js", "page.js"):
         assert len((ROOT / "lossbench" / "play" / name).read_text(encoding="utf-8").splitlines()) < 400
@@ -171,7 +186,7 @@ def test_the_page_of_an_address_shows_its_numbers(whole_page, tmp_path):
     body = re.search(r'<table id="numbers">.*?<tbody>(.*?)</tbody>', html, re.DOTALL)[1]
     rows = [re.findall(r"<td>(.*?)</td>", row) for row in body.split("</tr>")[:-1]]
     assert rows == [["4", "4", "2", "0.50"], ["2", "1", "0", "0.15"], ["1.8", "0.9", "0", "2.81"]]
-    assert "q = 0.9" in body and html.count("<polyline") == 4 * 3
+    assert "q = 0.9" in body and html.partition("<main>")[2].count("<polyline") == 4 * 3
 
 
 @in_browser

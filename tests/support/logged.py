@@ -4,9 +4,16 @@ import csv
 import json
 import struct
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from lossbench.records.schema import Record
+from lossbench.tracking.loggers import place_of
+
+SMALL = ["data=digits", "model.hidden=[8]", "data.max_train=200", "data.max_test=50", "trainer.max_epochs=3"]
 BLOCK, HEADER = 32768, 7
 
 
@@ -60,3 +67,22 @@ def wandb_rows(messages: list[Any]) -> list[dict[str, float]]:
     """The rows of the history of such a run."""
     rows = [message.history.item for message in messages if message.WhichOneof("record_type") == "history"]
     return [{(item.key or item.nested_key[0]): json.loads(item.value_json) for item in row} for row in rows]
+
+
+def needs(package: str):
+    return pytest.mark.skipif(find_spec(package) is None, reason=f"{package} is not installed: pip install {package}")
+
+
+def expected(entry: Record) -> list[dict[str, float]]:
+    """What a logger must have of a record, by epoch: written here from what a record is, not by `epochs_of`."""
+    rows = [dict(row) for row in entry["history"]]
+    rows[-1] |= {f"final/{name[5:]}": value for name, value in entry["metrics"]["last"].items() if name[:5] == "test/"}
+    best = entry["metrics"]["best_val"] or {}
+    rows[-1] |= {f"best_val/{name[5:]}": value for name, value in best.items() if name[:5] == "test/"}
+    return rows
+
+
+def logged_csv(made) -> list[dict[str, float]]:
+    rows = csv_rows(place_of("csv", made.path))
+    assert [row.pop("step") for row in rows] == [row["epoch"] for row in rows]
+    return rows

@@ -15,38 +15,17 @@ from lossbench.config import check_tracking
 from lossbench.config.checks import check
 from lossbench.errors import ConfigError
 from lossbench.records import record
-from lossbench.records.schema import Record
 from lossbench.running.launch import launch
 from lossbench.running.run import run
 from lossbench.running.stacks import run_stack
 from lossbench.tracking import loggers
 from lossbench.tracking.agreement import curves_of, finals_of
-from lossbench.tracking.loggers import place_of, rows_of, tell
-from tests.support.logged import csv_rows, event_values, wandb_records, wandb_rows
+from lossbench.tracking.loggers import epochs_of, place_of, tell
+from tests.support.logged import SMALL, event_values, expected, logged_csv, needs, wandb_records, wandb_rows
 from tests.support.mlflow_store import differences
 from tests.support.records import killed
 
 pytestmark = [pytest.mark.xdist_group("loggers"), pytest.mark.usefixtures("undrawn")]
-SMALL = ["data=digits", "model.hidden=[8]", "data.max_train=200", "data.max_test=50", "trainer.max_epochs=3"]
-
-
-def needs(package: str):
-    return pytest.mark.skipif(find_spec(package) is None, reason=f"{package} is not installed: pip install {package}")
-
-
-def expected(entry: Record) -> list[dict[str, float]]:
-    """What a logger must have of a record, by epoch: written here from what a record is, not by `rows_of`."""
-    rows = [dict(row) for row in entry["history"]]
-    rows[-1] |= {f"final/{name[5:]}": value for name, value in entry["metrics"]["last"].items() if name[:5] == "test/"}
-    best = entry["metrics"]["best_val"] or {}
-    rows[-1] |= {f"best_val/{name[5:]}": value for name, value in best.items() if name[:5] == "test/"}
-    return rows
-
-
-def logged_csv(made) -> list[dict[str, float]]:
-    rows = csv_rows(place_of("csv", made.path))
-    assert [row.pop("step") for row in rows] == [row["epoch"] for row in rows]
-    return rows
 
 
 def test_the_rows_are_those_of_the_record_and_its_parameters_are_beside_them(cell):
@@ -149,8 +128,9 @@ def test_wandb_keeps_runs_offline_with_project_group_and_tags(cell, monkeypatch)
     assert (described.project, described.display_name) == ("mine", "focal-s0")
     assert described.run_group == f"digits-{entry['problem'][:8]}" and {"digits", "focal"} <= set(described.tags)
     rows = wandb_rows(messages)
-    assert [row.pop("trainer/global_step") for row in rows] == [0, 1, 2]
-    assert [{name: row[name] for name in row if name[0] != "_"} for row in rows] == expected(entry)
+    assert [row.pop("trainer/global_step") for row in rows] == [0, 1, 2, 2]
+    *before, last, finals = [{name: row[name] for name in row if name[0] != "_"} for row in rows]
+    assert [*before, last | finals] == expected(entry)
     config = {item.key: json.loads(item.value_json) for message in messages for item in message.config.update}
     assert config["loss"] == "focal" and config["seed"] == 0 and config["config"]["loss"]["gamma"] == 2.0
     assert not tell(entry, made.path, made.config.tracking)
@@ -204,9 +184,9 @@ def test_a_logger_that_fails_costs_a_warning(cell, monkeypatch, caplog):
 
 def test_a_run_that_diverged_has_its_epochs_and_nan_for_what_is_no_number():
     entry = {"history": [{"epoch": 0, "train/loss": None}], "metrics": {"last": None, "best_val": None}}
-    ((epoch, row),) = rows_of(entry)
+    ((epoch, row),) = epochs_of(entry).items()
     assert epoch == 0 and row["train/loss"] != row["train/loss"]
-    assert rows_of({"metrics": {"last": None, "best_val": None}}) == [(0, {"epoch": 0})]
+    assert epochs_of({"metrics": {"last": None, "best_val": None}}) == {0: {"epoch": 0}}
     assert curves_of({"metrics": {}}) == {} and finals_of(entry) == {}
 
 

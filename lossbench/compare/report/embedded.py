@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from lossbench.compare.report.figures.drawing import Picture, save
+from lossbench.compare.report.legible import entries_of, notes_of, pixels_a_point
 
 MOST_BYTES = 400_000
 """A picture with more line art than this is in the page as pixels, unless those take more."""
@@ -22,6 +23,8 @@ _TITLE, _LABELS = 30.0, 32.0
 _HALF_A_NUMBER = 5.5
 """Points below a panel that the lowest number beside it takes; the numbers below the panel lie lower."""
 COLORBAR = "<colorbar>"
+ENTRY = 1.25
+"""Pixels a point of the legend on narrow screens."""
 _LEFT_OUT = (
     r"<\?xml.*?\?>", r"<!DOCTYPE.*?>", r"<!--.*?-->", r"<metadata>.*?</metadata>", r"<style.*?</style>",
     r"(?<=\d\d\.\d\d)\d+", r"(?<=\n)\s+", r"(?<=>)\s+(?=<)",
@@ -41,7 +44,8 @@ class Embedded:
     whole : Markup
         The element.
     panels : list of Markup
-        Elements that show one panel each, for narrow screens; none if it has only one.
+        Elements that show one panel each, for narrow screens, and before them the notes and each line of the legend;
+        none if it has only one panel.
 
     """
 
@@ -93,22 +97,28 @@ def embed(picture: Picture, folder: Path, glyphs: Glyphs, panels: bool = True) -
     if picture.figure is not None:
         _keep_letters_on_colors(picture.figure)
     save(picture, folder)
-    svg = _as_line_art((folder / f"{picture.name}.svg").read_text(encoding="utf-8"))
+    written = (folder / f"{picture.name}.svg").read_text(encoding="utf-8")
+    svg = _as_line_art(written)
+    width, height = map(float, re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)[0])
+    scale = pixels_a_point(written)
+    legible = f'style="--legible:{scale * width:.0f}px"'
     png = base64.b64encode((folder / f"{picture.name}.png").read_bytes()).decode()
     alt = Markup.escape(picture.alt or picture.title)
     if len(svg) > max(MOST_BYTES, len(png)):
-        return Embedded(Markup(f'<img class="pixels" alt="{alt}" src="data:image/png;base64,{png}">'))
+        return Embedded(Markup(f'<img class="pixels" {legible} alt="{alt}" src="data:image/png;base64,{png}">'))
     name = f"picture-{picture.name}"
     svg = _NAME.sub(lambda one: f"{one[1]}{name}-{one[2]}", glyphs.taken(svg)).replace("xlink:href", "href")
-    width, height = map(float, re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)[0])
     inner = svg[svg.index(">", svg.index("<svg")) + 1 : svg.rindex("</svg>")]
     box = f'viewBox="0 0 {width} {height}"'
-    whole = f'<svg class="picture" role="img" aria-label="{alt}" {box}><g id="{name}">{inner}</g></svg>'
+    whole = f'<svg class="picture" role="img" aria-label="{alt}" {legible} {box}><g id="{name}">{inner}</g></svg>'
     if not panels:
         return Embedded(Markup(whole))
-    return Embedded(
-        Markup(whole), _panels(picture.figure, name) if picture.figure is not None else _columns(inner, height, name)
-    )
+    drawn = _panels(picture.figure, name, scale) if picture.figure is not None else _columns(inner, height, name, scale)
+    if not drawn:
+        return Embedded(Markup(whole))
+    notes = [Markup('<p class="caption">{}</p>').format(note) for note in notes_of(written)]
+    entries = [_window([box], height, name, ENTRY, entry=True) for box in entries_of(written, height)]
+    return Embedded(Markup(whole), [*notes, *entries, *drawn])
 
 
 def _as_line_art(svg: str) -> str:
@@ -142,8 +152,8 @@ def _keep_letters_on_colors(figure: Figure) -> None:
                 text.set_color(kept.get(color, color))
 
 
-def _panels(figure: Figure, name: str) -> list[Markup]:
-    """Return a window on each panel of a picture, with the names of axes that it shares, and on what stands beside."""
+def _panels(figure: Figure, name: str, legible: float) -> list[Markup]:
+    """Return a window on each panel of a picture, with the names of axes that it shares, and on its colour bars."""
     if len(figure.axes) < 2:
         return []
     figure.set_dpi(72)
@@ -158,12 +168,11 @@ def _panels(figure: Figure, name: str) -> list[Markup]:
     if len(panels) < 2:
         return []
     height = figure.get_figheight() * 72
-    beside = [each.get_window_extent(renderer) for each in (*figure.legends, *figure.texts)]
-    drawn = [_window([box, *_shared_names(axes, box, panels)], height, name, 2) for axes, box in panels]
-    return [*(_window([box], height, name, 1.3) for box in [*beside, *bars]), *drawn]
+    drawn = [_window([box, *_shared_names(axes, box, panels)], height, name, 2, legible) for axes, box in panels]
+    return [*(_window([box], height, name, 1.3, legible) for box in bars), *drawn]
 
 
-def _columns(svg: str, height: float, name: str) -> list[Markup]:
+def _columns(svg: str, height: float, name: str, legible: float) -> list[Markup]:
     """Return a window on each panel of a row, of a picture that is known only as line art."""
     frames = re.findall(r'id="[^"]*-axes_\d+">\s*<g id="[^"]*"><path d="([^"]*)"', svg)
     corners = [list(map(float, re.findall(r"-?[\d.]+", frame))) for frame in frames]
@@ -173,11 +182,8 @@ def _columns(svg: str, height: float, name: str) -> list[Markup]:
     edges = [0.0, *(right + 0.12 * (left - right) for (_, right), (left, _) in pairwise(sides)), sides[-1][1] + 8]
     upper = max(0.0, min(corners[0][1::2]) - _TITLE)
     lower = min(height, max(corners[0][1::2]) + _LABELS)
-    across = [(0.0, 0.0, edges[-1], upper), (0.0, lower, edges[-1], height)]  # a title of all, a legend
-    windows = [each for each in across if each[3] - each[1] > _LABELS / 4]
-    windows += [(left, upper, right, lower) for left, right in pairwise(edges)]
-    boxes = (Bbox.from_extents(left, height - down, right, height - up) for left, up, right, down in windows)
-    return [_window([box], height, name, 2) for box in boxes]
+    boxes = (Bbox.from_extents(left, height - lower, right, height - upper) for left, right in pairwise(edges))
+    return [_window([box], height, name, 2, legible) for box in boxes]
 
 
 def _add(found: list[tuple[Axes, Bbox]], axes: Axes, box: Bbox) -> None:
@@ -213,8 +219,14 @@ def _has_names(axes: Axes, side: str) -> bool:
     return bool(axis.get_tick_params()[f"label{side}"])
 
 
-def _window(boxes: list[Bbox], height: float, name: str, scale: float) -> Markup:
-    """Show parts of a picture as one: the first, those beside it on its left, those below it under it."""
+def _window(
+    boxes: list[Bbox], height: float, name: str, scale: float, legible: float = 0.0, entry: bool = False
+) -> Markup:
+    """Show parts of a picture as one: the first, those beside it on its left, those below it under it.
+
+    It is as wide as the screen, but not wider than `scale` pixels a point or narrower than `legible` ones; an entry of
+    a legend is as wide as `scale` says.
+    """
     first, *strips = boxes
     beside = [strip for strip in strips if strip.x1 <= first.x1 and strip.y1 == first.y1]
     left = sum(strip.width for strip in beside)
@@ -225,9 +237,11 @@ def _window(boxes: list[Bbox], height: float, name: str, scale: float) -> Markup
             shown.append(_part(strip, height, name, left, down))
             down += strip.height
     width = left + first.width
+    wide = f"width:{scale * width:.0f}px" if entry else f"max-width:{scale * width:.0f}px"
+    narrow = f";min-width:{min(legible, scale) * width:.0f}px" if legible else ""
     return Markup(
-        f'<svg class="picture" aria-hidden="true" viewBox="-2 -2 {width + 4:.1f} {down + 4:.1f}" '
-        f'style="max-width:{scale * width:.0f}px">{"".join(shown)}</svg>'
+        f'<svg class="picture{" entry" if entry else ""}" aria-hidden="true" style="{wide}{narrow}" '
+        f'viewBox="-2 -2 {width + 4:.1f} {down + 4:.1f}">{"".join(shown)}</svg>'
     )
 
 

@@ -1,5 +1,7 @@
 """Pictures of transduced lines: the same lines as each loss reads them."""
 
+import math
+
 from matplotlib.figure import Figure
 
 from lossbench.compare.numbers.analysis import Analysis
@@ -10,6 +12,8 @@ from lossbench.compare.report.figures.in_numbers import in_numbers
 from lossbench.tasks.sequence.figures import draw_line
 from lossbench.tasks.transduction.figures import title_reading, written
 
+COLUMNS = 4
+"""Losses beside each other: a reading and what stands there, when it is another, need that much room."""
 KEYS = ["images", "target", "decoded"]
 
 
@@ -25,14 +29,19 @@ def readings(analysis: Analysis) -> list[Picture]:
     if not found:
         return []
     rows = max(len(arrays["images"]) for arrays in found.values())
-    figure = Figure(figsize=(WIDTH, 0.5 + 0.6 * rows), layout="constrained")
-    grid = figure.subplots(rows, len(found), squeeze=False)
-    for column, (label, arrays) in enumerate(found.items()):
+    columns, blocks = min(len(found), COLUMNS), math.ceil(len(found) / COLUMNS)
+    figure = Figure(figsize=(WIDTH, blocks * (0.5 + 0.6 * rows)), layout="constrained")
+    grid = figure.subplots(blocks * rows, columns, squeeze=False)
+    for number, (label, arrays) in enumerate(found.items()):
+        top, column = rows * (number // columns), number % columns
         for row, image in enumerate(arrays["images"]):
-            axes = grid[row, column]
+            axes = grid[top + row, column]
             draw_line(axes, image, image.shape[1], image.shape[1])
             title_reading(axes, written(arrays["target"][row]), written(arrays["decoded"][row]))
-        grid[0, column].set_title(label, fontsize=9.5, loc="right")
+        above = {"xytext": (0, 15), "textcoords": "offset points", "annotation_clip": False}
+        grid[top, column].annotate(label, (0, 1), xycoords="axes fraction", fontsize=9.5, **above)
+    for axes in grid[rows * (blocks - 1) :, len(found) - columns * (blocks - 1) :].flat:
+        axes.remove()
     caption = (
         f"Greedy reading of the first lines of the test set ({epoch}, the first seed of each loss); wrong ones red."
     )

@@ -23,6 +23,8 @@ from lossbench.tasks.task import UNBOUNDED
 
 DOTS = 140
 """An inch, of the PNG."""
+ROW = 0.18
+"""Inches that a row of a legend takes."""
 WIDTH = 8.0
 """Inches, of every picture."""
 OVERLAID = 6
@@ -147,12 +149,17 @@ def ink(color: str) -> str:
 
 
 def lines_legend(figure: Figure, axes: Axes, labels: Iterable[str], baseline: str = "") -> None:
-    """Put one legend below all panels, in as many columns as fit; lines that look alike are named at their ends too."""
+    """Put one legend below all panels, in as many columns as fit; lines that look alike are named at their ends too.
+
+    The picture grows with the legend, so that its panels don't shrink.
+    """
     labels = list(labels)
     names = [name_of(label, baseline) for label in labels]
     columns = max(1, min(6, int(WIDTH * 11 / (max(map(len, names)) + 8))))
     handles, drawn = axes.get_legend_handles_labels()
     drawn = [name_of(label, baseline) for label in drawn]
+    rows = math.ceil(len(drawn) / columns)
+    figure.set_figheight(figure.get_figheight() + ROW * max(0, rows - 2))
     figure.legend(handles, drawn, loc="outside lower center", ncols=columns, fontsize=8.5, handlelength=3.4)
     name_ends(axes, alike(labels))
 
