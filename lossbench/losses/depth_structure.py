@@ -161,15 +161,16 @@ def depth_multiscale_gradient(outputs: Tensor, target: Tensor, *, scales: int = 
 
 
 def mean_slope(maps: Tensor, valid: Tensor, image: Tensor | None = None) -> Tensor:
-    """Return mean |dx| + mean |dy| (N,) of maps (N, H, W), each over its pairs of valid neighbours.
+    """Return mean |dx| + mean |dy| (...) of maps (..., H, W), each over its pairs of valid neighbours.
 
-    With an image (N, 3, H, W) each pair has the weight e^-c, c being how far its colours are apart, over the channels.
+    With an image (..., 3, H, W) each pair has the weight e^-c, c being how far its colours are apart, over the
+    channels.
     """
-    total = maps.new_zeros(len(maps))
+    total = maps.new_zeros(maps.shape[:-2])
     for along in (-1, -2):
         slope, size = maps.diff(dim=along).abs(), maps.shape[along] - 1
         if image is not None:
-            slope = slope * (-image.diff(dim=along).abs().mean(1)).exp()
+            slope = slope * (-image.diff(dim=along).abs().mean(-3)).exp()
         total = total + mean_of_valid(slope, valid.narrow(along, 0, size) & valid.narrow(along, 1, size))
     return total
 

@@ -161,7 +161,8 @@ def minimum_reprojection(
     warped, inside = _warped(pixels.log_depth, views, intrinsics, poses)
     valid = pixels.valid.unsqueeze(1)
     fits = difference(warped, image, valid & inside, alpha).masked_fill(~inside, torch.inf).amin(1)
-    unwarped = difference(views, image, valid, alpha).amin(1)
+    with torch.no_grad():
+        unwarped = difference(views, image, valid, alpha).amin(1)
     return mean_of_valid(fits, pixels.valid & (fits < unwarped))
 
 
@@ -169,30 +170,40 @@ def _warped(log_depth: Tensor, views: Tensor, intrinsics: Tensor, poses: Tensor)
     """Return views (N, V, 3, H, W) as the image would show them, and where that is known (N, V, H, W).
 
     A ray r of depth p comes to R p r + t. Only its direction matters, R r + t / p: so depth comes in by its inverse,
-    held below e^20.
+    held below e^20, and one product of matrices, with the camera, does it for all views.
     """
     camera, poses = pinhole(intrinsics.to(log_depth)), poses.to(log_depth)
-    u, v = pixel_grid(log_depth)
-    rays = torch.stack(torch.broadcast_tensors((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, u.new_ones(1)))
-    rotated = torch.einsum("nvij,jnhw->invhw", poses[..., :3, :3], rays)
-    x, y, z = rotated + torch.einsum("nvi,nhw->invhw", poses[..., :3, 3], exponential(-log_depth))
+    (u, v), inverse = pixel_grid(log_depth), exponential(-log_depth)
+    rays = torch.broadcast_tensors((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, u.new_ones(1), inverse)
+    height, width = log_depth.shape[-2:]
+    of_image = intrinsics.to(log_depth) * log_depth.new_tensor([[2 / width], [2 / height], [1.0]])
+    of_image[:, :2, 2] += log_depth.new_tensor([1 / width - 1, 1 / height - 1])
+    moved = (of_image.unsqueeze(1) @ poses[..., :3, :]).flatten(1, 2) @ torch.stack(rays, 1).flatten(2)
+    x, y, z = moved.view(*views.shape[:2], 3, height, width).unbind(2)
     ahead = z > IN_FRONT
     z = z.masked_fill(~ahead, 1.0)
-    fx, fy, cx, cy = (part.unsqueeze(1) for part in camera)
-    return sampled(views, fx * x / z + cx, fy * y / z + cy, ahead)
+    place, inside = places(x / z, y / z, ahead)
+    return sampled(views, place), inside
 
 
-def sampled(views: Tensor, u: Tensor, v: Tensor, ahead: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Return views (..., C, H, W) at columns and rows (..., H, W), and which lie inside, as `ahead` says too."""
-    height, width = views.shape[-2:]
-    inside = (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
+def places(x: Tensor, y: Tensor, ahead: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return x and y (..., H, W) side by side (..., H, W, 2), and which lie inside, as `ahead` says too.
+
+    The edges of an image are at -1 and 1, half a pixel beyond the outermost centres; what lies outside is put to 0.
+    """
+    inside = (x.abs() <= 1) & (y.abs() <= 1)
     inside = inside if ahead is None else inside & ahead
-    place = torch.stack([(2 * u + 1) / width - 1, (2 * v + 1) / height - 1], -1).masked_fill(~inside.unsqueeze(-1), 0.0)
+    outside = ~inside
+    return torch.stack([x.masked_fill(outside, 0.0), y.masked_fill(outside, 0.0)], -1), inside
+
+
+def sampled(views: Tensor, place: Tensor) -> Tensor:
+    """Return views (..., C, H, W) at places (..., H, W, 2)."""
     flat = views.reshape(-1, *views.shape[-3:]), place.reshape(-1, *place.shape[-3:])
-    return F.grid_sample(*flat, padding_mode="border", align_corners=False).view(views.shape), inside
+    return F.grid_sample(*flat, padding_mode="border", align_corners=False).view(views.shape)
 
 
 def difference(x: Tensor, y: Tensor, counts: Tensor, alpha: float) -> Tensor:
     """Return e (..., H, W) of images (..., 3, H, W) in [0, 1], from the pixels that count (..., H, W)."""
-    unlike = (1 - ssim_map(x, y, counts.unsqueeze(-3)).mean(-3)) / 2
-    return alpha * unlike + (1 - alpha) * (x - y).abs().mean(-3)
+    unlike = (1 - ssim_map(x, y, counts.unsqueeze(-3)).sum(-3) / 3) / 2
+    return alpha * unlike + (1 - alpha) * ((x - y).abs().sum(-3) / 3)

@@ -50,47 +50,52 @@ def ssim_map(x: Tensor, y: Tensor, valid: Tensor, kernel: Tensor | None = None, 
     """
     known = valid.to(x.dtype)
     share = 1 / _filtered(known, kernel).masked_fill(~valid, 1.0)
-    similarity: Tensor = _Similarity.apply(x * known, y.detach() * known, share, kernel, data_range)[0]
+    settings = kernel, data_range, torch.is_grad_enabled()
+    similarity: Tensor = _Similarity.apply(x * known, y.detach() * known, share, *settings)[0]
     return similarity
 
 
 class _Similarity(Function):
-    """S, what its gradient is made of, and the gradient by x: autograd would keep thirty maps where seven will do."""
+    """S, its slopes by the means of x, x^2 + y^2 and x y, and by these x: autograd would keep thirty maps, not five."""
 
     @staticmethod
-    def forward(x: Tensor, y: Tensor, share: Tensor, kernel: Tensor | None, data_range: float) -> tuple[Tensor, ...]:
+    def forward(
+        x: Tensor, y: Tensor, share: Tensor, kernel: Tensor | None, data_range: float, slopes: bool
+    ) -> tuple[Tensor, ...]:
         c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
         # One map at a time: several in one block of memory take longer than the arithmetic.
         mean_x, mean_y, squares, product = (
-            _filtered(each, kernel).mul_(share) for each in (x, y, x * x + y * y, x * y)
+            _filtered(each, kernel).mul_(share) for each in (x, y, (x * x).addcmul_(y, y), x * y)
         )
-        of_means, shared_means = mean_x * mean_x + mean_y * mean_y, mean_x * mean_y
+        of_means, shared_means = (mean_x * mean_x).addcmul_(mean_y, mean_y), mean_x * mean_y
         # Rounding must not make variances negative, nor the covariance larger than they allow.
-        spread = squares.sub_(of_means).clamp_min_(0)
-        shared = product.sub_(shared_means).mul_(2).clamp_(-spread, spread)
+        spread, shared = squares.sub_(of_means).clamp_min_(0).add_(c2), product.sub_(shared_means)
+        structure = shared.mul_(2).add_(c2).div_(spread).clamp_(-1, 1)
         of_means.add_(c1)
-        spread.add_(c2)
-        luminance, structure = shared_means.mul_(2).add_(c1).div_(of_means), shared.add_(c2).div_(spread)
-        return luminance * structure, mean_x, mean_y, of_means, spread, luminance, structure
+        luminance = shared_means.mul_(2).add_(c1).div_(of_means)
+        similarity = luminance * structure
+        if not slopes:
+            return (similarity,)
+        share = 2 * share
+        by_product = luminance.div(spread).mul_(share)
+        by_squares = (by_product * structure).mul_(-0.5)
+        by_mean = torch.addcmul(mean_y, mean_x, luminance, value=-1).mul_(structure).div_(of_means).mul_(share)
+        by_mean.addcmul_(mean_y, by_product, value=-1).addcmul_(mean_x, by_squares, value=-2)
+        return similarity, by_mean, by_squares, by_product
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         ctx.mark_non_differentiable(*output[1:])
-        ctx.save_for_backward(*inputs[:3], *output[1:])
+        ctx.save_for_backward(*inputs[:2], *output[1:])
         ctx.kernel = inputs[3]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        x, y, share, mean_x, mean_y, of_means, spread, luminance, structure = ctx.saved_tensors
-        gradient = gradient * share
-        of_product = (gradient * luminance).div_(spread).mul_(2)
-        of_squares = (of_product * structure).mul_(-0.5)
-        of_mean = (mean_y - mean_x * luminance).mul_(2).mul_(structure).mul_(gradient).div_(of_means)
-        of_mean.sub_(mean_y * of_product).sub_((2 * mean_x).mul_(of_squares))
+        x, y, *slopes = ctx.saved_tensors
         # Windows are the same from both ends, and so their own transpose.
-        direct, by_squares, by_product = (_filtered(each, ctx.kernel) for each in (of_mean, of_squares, of_product))
-        return direct.add_(by_squares.mul_(x).mul_(2)).add_(by_product.mul_(y)), None, None, None, None
+        by_mean, by_squares, by_product = (_filtered(gradient * each, ctx.kernel) for each in slopes)
+        return by_mean.addcmul_(x, by_squares, value=2).addcmul_(y, by_product), None, None, None, None, None
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, x: Tensor, y: Tensor, share: Tensor, *settings: Any) -> tuple[Any, Any]:
@@ -99,7 +104,8 @@ class _Similarity(Function):
             each.expand(info.batch_size, *each.shape) if dim is None else each.movedim(dim, 0)
             for each, dim in zip((x, y, share), in_dims, strict=False)
         ]
-        return _Similarity.apply(*maps, *settings), (0,) * 7
+        found = _Similarity.apply(*maps, *settings)
+        return found, (0,) * len(found)
 
 
 def _filtered(maps: Tensor, kernel: Tensor | None) -> Tensor:

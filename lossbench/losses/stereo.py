@@ -48,62 +48,55 @@ from lossbench.losses.declaration import adds, loss
 from lossbench.losses.depth import mean_of_valid, valid_pixels
 from lossbench.losses.depth_structure import in_units, mean_slope, pinhole, pixel_grid
 from lossbench.losses.links import exponential, left_depth
-from lossbench.losses.reprojection import difference, sampled
+from lossbench.losses.reprojection import difference, places, sampled
 
 __all__ = ["appearance_matching", "left_right_consistency", "monodepth"]
 
 
 class _Pair(NamedTuple):
-    """A rectified pair. Disparities and what counts are those of the left and of the right view, each (N, H, W)."""
+    """A rectified pair: the left view, then the right one, along dimension 1."""
 
-    left: Tensor
-    right: Tensor
-    left_disparity: Tensor
-    right_disparity: Tensor
-    left_valid: Tensor
-    right_valid: Tensor
+    images: Tensor
+    """(N, 2, 3, H, W)."""
+    seen: Tensor
+    """The same, as the other view shows them."""
+    disparity: Tensor
+    """(N, 2, H, W), in pixels."""
+    place: Tensor
+    """(N, 2, H, W, 2), where each pixel is in the other view."""
+    valid: Tensor
+    """(N, 2, H, W)."""
+    counts: Tensor
+    """(N, 2, H, W), which are valid and made of valid pixels in the other view."""
 
 
 def _pair(outputs: Tensor, target: Tensor, context: dict[str, Tensor]) -> _Pair:
-    """Return the images and, in pixels, the disparities fx b / p; right pixels count if the image has any valid one."""
+    """Return a pair, whose disparities are fx b / p; right pixels are valid if the left view has any that is."""
     pixels = valid_pixels(outputs[..., 0], target)
     any_valid = pixels.valid.any(-1, keepdim=True).any(-2, keepdim=True).expand_as(pixels.valid)
-    right_log_depth = outputs[..., 1].to(pixels.target).masked_fill(~any_valid, 0.0)
-    left, right = (in_units(context[name], pixels.target) for name in ("image", "other_views"))
+    valid = torch.stack([pixels.valid, any_valid], 1)
+    log_depth = torch.stack([pixels.log_depth, outputs[..., 1].to(pixels.target).masked_fill(~any_valid, 0.0)], 1)
+    left, right = (in_units(each, pixels.target) for each in (context["image"], context["other_views"][:, 0]))
     baseline = -context["poses"].to(left)[:, 0, 0, 3, None, None]
     reach = pinhole(context["intrinsics"].to(left)).fx * baseline
-    disparity, right_disparity = (reach * exponential(-each) for each in (pixels.log_depth, right_log_depth))
-    return _Pair(left, right[:, 0], disparity, right_disparity, pixels.valid, any_valid)
+    disparity = reach.unsqueeze(1) * exponential(-log_depth)
 
-
-def _displaced(maps: Tensor, by: Tensor) -> tuple[Tensor, Tensor]:
-    """Return maps (N, C, H, W) at columns that are so many pixels further to the right, and which lie inside."""
-    u, v = pixel_grid(by)
-    return sampled(maps, u + by, v.expand_as(by))
-
-
-def _of_valid_left(pair: _Pair, maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Return maps (N, C, H, W) of the left view as the right one shows them, and where that is made of valid pixels."""
-    known = pair.left_valid.unsqueeze(1).to(maps)
-    seen, inside = _displaced(torch.cat([maps, known], 1), pair.right_disparity)
-    return seen[:, :-1], inside & pair.right_valid & (seen[:, -1] > 1 - 1e-5)
+    images, (height, width) = torch.stack([left, right], 1), disparity.shape[-2:]
+    u, v = pixel_grid(disparity)
+    by = torch.stack([-disparity[:, 0], disparity[:, 1]], 1) * (2 / width)
+    place, inside = places((2 * u + 1) / width - 1 + by, ((2 * v + 1) / height - 1).expand_as(by))
+    seen = sampled(torch.cat([images, valid.unsqueeze(2).to(images)], 2).flip(1), place)
+    counts = valid & inside & (seen[:, :, 3] > 1 - 1e-5)
+    return _Pair(images, seen[:, :, :3], disparity, place, valid, counts)
 
 
 def _appearance(pair: _Pair, alpha: float) -> Tensor:
-    from_right, inside = _displaced(pair.right, -pair.left_disparity)
-    counts = pair.left_valid & inside
-    left = mean_of_valid(difference(from_right, pair.left, counts, alpha), counts)
-    from_left, counts = _of_valid_left(pair, pair.left)
-    return left + mean_of_valid(difference(from_left, pair.right, counts, alpha), counts)
+    return mean_of_valid(difference(pair.seen, pair.images, pair.counts, alpha), pair.counts).sum(1)
 
 
 def _consistency(pair: _Pair) -> Tensor:
-    width = pair.left.shape[-1]
-    left, right = pair.left_disparity.unsqueeze(1) / width, pair.right_disparity.unsqueeze(1) / width
-    seen, inside = _displaced(right, -pair.left_disparity)
-    in_left = mean_of_valid((left - seen).squeeze(1).abs(), pair.left_valid & inside)
-    seen, counts = _of_valid_left(pair, left)
-    return in_left + mean_of_valid((right - seen).squeeze(1).abs(), counts)
+    seen = sampled(pair.disparity.flip(1).unsqueeze(2), pair.place).squeeze(2)
+    return mean_of_valid((pair.disparity - seen).abs() / seen.shape[-1], pair.counts).sum(1)
 
 
 @loss(
@@ -236,7 +229,5 @@ def monodepth(
     pair = _pair(
         outputs, target, {"image": image, "other_views": other_views, "intrinsics": intrinsics, "poses": poses}
     )
-    width = image.shape[-1]
-    smoothness = mean_slope(pair.left_disparity / width, pair.left_valid, pair.left)
-    smoothness = smoothness + mean_slope(pair.right_disparity / width, pair.right_valid, pair.right)
+    smoothness = mean_slope(pair.disparity / image.shape[-1], pair.valid, pair.images).sum(1)
     return alpha_ap * _appearance(pair, alpha), alpha_lr * _consistency(pair), alpha_ds * smoothness
