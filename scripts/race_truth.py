@@ -4,8 +4,9 @@ error, wrong=: the share of races in which anything wrong is said, and in which 
 found: the share in which the best is known, and all that is said is true. seeds, runs: on average.
 fixed, share: the runs of a fixed design that finds it as often and has the same guarantee, and the share of them that
 the race takes. Its paired t tests at the end are corrected as in a race.
-of best: the same for a design that tests each loss against the best mean only, after Holm over K - 1. It errs more
-often than it says, since the best mean is chosen from the same runs.
+least: the share below which no race with these levels can be, though it were told how much each loss differs.
+of best: fixed and share for a design that tests each loss against the best mean only, after Holm over K - 1. It errs
+more often than it says, since the best mean is chosen from the same runs.
 
   python scripts/race_truth.py                 400 races of each setting, some minutes
   python scripts/race_truth.py --races 4000    as the table in docs/race.md
@@ -88,7 +89,7 @@ def main() -> None:
     parser.add_argument("--max-seeds", type=int, default=50)
     parser.add_argument("--only", default="", help="settings with this in their name")
     options = parser.parse_args()
-    print(f"{'setting':36} error  wrong= found  seeds   runs  fixed share  of best")
+    print(f"{'setting':36} error  wrong= found  seeds   runs  fixed share  of best     least")
     for setting in SETTINGS:
         if options.only in setting.name:
             print(measured(setting, options.races, Rules(max_seeds=options.max_seeds)), flush=True)
@@ -110,7 +111,9 @@ def measured(setting: Setting, races: int, rules: Rules | None = None) -> str:
         asked = power > 0.05 and _has_an_answer(setting)
         n = fixed_seeds(setting, min(power, SURE), min(races, 1000), of_best) if asked else None
         fixed.append(f"{n * len(setting.gaps):5d} {runs / n / len(setting.gaps):5.2f}" if n else "    –     –")
-    told = "  ".join(fixed)
+        if not of_best:
+            least = least_runs(setting, power, rules) / n / len(setting.gaps) if n else None
+    told = "  ".join((*fixed, f"{least:5.2f}" if least else "    –"))
     return f"{setting.name:36} {wrong:5.3f}  {wrong_equal:5.3f}  {power:5.3f}  {seeds:5.1f}  {runs:5.1f}  {told}"
 
 
@@ -137,6 +140,22 @@ def errors(found: Race, setting: Setting) -> Iterator[str]:
 def is_right(found: Race, setting: Setting) -> bool:
     """Tell whether the best is known, and is one of the best, or within a margin."""
     return found.is_known and setting.gaps[int(found.best)] <= (setting.margin or 0) and not any(errors(found, setting))
+
+
+def least_runs(setting: Setting, power: float, rules: Rules) -> float:
+    r"""Return a number of runs that no race with these levels can beat, though it knew the effect of each loss.
+
+    A test of level a that finds an effect d with the chance p takes n seeds on average, with
+    :math:`n \log(1 + d^2) / 2 \ge p \log(p / a) + (1 - p) \log((1 - p) / (1 - a))` (Wald, "Sequential Analysis", 1947):
+    of all normal laws with mean 0 the one with the variance :math:`1 + d^2` is the hardest to tell from it.
+    """
+    count, margin = len(setting.gaps), setting.margin or 0.0
+    seeds = []
+    for gap in sorted(setting.gaps)[1:]:
+        level = rules.alpha / (2 * (count - 1)) if gap > margin else rules.alpha / (count * (count - 1) / 2)
+        apart = power * np.log(power / level) + (1 - power) * np.log(max(1 - power, 1e-300) / (1 - level))
+        seeds.append(max(rules.first, apart / (0.5 * np.log1p((gap - margin) ** 2))))
+    return sum(seeds) + max(seeds)
 
 
 def _has_an_answer(setting: Setting) -> bool:

@@ -1,7 +1,7 @@
 """What a race knows after each look, and which seeds it runs next: from numbers alone, without records or training.
 
-Each pair of losses has a confidence sequence of its difference (`lossbench.compare.numbers.anytime`): an interval that
-may be looked at after every seed. What is said of K losses is wrong in at most alpha of all races:
+Each pair of losses has a sequence of intervals of its difference (`lossbench.compare.numbers.sequential`) that hold at
+all looks together. What is said of K losses is wrong in at most alpha of all races:
 
 - A loss is called worse, which says that it is not the best one (with a margin: not within the margin of it), when one
   side of its interval to another loss shows it at the level alpha / (s (K - 1)), where s losses have not been called
@@ -14,21 +14,24 @@ may be looked at after every seed. What is said of K losses is wrong in at most 
   alpha / number of pairs (Bonferroni): of a pair that is not equivalent only one side can err. As in the report of a
   sweep, wrong "worse" and wrong "equivalent" are two families, with alpha for each.
 
-A side at a level a is that of the two-sided interval at 2 a, which is symmetric; where it excludes 0, the evidence for
-the other side is less than 1 % of it. Nothing depends on how the pairs depend on each other, or on how many looks there
-will be, so that a race that is over can be given more seeds.
+A larger level has narrower intervals at every look, so that what is shown at one level is shown at each larger one. Of
+a side nothing is used but that it rarely errs; nothing depends on how the pairs depend on each other.
+
+The intervals are made for the looks of the plan that a race began with. A race that is over can be given more seeds:
+what is left of alpha then is small, but the plan and what was decided by it stay (`Rules.planned`).
 
 The state is computed anew from the first seed on each time. A race that was stopped goes on with the same decisions.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import comb, inf, isfinite, nan
 from typing import Literal
 
 import numpy as np
 
-from lossbench.compare.numbers.anytime import Floats, confidence_sequence
+from lossbench.compare.numbers.sequential import Floats, confidence_sequence, critical_t
 from lossbench.errors import ConfigError
 from lossbench.ranges import takes
 
@@ -48,7 +51,7 @@ RESOLUTION = 4 * float(np.finfo(np.float32).eps)
 )
 @dataclass(frozen=True)
 class Rules:
-    """How a race is run; `conf/racing.yaml` holds the same names but the last.
+    """How a race is run; `conf/race/default.yaml` holds the same names but the last two.
 
     Parameters
     ----------
@@ -65,6 +68,8 @@ class Rules:
         Chance that in a race any loss is wrongly called worse, and that any is wrongly called equivalent.
     higher_is_better : bool
         Direction of the metric.
+    planned : int, optional
+        `max_seeds` with which the race began: all looks but those after it share nearly all of alpha. None: it begins.
 
     """
 
@@ -74,11 +79,22 @@ class Rules:
     margin: float | None = None
     alpha: float = 0.05
     higher_is_better: bool = True
+    planned: int | None = None
 
     def __post_init__(self) -> None:
         """Check what the keys together allow."""
         if self.first > self.max_seeds:
             raise ConfigError(f"race.first={self.first} is above race.max_seeds={self.max_seeds}. Give fewer, or more.")
+
+    @property
+    def plan(self) -> list[int]:
+        """After how many seeds the race planned to look when it began."""
+        last = self.planned or self.max_seeds
+        return [*range(self.first, last, self.step), last]
+
+    def look_after(self, n: int) -> int:
+        """Return after how many seeds the look is that follows the one after n."""
+        return min(next((look for look in self.plan if look > n), n + self.step), self.max_seeds)
 
 
 @dataclass(frozen=True)
@@ -201,7 +217,7 @@ def race(values: Values, seeds: Sequence[int], rules: Rules) -> Race:
     >>> values = {"good": {0: 0.9, 1: 0.8, 2: 0.85, 3: 0.9, 4: 0.9}, "bad": {0: 0.5, 1: 0.4, 2: 0.46, 3: 0.5, 4: 0.49}}
     >>> found = race(values, range(5), Rules(max_seeds=5))
     >>> found.is_known, found.best, found.out["bad"].fate, found.out["bad"].n
-    (True, 'good', 'worse', 4)
+    (True, 'good', 'worse', 3)
     >>> race({"good": {0: 0.9}, "bad": {}}, range(5), Rules(max_seeds=5)).missing
     {'good': [1, 2], 'bad': [0, 1, 2]}
 
@@ -218,11 +234,11 @@ def race(values: Values, seeds: Sequence[int], rules: Rules) -> Race:
         _look(found, pairs, n)
         if found.is_known or not found.running or n >= rules.max_seeds:
             return found
-        n = min(n + rules.step, rules.max_seeds)
+        n = rules.look_after(n)
 
 
 class _Pairs:
-    """The confidence sequences of all pairs, each computed when it is first asked for."""
+    """The intervals of all pairs, each computed when it is first asked for."""
 
     def __init__(self, values: Values, seeds: Sequence[int], rules: Rules) -> None:
         sign = 1.0 if rules.higher_is_better else -1.0
@@ -232,16 +248,32 @@ class _Pairs:
 
     def to_drop(self, label: str, other: str, n: int, standing: int) -> tuple[float, float]:
         """Return by how much a loss is better than another one, at the level at which one of `standing` is dropped."""
-        return self._interval(label, other, n, 2 * self.rules.alpha / (standing * max(1, len(self.scores) - 1)))
+        return self._interval(label, other, n, self._level_to_drop(standing))
 
     def to_equate(self, label: str, other: str, n: int) -> tuple[float, float]:
         """Return by how much a loss is better than another one, at the level at which they are called equivalent."""
-        return self._interval(label, other, n, 2 * self.rules.alpha / max(1, comb(len(self.scores), 2)))
+        return self._interval(label, other, n, self._level_to_equate)
+
+    def _level_to_drop(self, standing: int) -> float:
+        return self.rules.alpha / (standing * max(1, len(self.scores) - 1))
+
+    @property
+    def _level_to_equate(self) -> float:
+        return self.rules.alpha / max(1, comb(len(self.scores), 2))
+
+    @cached_property
+    def _critical(self) -> dict[float, Floats]:
+        """The critical t by level; after the plan for any looks, since nobody knows yet how far one will go on."""
+        levels = [self._level_to_drop(standing) for standing in range(1, len(self.scores) + 1)]
+        levels += [] if self.rules.margin is None else [self._level_to_equate]
+        plan = self.rules.plan
+        looks = [*plan, *range(plan[-1] + 1, self.rules.max_seeds + 1)]
+        return dict(zip(levels, critical_t(levels, looks, plan[-1]), strict=True))
 
     def _interval(self, label: str, other: str, n: int, level: float) -> tuple[float, float]:
         """Return the interval after n seeds: what all intervals up to there have in common."""
         if (label, other, level) not in self._known:
-            low, high = confidence_sequence(self._differences(label, other), level)
+            low, high = confidence_sequence(self._differences(label, other), self._critical[level], level)
             low, high = np.fmax.accumulate(low), np.fmin.accumulate(high)
             self._known[label, other, level], self._known[other, label, level] = (low, high), (-high, -low)
         low, high = self._known[label, other, level]

@@ -3,10 +3,12 @@
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lossbench.compare.numbers.comparisons import as_file_name
+from lossbench.compare.numbers.sequential import RESERVE
 from lossbench.compare.report.formatting import words
 from lossbench.compare.report.writers import markdown
 from lossbench.race.contestants import Contest
@@ -19,10 +21,11 @@ def told_at_start(contest: Contest) -> str:
     """Say what races by which rules."""
     rules = contest.rules
     margin = "" if rules.margin is None else f", margin {rules.margin:g}"
+    planned = "" if rules.planned in (None, rules.max_seeds) else f" (it began with race.max_seeds={rules.planned})"
     return (
         f"lossbench: a race of {', '.join(contest.contestants)} on {contest.any_cell.data} by {words(contest.metric)}: "
         f"{rules.first} seeds each, then {'one' if rules.step == 1 else rules.step} at a time, at most "
-        f"{rules.max_seeds}{margin}; results go to {folder_of(contest)}/"
+        f"{rules.max_seeds}{planned}{margin}; results go to {folder_of(contest)}/"
     )
 
 
@@ -30,6 +33,27 @@ def folder_of(contest: Contest) -> Path:
     """Return where the report of a race is."""
     cell = contest.any_cell
     return Path(cell.config.output_dir) / "races" / as_file_name(f"{cell.data}-{cell.problem[:8]}")
+
+
+def as_it_began(contest: Contest) -> Contest:
+    """Return a race with the looks that it planned when it began: now, or when its losses first raced on these seeds.
+
+    Its intervals are made for these looks. With those of another plan, what was decided could change, and the chance
+    of errors would be that of two races.
+    """
+    path = folder_of(contest) / "race.json"
+    found = json.loads(path.read_text()) if path.is_file() else {}
+    if not found or not _is_same_race(found, contest):
+        return replace(contest, rules=replace(contest.rules, planned=contest.rules.max_seeds))
+    begun = found["rules"]
+    planned = begun.get("planned") or begun["max_seeds"]
+    return replace(contest, rules=replace(contest.rules, first=begun["first"], step=begun["step"], planned=planned))
+
+
+def _is_same_race(found: dict[str, Any], contest: Contest) -> bool:
+    pairs = (pair for had in found["seeds"].values() for pair in zip(had, contest.seeds, strict=False))
+    same_losses = set(found["seeds"]) == set(contest.contestants)
+    return found["metric"] == contest.metric and same_losses and all(one == other for one, other in pairs)
 
 
 def told(found: Race, contest: Contest, since: int = 0) -> Iterator[str]:
@@ -78,7 +102,8 @@ def conclusion(found: Race, contest: Contest) -> str:
         still = ", ".join(found.undecided)
         return (
             f"Open after {n} seeds, which is race.max_seeds: {found.best} has the best mean, but {still} may be as "
-            "good or better. A larger race.max_seeds goes on from here."
+            f"good or better. A larger race.max_seeds goes on from here, with what is left of race.alpha: "
+            f"{100 * RESERVE:g} % of it."
         )
     same = [label for label, decision in found.out.items() if decision.fate == "equivalent"]
     diverged = [label for label, decision in found.out.items() if decision.fate == "diverged"]

@@ -10,7 +10,7 @@ from lossbench.config.cell import Cell
 from lossbench.errors import ConfigError, Killed, nearest
 from lossbench.race.contestants import Contest, contests
 from lossbench.race.decide import Race, Rules, Values, race
-from lossbench.race.outcome import told, told_at_start, write_race
+from lossbench.race.outcome import as_it_began, told, told_at_start, write_race
 from lossbench.records import record
 from lossbench.records.schema import Record
 from lossbench.running.launch import conclude, run_round, say_where_to_look
@@ -44,7 +44,7 @@ def run_races(cells: Sequence[Cell], engine: str, rules: Rules, avoided: Iterabl
         If the command is stopped; the runs that were at work are recorded.
 
     """
-    planned = contests(cells, rules, avoided)
+    planned = [as_it_began(contest) for contest in contests(cells, rules, avoided)]
     workers = _Workers(planned, engine)
     done: list[Cell] = []
     try:

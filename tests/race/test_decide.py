@@ -1,16 +1,19 @@
 """What a race decides, from made-up numbers: by hand, and by counting its errors where the truth is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from lossbench.compare.numbers.anytime import confidence_sequence
+from lossbench.compare.numbers.sequential import confidence_sequence, critical_t
 from lossbench.errors import ConfigError
 from lossbench.race.contestants import race_seeds
 from lossbench.race.decide import Race, Rules, race
 from lossbench.race.fixed import fixed_seeds, seeds_to_equate
 
 SEEDS = range(50)
+LOOKS = range(3, 51)
 
 
 def drawn(gaps, seed=0, seeds=50, spread=1.0) -> dict[str, dict[int, float]]:
@@ -28,9 +31,13 @@ def test_the_worse_leave_the_best_stays_and_all_that_ran_is_counted():
     assert all(decision.high < 0 for decision in found.out.values())
 
 
-def test_two_losses_are_judged_by_one_confidence_sequence_at_alpha():
+def judged(differences, level: float) -> tuple[np.ndarray, np.ndarray]:
+    return confidence_sequence(differences, critical_t([level], LOOKS, 50)[0], level)
+
+
+def test_two_losses_are_judged_by_one_sequence_of_intervals_at_half_of_alpha_for_each_side():
     values = drawn([0, 1], seed=4)
-    low, high = confidence_sequence([values["l1"][s] - values["l0"][s] for s in SEEDS], 0.05)
+    low, high = judged([values["l1"][s] - values["l0"][s] for s in SEEDS], 0.025)
     found = race(values, SEEDS, Rules())
     n = int(np.argmax(high < 0)) + 1
     assert found.out["l1"].n == n and found.out["l1"].high == pytest.approx(high[:n].min())
@@ -41,8 +48,8 @@ def test_the_level_is_that_of_holm_over_losses_and_their_rivals():
     values = drawn([0, 1, 40], seed=1)
     found = race(values, SEEDS, Rules())
     differences = [values["l1"][s] - values["l0"][s] for s in SEEDS]
-    _, wide = confidence_sequence(differences, 2 * 0.05 / (3 * 2))
-    _, high = confidence_sequence(differences, 2 * 0.05 / (2 * 2))
+    _, wide = judged(differences, 0.05 / (3 * 2))
+    _, high = judged(differences, 0.05 / (2 * 2))
     crossed, later = int(np.argmax(high < 0)) + 1, int(np.argmax(wide < 0)) + 1
     assert found.out["l2"].n <= found.out["l1"].n == crossed < later
 
@@ -73,9 +80,14 @@ def test_it_asks_for_the_next_seeds_and_a_stopped_race_decides_the_same(step):
 
 def test_more_seeds_add_to_a_race_that_is_over():
     values = drawn([0, 0.4, 0.5, 3], seed=5, seeds=200)
-    short, long = race(values, range(20), Rules(max_seeds=20)), race(values, range(200), Rules(max_seeds=200))
+    rules = Rules(max_seeds=20, step=3)
+    short, long = race(values, range(20), rules), race(values, range(200), replace(rules, max_seeds=200, planned=20))
     assert not short.is_known and short.undecided
     assert long.looks[: len(short.looks)] == short.looks and long.is_known
+    assert [look.n for look in long.looks][4:10] == [15, 18, 20, 23, 26, 29]
+    less = race(values, range(16), replace(rules, max_seeds=16, planned=20))
+    assert [look.n for look in less.looks] == [3, 6, 9, 12, 15, 16] and less.looks[:5] == short.looks[:5]
+    assert less.looks[5].left == ()  # no look was planned there, so that none can decide anything
 
 
 def test_what_a_loss_has_beyond_its_race_is_not_looked_at():

@@ -67,7 +67,7 @@ def made_up(monkeypatch):
 
 
 def test_a_race_drops_what_is_worse_and_tells_all(racing, made_up, tmp_path, capsys):
-    made_up({"mse": 1.0, "huber": 0.05, "mae": 0.0}, draw=True)  # of MAE: lower is better
+    made_up({"mse": 1.0, "huber": 0.03, "mae": 0.0}, draw=True)  # of MAE: lower is better
     code, found = racing(LOSSES, "race.max_seeds=12", "race.step=2")
     assert code == 0 and found["over"] and found["best_is_known"] and found["best"] == "mae"
     out = {decision["loss"]: decision for decision in found["out"]}
@@ -89,7 +89,7 @@ def test_a_race_that_is_stopped_goes_on_with_the_same_decisions(racing, made_up,
     made_up({"mse": 0.3, "huber": 0.01, "mae": 0.0})
     words = (LOSSES, "race.first=2", "race.max_seeds=5")
     _, expected = racing(*words, folder="undisturbed")
-    assert [len(look["left"]) for look in expected["looks"]] == [0, 0, 0, 1]
+    assert [len(look["left"]) for look in expected["looks"]] == [0, 1, 0, 0]
     run_round, calls = rounds.run_round, []
 
     def stopped(cells, engine):
@@ -109,8 +109,17 @@ def test_a_race_that_is_stopped_goes_on_with_the_same_decisions(racing, made_up,
     calls.clear()
     assert racing(*words)[1] == expected and not calls  # nothing is left to run
     monkeypatch.setattr(rounds, "run_round", run_round)
-    _, more = racing(*words[:2], "race.max_seeds=6")
-    assert more["looks"][: len(found["looks"])] == found["looks"]
+    _, more = racing(*words[:2], "race.max_seeds=6", "race.step=3")
+    assert more["looks"][: len(found["looks"])] == found["looks"] and more["looks"][-1]["n"] == 6
+    assert more["rules"]["planned"] == 5 and more["rules"]["step"] == 1  # as the race began
+
+
+@pytest.mark.parametrize("other", ["loss=mse,huber", "seed=1", "compare.metric=mse"])
+def test_another_race_on_the_problem_has_a_plan_of_its_own(racing, made_up, other, monkeypatch):
+    made_up({"mse": 0.3, "huber": 0.01, "mae": 0.0})
+    monkeypatch.setattr(rounds, "_value", lambda entry, _contest: entry["metrics"]["last"]["test/mae"])
+    racing("loss=mse,mae", "race.max_seeds=4")
+    assert racing("loss=mse,mae", other, "race.max_seeds=5")[1]["rules"]["planned"] == 5
 
 
 def test_the_runs_of_an_earlier_sweep_are_taken_over(racing, tmp_path, monkeypatch, undrawn):
