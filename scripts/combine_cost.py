@@ -3,12 +3,14 @@
 A network of a trunk and a head for each term is trained by Adam on one batch. The methods take turns, in an order that
 is reversed from one repeat to the next; a ratio is that of the medians. What is timed is a whole step: both passes,
 what the history notes, the step of the optimizer, and the second look at the batch that FAMO takes. The looks at the
-gradients that methods by value take four times an epoch are not in it: each costs a backward pass for each term. The
-row `separate` is the sum by a backward pass for each term. Memory is the peak of a process of its own beyond what it
-had before the first step, or that of the GPU where there is one; gradients and the moments of Adam are in it. Prints a
-table in Markdown.
+gradients that methods by value take four times an epoch are not in it: each costs a backward pass for each term. Time
+is that of the processor, which bears a loaded machine, on a GPU that of a clock. The row `separate` is the sum by a
+backward pass for each term; in brackets is the time of a method by gradient against it. Memory is the peak of a process
+of its own beyond what it had before the first step, or that of the GPU where there is one; gradients and the moments of
+Adam are in it. Prints a table in Markdown.
 
   python scripts/combine_cost.py                                   two minutes on a core
+  python scripts/combine_cost.py --batch 1024 --methods pcgrad mgda upgrad graddrop
   python scripts/combine_cost.py --terms 2 8 --methods pcgrad famo --hidden 256 --repeats 5
 """
 
@@ -106,25 +108,31 @@ def _column(
     names: list[str], terms: int, memory: dict[str, float], sizes: tuple[Any, ...], options: argparse.Namespace
 ) -> list[str]:
     """Return time and memory of a step of each method, as ratios, and those of the plain sum themselves."""
-    seconds = _seconds({name: Net(terms, name, *sizes).step for name in names}, options, sizes[-1])
+    nets = {name: Net(terms, name, *sizes) for name in names}
+    seconds = _seconds({name: net.step for name, net in nets.items()}, options, sizes[-1])
     print(f"{terms} terms: {seconds}, {memory}", file=sys.stderr)
     plain = f"{1000 * seconds[PLAIN]:.1f} ms, {memory[PLAIN]:.0f} MB"
-    ratios = {name: f"{seconds[name] / seconds[PLAIN]:.2f}, {memory[name] / memory[PLAIN]:.2f}" for name in names}
-    return [plain, *(ratios[name] for name in names[1:])]
+    cells = []
+    for name in names[1:]:
+        combining = nets[name].combining
+        beside = "" if combining is None or combining.by_value else f" ({seconds[name] / seconds[SEPARATE]:.2f})"
+        cells.append(f"{seconds[name] / seconds[PLAIN]:.2f}{beside}, {memory[name] / memory[PLAIN]:.2f}")
+    return [plain, *cells]
 
 
 def _seconds(steps: dict[str, Callable[[], None]], options: argparse.Namespace, device: str) -> dict[str, float]:
     """Return the median time of a step of each method, all taking turns."""
     found: dict[str, list[float]] = {name: [] for name in steps}
+    clock = time.perf_counter if device == "cuda" else time.process_time
     for repeat in range(options.repeats + 1):
         for name in list(steps)[:: 1 if repeat % 2 else -1]:
-            clock = time.perf_counter()
+            began = clock()
             for _ in range(options.steps):
                 steps[name]()
             if device == "cuda":
                 torch.cuda.synchronize()
             if repeat:  # the first warms up
-                found[name].append((time.perf_counter() - clock) / options.steps)
+                found[name].append((clock() - began) / options.steps)
     return {name: median(times) for name, times in found.items()}
 
 

@@ -113,22 +113,28 @@ class Combining(nn.Module):
         """Give each parameter its gradient: by the method where it is shared, else that of the plain sum.
 
         What the trainer has multiplied the sum by, for accumulated batches or half precision, multiplies gradients too.
+        A method sees them without it.
         """
         one = [each for each in self._values if each.requires_grad][:1]
-        (scale,) = torch.autograd.grad(loss, one, retain_graph=True)
+        scale = float(torch.autograd.grad(loss, one, retain_graph=True)[0])
+        halved = scale > 1  # half precision: on their way back, too, small numbers must not become 0
+        values = [scale * each for each in self._values] if halved else self._values
         with torch.autocast(loss.device.type, enabled=False):
-            jacobian, rest = self.jacobian(learner, self._values, keep=False)
+            jacobian, rest = self.jacobian(learner, values, keep=False)
+            if halved:
+                jacobian /= scale
             gradient = self.method(jacobian)
             products = getattr(self.method, "products", None)
             self._note(jacobian @ jacobian.T if products is None else products)
         self._noted.add("weight", self.method.weights)
         parameters = dict(learner.named_parameters())
         shared = [parameters[name] for name in self._shared]
+        gradient = gradient if scale == 1 else scale * gradient  # a product with 1 would go over all once more
         pieces = gradient.split([each.numel() for each in shared])
-        found = {**dict(zip(self._shared, pieces, strict=True)), **rest}
-        for name, unscaled in found.items():
+        others = rest if halved else {name: scale * each for name, each in rest.items()}
+        for name, found in [*zip(self._shared, pieces, strict=True), *others.items()]:
             parameter = parameters[name]
-            own = (scale * unscaled).to(parameter.dtype).view_as(parameter)
+            own = found.to(parameter.dtype).view_as(parameter)
             parameter.grad = own if parameter.grad is None else parameter.grad + own
         self._values = []
 
@@ -158,13 +164,15 @@ class Combining(nn.Module):
         shared = {name: parameters[name] for name in self._shared}
         size, one = sum(each.numel() for each in shared.values()), next(iter(shared.values()))
         precise = torch.promote_types(one.dtype, torch.float32)
-        jacobian = torch.zeros(len(values), size, dtype=precise, device=one.device)
+        jacobian = torch.empty(len(values), size, dtype=precise, device=one.device)
         rest: dict[str, Tensor] = {}
         for row, gradients in zip(jacobian, found, strict=True):
             places = row.split([each.numel() for each in shared.values()])
             for name, place in zip(shared, places, strict=True):
                 if name in gradients:
                     place.copy_(gradients.pop(name).flatten())
+                else:
+                    place.zero_()
             for name, gradient in gradients.items():
                 rest[name] = rest[name] + gradient if name in rest else gradient
         return jacobian, rest

@@ -1,5 +1,6 @@
 """Terms of a loss, combined: the gradients that reach each parameter, what the history tells, runs of each learner."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from lossbench.catalogue.binding import load_loss
 from lossbench.errors import ConfigError
 from lossbench.learners.combining import Combining, Means
 from lossbench.losses.declaration import adds
-from lossbench.methods.combining import ByGradient, Combine, pcgrad, plain_sum
+from lossbench.methods.combining import ByGradient, Combine, graddrop, pcgrad, plain_sum
 from lossbench.running.assemble import build_learner
 from lossbench.running.build import build_data
 from lossbench.running.run import run
@@ -91,6 +92,17 @@ def test_shared_parameters_get_the_methods_gradient_and_heads_that_of_the_sum(sc
         "train/weight/left": 0.5, "train/weight/right": -1.0, "train/gradient_norm/left": float(trunk[0].norm()),
         "train/gradient_norm/right": float(trunk[1].norm()), "train/cosine/left/right": float(cosine),
     }, rel=1e-5)  # fmt: skip
+
+
+def test_small_gradients_survive_half_precision_where_the_loss_is_scaled():
+    """A gradient of 1e-9 is 0 in half precision, but not what a trainer has multiplied by 2**16."""
+    net = Net(graddrop(terms=["left", "right"], leak=1.0))
+    for scale, found in [(1.0, 0.0), (2.0**16, 2.0**16 * 1e-9)]:
+        net.zero_grad()
+        bias = net.get_parameter("network.trunk.bias")
+        terms = [bias.half().float().sum() * 1e-9, bias.sum() * 0]
+        net.combining.backward(net, scale * net.combining.value(net, terms, 0))
+        torch.testing.assert_close(bias.grad, torch.full((4,), found), rtol=0.1, atol=0)
 
 
 def test_each_term_costs_one_backward_pass(monkeypatch):
@@ -194,6 +206,15 @@ def test_a_plain_sum_of_terms_is_the_sum(lines, cell, tmp_path):
         assert not any("weight/" in name or "cosine" in name for name in theirs)
         assert {name: ours[name] for name in theirs} == pytest.approx(theirs, rel=1e-3, abs=1e-4, nan_ok=True)
         assert ours["train/weight/term_0"] == ours["train/weight/term_1"] == 1
+
+
+@pytest.mark.parametrize("combine", ["pcgrad", "graddrop", "cagrad", "imtl_g", "nash_mtl", "aligned_mtl", "upgrad"])
+def test_methods_by_gradient_train_in_half_precision(combine, cell):
+    """bf16, which Lightning makes of 16-mixed on a CPU; the draws and scales of a GPU are not seen here."""
+    entry = run(cell(*WEIGHTED, f"combine={combine}", "trainer.precision=16-mixed"))
+    assert entry["status"] == "finished", entry.get("traceback")
+    told = [value for row in entry["history"] for name, value in row.items() if name.startswith("train/")]
+    assert np.isfinite(told).all() and entry["history"][-1]["train/loss"] < entry["history"][0]["train/loss"]
 
 
 @pytest.mark.parametrize(

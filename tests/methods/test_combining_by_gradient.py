@@ -20,6 +20,8 @@ from lossbench.methods.combining import (
     pcgrad,
     upgrad,
 )
+from lossbench.methods.combining.torchjd_rules import own_draws
+from lossbench.seeding import derive_seed
 from tests.support.combining import of
 
 PUBLISHED = torch.tensor([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]])
@@ -237,6 +239,16 @@ def test_graddrop_keeps_one_sign_of_each_parameter_and_is_the_sum_on_average():
     assert (np.isclose(drawn, positive) | np.isclose(drawn, negative)).all()
     spread = 4 * (positive - negative).max() / 2 / np.sqrt(800)
     np.testing.assert_allclose(drawn.mean(0), jacobian.sum(0).numpy(), atol=spread)
+
+
+@pytest.mark.parametrize("leak", [0.0, 0.3, 1.0])
+def test_graddrop_draws_and_keeps_what_torchjd_does(leak):
+    jacobian = torch.randn(3, 40000, generator=torch.Generator().manual_seed(0))  # more than is worked on at a time
+    jacobian[:, :5] = 0
+    with own_draws(derive_seed(7, "combine", 0), jacobian.device):
+        theirs = aggregation.GradDrop(leak=torch.full((3,), leak))(jacobian)
+    ours = of(graddrop, 3, seed=7, leak=leak)(jacobian)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6 if leak else 0)
 
 
 def test_graddrop_leaks():

@@ -99,7 +99,7 @@ def test_only_uncertainties_are_learned_by_the_optimizer(name):
     assert learned == ({"log_variance"} if name.startswith("uncertainty") else set())
 
 
-@pytest.mark.parametrize("name", sorted(set(BY_GRADIENT) - {"mgda"}))
+@pytest.mark.parametrize("name", sorted(set(BY_GRADIENT) - {"mgda", "graddrop"}))
 def test_without_torchjd_a_method_says_what_to_install(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchjd", None)
     with pytest.raises(ConfigError, match=r"pip install '\.\[balance\]'"):
