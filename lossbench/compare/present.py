@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def compare_records(
     for comparison in found:
         try:
             with _without_garbage():
-                analyses.append(analyse(comparison, options))
+                analyses.append(_small(analyse(comparison, options)))
         except ConfigError as error:
             errors.append(error)
     ranked = rank_across(analyses)
@@ -167,6 +167,11 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[DatasetRanki
         write_report(analysis, folder, across, at)
         files.write_text(folder / ".made-from", made_from)
     return made_from
+
+
+def _small(analysis: Analysis) -> Analysis:
+    """Return the same numbers without the tables of all runs by all samples, which they are made from."""
+    return replace(analysis, samples=replace(analysis.samples, tables={}))
 
 
 @contextmanager
