@@ -46,8 +46,12 @@ def strangers(node: Any, group: str, trusted: Collection[str]) -> list[str]:
         Targets that the user has named in this command.
 
     """
-    ours = {target_of(group, choice) for choice in own_choices(group)}
-    return sorted(targets_in(node) - ours - set(trusted))
+    return sorted(targets_in(node) - _ours(group, tuple(own_choices(group))) - set(trusted))
+
+
+@lru_cache(maxsize=16)
+def _ours(group: str, choices: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(target_of(group, choice) for choice in choices)
 
 
 def target_of(group: str, choice: str) -> str:

@@ -3,6 +3,7 @@
 An option may be given with or without `compare.`: `select=best_val` is `compare.select=best_val`.
 """
 
+import gc
 import tempfile
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def main() -> int:
     check_comparing(config)
     with stop_signals(), files.telling_a_full_disk(config.output_dir):
         compare(config)
+    gc.freeze()  # the process ends: nothing is to be freed one by one
     return 0
 
 

@@ -1,10 +1,11 @@
 """Present comparisons: on the terminal, and as a folder of report, tables and pictures for each problem."""
 
+import gc
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ def compare_records(
     analyses, errors = [], []
     for comparison in found:
         try:
-            analyses.append(analyse(comparison, options))
+            with _without_garbage():
+                analyses.append(_small(analyse(comparison, options)))
         except ConfigError as error:
             errors.append(error)
     ranked = rank_across(analyses)
@@ -151,7 +153,7 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[DatasetRanki
     made_from = digest({**content, "across": told_across, "by": __version__})
     if _is_there(folder, made_from):
         return made_from
-    with _writing(analysis.comparison.name) as at:
+    with _writing(analysis.comparison.name) as at, _without_garbage():
         from lossbench.compare.report.html import write_report
 
         files.sweep_up(folder)
@@ -165,6 +167,23 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[DatasetRanki
         write_report(analysis, folder, across, at)
         files.write_text(folder / ".made-from", made_from)
     return made_from
+
+
+def _small(analysis: Analysis) -> Analysis:
+    """Return the same numbers without the tables of all runs by all samples, which they are made from."""
+    return replace(analysis, samples=replace(analysis.samples, tables={}))
+
+
+@contextmanager
+def _without_garbage() -> Iterator[None]:
+    """Look for no garbage meanwhile: what is made is held till the end, and looking takes a tenth of the time."""
+    looked = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if looked:
+            gc.enable()
 
 
 @contextmanager

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from lossbench.records.files import replace
@@ -17,6 +20,11 @@ BEFORE_NAMES = {"last": "", "best": "best_val/", "validation": "validation/"}
 """What stands before the names of a part: the test set at the last and at the best validation epoch, and validation."""
 EARLIER = {"best": "predictions_best.npz", "validation": "validation.npz"}
 """The files that these parts had in runs of earlier versions."""
+
+AT_ONE_GO = 2**20
+"""Bytes; larger arrays are read piece by piece, so that none is held twice."""
+VERSION_1 = b"\x93NUMPY\x01\x00"
+"""What an array begins with, but for those with long names of columns."""
 
 
 class Part(Mapping[str, Array]):
@@ -30,7 +38,7 @@ class Part(Mapping[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         if name not in self._read:
-            self._read[name] = self._file[self._names[name]]
+            self._read[name] = _array(self._file, self._names[name])
         return self._read[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -41,6 +49,27 @@ class Part(Mapping[str, Array]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._names  # without reading it
+
+
+def _array(file: Any, name: str) -> Array:
+    """Read an array of a file as `file[name]` does: at one go, and what many arrays begin with is understood once."""
+    about = file.zip.NameToInfo.get(f"{name}.npy")
+    told = file.zip.read(about) if about is not None and about.file_size <= AT_ONE_GO else b""
+    begins = 10 + int.from_bytes(told[8:10], "little")
+    if told[:8] != VERSION_1 or len(told) < begins:
+        return np.asarray(file[name])
+    shape, by_columns, dtype = _header(told[:begins])
+    if dtype.hasobject:
+        return np.asarray(file[name])  # which refuses it
+    found = np.frombuffer(told, dtype, offset=begins).reshape(shape, order="F" if by_columns else "C")
+    return found.copy(order="K")  # that can be written to
+
+
+@lru_cache(maxsize=256)
+def _header(told: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    stream = BytesIO(told)
+    npy.read_magic(stream)
+    return npy.read_array_header_1_0(stream)
 
 
 @contextmanager

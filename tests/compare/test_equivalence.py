@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
+from lossbench.compare.numbers.across import holm
 from lossbench.compare.numbers.analysis import Analysis, analyse
 from lossbench.compare.numbers.comparisons import comparisons, read_outputs
 from lossbench.compare.numbers.equivalence import outcome, p_equivalence
 from lossbench.compare.numbers.options import Options
-from lossbench.compare.numbers.statistics import holm
 from lossbench.compare.present import compare_records
 from lossbench.compare.report.figures.metrics import forest
 from lossbench.compare.report.latex_tables import to_latex

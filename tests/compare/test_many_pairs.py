@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from lossbench.compare.numbers.packed_pairs import PackedPairs
+from lossbench.compare.numbers.pairs import Runs, compare_pairs
 from lossbench.compare.numbers.ranks import cliques
 from lossbench.compare.numbers.signed_rank import signed_rank_p, signed_rank_ps
 from lossbench.compare.numbers.statistics import paired_difference, paired_differences
@@ -80,3 +82,24 @@ def test_sources_from_deviations_of_each_seed_are_those_from_all_runs(monkeypatc
     together, each_seed = told
     for one, other in zip(together, each_seed, strict=True):
         assert other == pytest.approx(one, rel=1e-9, abs=1e-12)  # of sums of 480 numbers of about 1
+
+
+@pytest.mark.parametrize("margin", [None, 0.5])
+def test_packed_pairs_are_what_was_packed(margin):
+    table = RNG.normal(size=(4, 6))
+    table[1] = table[0] + 0.25  # no spread
+    runs = {f"loss{k}": list(row) for k, row in enumerate(table)} | {"short": [0.5]}
+    pairs = {
+        pair: Runs(*(runs[label] for label in pair), "short" not in pair, list(range(6)))
+        for pair in combinations(runs, 2) if pair != ("loss1", "loss2")
+    }  # fmt: skip
+    places, by_sample = np.arange(24).reshape(4, 6), runs_by_sample(RNG.normal(size=(24, 30)))
+    asked = [(0, 2), (2, 3)]
+    sources = {(f"loss{k}", f"loss{m}"): by_sample.difference(places[k], places[m])[1] for k, m in asked}
+    found = compare_pairs(pairs, size=9, better="higher", confidence=0.95, margin=margin, sources=lambda _: sources)
+    packed = PackedPairs(found)
+    assert list(packed) == list(found) and len(packed) == 9
+    assert {pair: repr(each) for pair, each in packed.items()} == {pair: repr(each) for pair, each in found.items()}
+    for pair in [("loss1", "loss2"), ("loss2", "loss0"), ("loss0", "other")]:
+        assert pair not in packed and packed.get(pair) is None
+    assert ("loss0", "loss1") in packed and 3 not in packed

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lossbench.compare.numbers.statistics import BCA_FROM, NO_TEST, holm, mean_interval, paired_difference, smallest_p
+from lossbench.compare.numbers.across import holm
+from lossbench.compare.numbers.statistics import BCA_FROM, NO_TEST, mean_interval, paired_difference, smallest_p
 from lossbench.compare.numbers.unpaired import unpaired_difference
 
 # Student 1908, hours of sleep gained with two drugs by ten patients

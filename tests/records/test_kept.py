@@ -29,6 +29,29 @@ def left_in(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(12.0).reshape(3, 4), np.asfortranarray(np.arange(12).reshape(3, 4)), np.float32(3), np.zeros((0, 3)),
+        np.array(["a", "bc"]), np.array([True]), np.zeros(2**18),
+    ],
+    ids=["rows", "columns", "number", "empty", "words", "flags", "large"],
+)  # fmt: skip
+def test_an_array_is_read_as_numpy_reads_it(array, tmp_path):
+    write_predictions(tmp_path, {"last": {"array": array}})
+    with opened(tmp_path, "last") as part, np.load(tmp_path / FILE) as file:
+        found, other = part["array"], file["array"]
+    assert (found.dtype, found.shape) == (other.dtype, other.shape)
+    assert np.array_equal(found, other) and found.flags.f_contiguous == other.flags.f_contiguous
+    assert found.flags.writeable
+
+
+def test_objects_are_not_read(tmp_path):
+    np.savez(tmp_path / FILE, array=np.array([{}], dtype=object))
+    with opened(tmp_path, "last") as part, pytest.raises(ValueError, match="allow_pickle=False"):
+        part["array"]
+
+
 @pytest.mark.parametrize("engine", ["single", "stacked"])
 def test_a_small_run_leaves_six_files_and_less_than_300_kb(engine, cell):
     made = cell(*MLP)

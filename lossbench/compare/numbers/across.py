@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lossbench.compare.numbers.ranks import cliques, filled_table
 from lossbench.compare.numbers.signed_rank import signed_rank_p
-from lossbench.compare.numbers.statistics import check_fraction, finite, holm, smallest_p
+from lossbench.compare.numbers.statistics import check_fraction, finite, smallest_p
 
 PRIOR = 0.5
 """Weight of the prior of the Bayesian signed-rank test: that of half a data set without a difference."""
@@ -209,3 +209,44 @@ def _steps(first: Array, second: Array) -> Array:
     steps = np.empty(len(order))
     steps[order] = 1 + np.cumsum(new)
     return steps * np.sign(differences)
+
+
+def holm(p_values: ArrayLike) -> Array:
+    """Correct p-values for their number, so that the chance of any false finding among them stays below alpha.
+
+    The i-th smallest of m is multiplied by m - i + 1, then made monotone and capped at 1. Holds whatever the
+    dependence between the tests, as when all losses are compared with one baseline.
+
+    Parameters
+    ----------
+    p_values : array_like, shape (m,)
+        In [0, 1]. NaN (a test that couldn't be made) stays NaN and isn't counted. May be empty.
+
+    Returns
+    -------
+    ndarray, shape (m,)
+        Adjusted p-values, in the order given.
+
+    Raises
+    ------
+    ValueError
+        If a p-value is outside [0, 1] or the array isn't one-dimensional.
+
+    References
+    ----------
+    Holm, "A simple sequentially rejective multiple test procedure", 1979.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
+    [0.03, 0.06, 0.06]
+
+    """
+    p = np.asarray(p_values, dtype=float)
+    if p.ndim != 1 or ((p < 0) | (p > 1)).any():
+        raise ValueError(f"p_values must be a list of numbers in [0, 1] or NaN; got {p.tolist()}")
+    adjusted = np.full(p.shape, nan)
+    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]  # NaN sorts last
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1)
+    return adjusted

@@ -1,6 +1,6 @@
 """The numbers of a comparison: each loss's mean on each metric, and how it differs from the baseline, with how sure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations, pairwise
@@ -9,6 +9,7 @@ from math import inf
 from lossbench.compare.numbers.by_sample import BySample, by_sample
 from lossbench.compare.numbers.comparisons import Comparison, baseline_of
 from lossbench.compare.numbers.options import Options
+from lossbench.compare.numbers.packed_pairs import packed
 from lossbench.compare.numbers.pairs import Pair, PairComparison, Runs, compare_pairs, turned
 from lossbench.compare.numbers.ranks import letter_display
 from lossbench.compare.numbers.seeds import SeedsNeeded, seeds_needed
@@ -29,7 +30,7 @@ class MetricSummary:
     ----------
     intervals : dict
         By label.
-    pairs : dict
+    pairs : mapping
         The family of comparisons, or of a metric that isn't shown only those with the baseline.
     against : dict
         Each loss against the baseline.
@@ -42,7 +43,7 @@ class MetricSummary:
     """
 
     intervals: dict[str, Interval]
-    pairs: dict[Pair, PairComparison]
+    pairs: Mapping[Pair, PairComparison]
     against: dict[str, PairComparison]
     letters: dict[str, str]
     size: int
@@ -326,7 +327,7 @@ def _column(analysis: Analysis, metric: str, shown: bool) -> MetricSummary:
         label: each for label in names if label != analysis.baseline and (each := found.pair(label, analysis.baseline))
     }
     letters = _letters(names, pairs, options.alpha) if shown and options.family == "all" else {}
-    return replace(found, against=against, letters=letters)
+    return replace(found, pairs=packed(pairs), against=against, letters=letters)
 
 
 def _family(analysis: Analysis, names: list[str]) -> list[Pair]:

@@ -1,6 +1,7 @@
 """The histories of runs, the most of what a record holds: as tables of numbers, so that 10,000 runs fit into memory."""
 
 import json
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import compress
 from typing import Any, overload
@@ -105,9 +106,10 @@ class Compact:
     def __call__(self, entry: Record) -> Record:
         """Return a record with the same content, which nobody may change."""
         small: Any = {name: self._shared(value) for name, value in entry.items() if name not in ("history", "metrics")}
-        for name in ("config", "metrics", "history"):
-            if name in entry:
-                small[name] = entry[name]
+        if "metrics" in entry:
+            small["metrics"] = {select: _with_shared_names(found) for select, found in entry["metrics"].items()}
+        if "history" in entry:
+            small["history"] = entry["history"]
         small["config"] = {name: self._shared(value) for name, value in entry["config"].items()}
         if entry.get("history"):
             small["history"] = self._table(entry["history"])
@@ -120,12 +122,21 @@ class Compact:
         """Return rows of numbers as a table if each has names of the longest, in its order; all others as they are."""
         longest = max(rows, key=len)
         names = tuple(longest)
-        known = [[name in row for name in names] for row in rows]
-        if any(tuple(row) != tuple(compress(names, there)) for row, there in zip(rows, known, strict=True)):
-            return rows
-        kinds = [{type(row[name]) for row in rows if name in row} for name in names]
+        if alike := all(tuple(row) == names for row in rows):
+            known = np.ones((len(rows), len(names)), dtype=bool)
+            kinds = [set(map(type, found)) for found in zip(*(row.values() for row in rows), strict=True)]
+        else:
+            known = np.array([[name in row for name in names] for row in rows])
+            if any(tuple(row) != tuple(compress(names, there)) for row, there in zip(rows, known, strict=True)):
+                return rows
+            kinds = [{type(row[name]) for row in rows if name in row} for name in names]
         if any(kind not in ({float}, {int}) for kind in kinds):
             return rows
         whole = frozenset(name for name, kind in zip(names, kinds, strict=True) if kind == {int})
-        values = np.array([[row.get(name, 0) for name in names] for row in rows], dtype=np.float64)
-        return History(self._names.setdefault(names, names), values, np.array(known), whole)
+        told = [list(row.values()) if alike else [row.get(name, 0) for name in names] for row in rows]
+        return History(self._names.setdefault(names, names), np.array(told, dtype=np.float64), known, whole)
+
+
+def _with_shared_names(found: Any) -> Any:
+    """Return metrics whose names are those of all runs: read from files, each has copies of its own."""
+    return {sys.intern(name): value for name, value in found.items()} if isinstance(found, dict) else found

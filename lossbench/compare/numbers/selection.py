@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from lossbench.compare.numbers.histories import column, names_in
 from lossbench.records.schema import Record, task_of
@@ -37,8 +38,14 @@ def test_metrics(entry: Record, select: str, metric: str) -> Metrics:
 
     """
     chosen = chosen_row(entry, select, metric)
-    found = {name.removeprefix("test/"): value for name, value in chosen.items() if name.startswith("test/")}
-    return {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
+    found = ((_of_test(name), value) for name, value in chosen.items())
+    return {name: value for name, value in found if name and value is not None and math.isfinite(value)}
+
+
+@lru_cache(maxsize=4096)
+def _of_test(name: str) -> str:
+    """Return the name of a test metric, the same object for all runs; "" of what is none."""
+    return name.removeprefix("test/") if name.startswith("test/") else ""
 
 
 def chosen_row(entry: Record, select: str, metric: str) -> Metrics:

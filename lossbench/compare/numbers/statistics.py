@@ -168,6 +168,22 @@ def _interval(sample: Array, confidence: float, method: Method, among: int, note
     return Interval(n, float(mean), float(sd), float(mean - half), float(mean + half), kind)
 
 
+def _intervals(rows: Array, confidence: float, among: int, alike: NDArray[np.bool_]) -> list[Interval]:
+    """Return Student's interval of each row of differences, all at once."""
+    n, notes = rows.shape[1], np.where(alike, NO_TEST, "").tolist()
+    if n == 1:
+        return [_interval(row, confidence, "t", among, note) for row, note in zip(rows, notes, strict=True)]
+    check_fraction(confidence, "confidence")
+    kind, level = kind_of("Student t", confidence, among), 1 - (1 - confidence) / among
+    means, spreads = rows.mean(axis=1), rows.std(axis=1, ddof=1)
+    half = _quantile((1 - level) / 2, n - 1) * spreads / sqrt(n)
+    told = np.stack([means, spreads, means - half, means + half], axis=1).tolist()
+    return [
+        _interval(row, confidence, "t", among, note) if note else Interval(n, mean, sd, low, high, kind)
+        for row, note, (mean, sd, low, high) in zip(rows, notes, told, strict=True)
+    ]
+
+
 @lru_cache
 def _quantile(tail: float, degrees: int) -> float:
     return float(scipy.stats.t.isf(tail, degrees))
@@ -264,10 +280,7 @@ def paired_differences(
     differences, steps = _steps(values, baselines)
     pairs, n = differences.shape
     alike = np.ptp(steps, axis=1) <= 1 if n > 1 else np.zeros(pairs, dtype=bool)
-    intervals = [
-        _interval(row, confidence, "t", among, NO_TEST if same else "")
-        for row, same in zip(differences, alike.tolist(), strict=True)
-    ]
+    intervals = _intervals(differences, confidence, among, alike)
     p_t, testable = np.full(pairs, nan), ~alike & (n > 1)
     if testable.any():
         p_t[testable] = scipy.stats.ttest_1samp(differences[testable], 0, axis=1).pvalue
@@ -305,47 +318,6 @@ def _steps(first: Array, second: Array) -> tuple[Array, Array]:
     resolution = 4 * np.finfo(np.float32).eps * largest
     steps = np.where(resolution > 0, np.round(differences / np.where(resolution > 0, resolution, 1.0)), differences)
     return np.where(steps == 0, 0.0, differences), steps
-
-
-def holm(p_values: ArrayLike) -> Array:
-    """Correct p-values for their number, so that the chance of any false finding among them stays below alpha.
-
-    The i-th smallest of m is multiplied by m - i + 1, then made monotone and capped at 1. Holds whatever the
-    dependence between the tests, as when all losses are compared with one baseline.
-
-    Parameters
-    ----------
-    p_values : array_like, shape (m,)
-        In [0, 1]. NaN (a test that couldn't be made) stays NaN and isn't counted. May be empty.
-
-    Returns
-    -------
-    ndarray, shape (m,)
-        Adjusted p-values, in the order given.
-
-    Raises
-    ------
-    ValueError
-        If a p-value is outside [0, 1] or the array isn't one-dimensional.
-
-    References
-    ----------
-    Holm, "A simple sequentially rejective multiple test procedure", 1979.
-
-    Examples
-    --------
-    >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
-    [0.03, 0.06, 0.06]
-
-    """
-    p = np.asarray(p_values, dtype=float)
-    if p.ndim != 1 or ((p < 0) | (p > 1)).any():
-        raise ValueError(f"p_values must be a list of numbers in [0, 1] or NaN; got {p.tolist()}")
-    adjusted = np.full(p.shape, nan)
-    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]  # NaN sorts last
-    factors = np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1)
-    return adjusted
 
 
 def smallest_p(n: int) -> float:

@@ -80,6 +80,8 @@ log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
 SCRIPTS = ("vendor/d3.min.js", "vendor/plot.umd.min.js", "page.js")
+MOST_DRAWN = 60
+"""Of more losses the best are drawn, and the baseline: among hundreds of panels nobody finds one."""
 CHARTS = {"paired_differences": "differences", "learning_curves": "curves"}
 """The pictures in whose place the script of the page draws a chart, and its name."""
 
@@ -137,7 +139,9 @@ class _Drawing:
 
 def _sections(analysis: Analysis, drawing: _Drawing, across: list[DatasetRanking]) -> list[Section]:
     """Return what costs are, the differences, the table and the curves, in this order, and then all details."""
-    pictures, problems = _draw(analysis, drawing.at)
+    shown, left_out = _drawn(analysis)
+    pictures, problems = _draw(shown, drawing.at)
+    pictures = [replace(each, caption=f"{each.caption}{left_out}") for each in pictures]
     drawing.at("loss curves")
     of_losses, problem = loss_curves(analysis, drawing.folder)
     pictures += [of_losses] if of_losses is not None else []
@@ -161,6 +165,17 @@ def _sections(analysis: Analysis, drawing: _Drawing, across: list[DatasetRanking
         Section("Repeat it", _repeat(analysis), "last"),
     ]
     return [section for section in sections if any(section.blocks)]
+
+
+def _drawn(analysis: Analysis) -> tuple[Analysis, str]:
+    """Return the numbers of the losses that are drawn, and a sentence for the captions where those are not all."""
+    count = len(analysis.counted)
+    if count <= MOST_DRAWN:
+        return analysis, ""
+    kept = {*analysis.counted[:MOST_DRAWN], analysis.baseline}
+    beside = "" if analysis.baseline in analysis.counted[:MOST_DRAWN] else f" and of {analysis.baseline}"
+    told = f" The picture is of the best {MOST_DRAWN} of {count} losses{beside}; the tables have all."
+    return replace(analysis, order=[label for label in analysis.order if label in kept]), told
 
 
 def _draw(analysis: Analysis, at: Callable[[str], None]) -> tuple[list[Picture], list[str]]:

@@ -212,7 +212,11 @@ def draw_band(
     axes.plot(x, mean, label=label, **marked_sparsely(look, len(x)))
     if np.isfinite(half).any():
         low, high = np.clip(mean - half, *within), np.clip(mean + half, *within)
+        fitted = axes.get_autoscalex_on(), axes.get_autoscaley_on()
+        axes.set_autoscale_on(False)  # else the limits of all panels that share them are sought at each band
         axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
+        axes.set_autoscalex_on(fitted[0])
+        axes.set_autoscaley_on(fitted[1])
 
 
 def over_seeds(analysis: Analysis) -> str:
