@@ -1,6 +1,7 @@
 """What all ways of learning share: steps by the mean loss, a history of epochs, evaluations, the best epoch."""
 
 import hashlib
+import json
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -375,13 +376,16 @@ class Learner(FastHooks):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep history and evaluations, so that a resumed run ends with the record of an undisturbed one."""
-        kept = {"history": list(self.history), "last": self.last, "best": self.best, "snapshots": list(self.snapshots)}
+        history = json.dumps(self.history)  # a single text: torch looks at each number of a dictionary
+        kept = {"history": history, "last": self.last, "best": self.best, "snapshots": list(self.snapshots)}
         checkpoint["lossbench"] = {"key": self.key, "evaluated": self.evaluated, **kept}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore what `on_save_checkpoint` kept."""
         kept = checkpoint["lossbench"]
-        self.history, self.last, self.best = kept["history"], kept["last"], kept["best"]
+        history = kept["history"]  # a list in checkpoints of earlier versions
+        self.history = json.loads(history) if isinstance(history, str) else history
+        self.last, self.best = kept["last"], kept["best"]
         self.evaluated = kept["evaluated"]
         self.snapshots = kept["snapshots"]
 

@@ -56,8 +56,8 @@ class Supervised(Learner):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.weighting = weighting
-        self.posthoc = posthoc
+        self.weighting = _plain(weighting)
+        self.posthoc = _plain(posthoc)
         self._mix = asking(_plain(mixup))
         self.teacher = teacher
         self._class_weights: Tensor | None = None
@@ -72,15 +72,13 @@ class Supervised(Learner):
 
     def class_weights(self, epoch: int) -> Tensor | None:
         """Return the weights (K,) of the classes, or of bins of the target, in an epoch; None where all are alike."""
-        asked = context_names(self.weighting)
         if self.problem.task.has_classes:
             counts = {"class_counts": torch.tensor(at_least_one(self.problem.class_counts or ()))}
-        elif self.problem.density is not None and "bin_counts" in asked:
+        elif self.problem.density is not None and "bin_counts" in context_names(self.weighting):
             counts = {"bin_counts": self.problem.density.counts}
         else:
             return None
-        known = {**counts, "epoch": epoch, "max_epochs": self.max_epochs}
-        weights = self.weighting(**{name: known[name] for name in asked})
+        weights = asking(self.weighting)({**counts, "epoch": epoch, "max_epochs": self.max_epochs})
         return None if (weights == 1).all() else weights.float()
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:

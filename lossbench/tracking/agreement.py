@@ -8,12 +8,13 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lossbench.compat.mlflow import insert_rows
 from lossbench.config.axes import axes_of
 from lossbench.records import record
 from lossbench.records.claims import this_process
@@ -241,10 +242,19 @@ def log_params(client: "MlflowClient", run_id: str, entry: Record, known: Known)
     from mlflow.entities import Param
 
     wanted = parameters_of(entry["config"], entry["choices"])
-    lacking = [Param(key, value[:_LONGEST_PARAM]) for key, value in wanted.items() if key not in known.params]
-    for start in range(0, len(lacking), _BATCH_PARAMS):
-        client.log_batch(run_id, params=lacking[start : start + _BATCH_PARAMS])
+    lacking = {key: value[:_LONGEST_PARAM] for key, value in wanted.items() if key not in known.params}
+    if lacking and not insert_rows(client, run_id, params=lacking):
+        entities = [Param(key, value) for key, value in lacking.items()]
+        for start in range(0, len(entities), _BATCH_PARAMS):
+            client.log_batch(run_id, params=entities[start : start + _BATCH_PARAMS])
     known.params |= set(wanted)
+
+
+def log_metrics(client: "MlflowClient", run_id: str, metrics: Sequence[Any]) -> None:
+    """Send MLflow's entities of values that a run lacks."""
+    if metrics and not insert_rows(client, run_id, metrics):
+        for start in range(0, len(metrics), BATCH_METRICS):
+            client.log_batch(run_id, metrics=metrics[start : start + BATCH_METRICS])
 
 
 def log_data(client: "MlflowClient", run_id: str, entry: Record, known: Known) -> None:
@@ -269,8 +279,10 @@ def set_tags(client: "MlflowClient", run_id: str, tags: Mapping[str, str]) -> No
     client.log_batch(run_id, tags=[RunTag(key, value[:_LONGEST_TAG]) for key, value in tags.items()])
 
 
-def complete(client: "MlflowClient", run_id: str, entry: Record, folder: Path, known: Known) -> str:
-    """Send what MLflow lacks of a run that has ended, and its status.
+def complete(
+    client: "MlflowClient", run_id: str, entry: Record, folder: Path, known: Known, buffered: Sequence[Any] = ()
+) -> str:
+    """Send what MLflow lacks of a run that has ended, what is `buffered` among it, and its status.
 
     Where it has other values than the record, as of epochs that a stopped attempt had trained in another engine, a new
     run takes its place, since MLflow can't take a value back.
@@ -284,15 +296,14 @@ def complete(client: "MlflowClient", run_id: str, entry: Record, folder: Path, k
     values = values_of(entry)
     if any(not is_same(value, values.get(key)) for key, value in known.values.items()):
         client.delete_run(run_id)
-        run_id, known = new_run(client, entry), Known()
+        run_id, known, buffered = new_run(client, entry), Known(), ()
     if entry.get("mlflow_run_id") != run_id:
         entry["mlflow_run_id"] = run_id
         record.write(folder, entry)
     log_params(client, run_id, entry, known)
     log_data(client, run_id, entry, known)
     missing = as_metrics({key: value for key, value in wanted_of(entry).items() if key not in known.values})
-    for start in range(0, len(missing), BATCH_METRICS):
-        client.log_batch(run_id, metrics=missing[start : start + BATCH_METRICS])
+    log_metrics(client, run_id, [*buffered, *missing])
     for path in files_of(folder):
         client.log_artifact(run_id, str(path))
     tags, infinite = {"lossbench.status": entry["status"]}, infinite_in(entry)

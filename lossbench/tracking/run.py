@@ -21,6 +21,7 @@ from lossbench.tracking.agreement import (
     confirm,
     known_of,
     log_data,
+    log_metrics,
     log_params,
     new_run,
     rounded,
@@ -100,10 +101,9 @@ class RunTracker:
 
     def _flush(self) -> None:
         self._work = "send metrics"
-        while self._buffer:
-            self._client.log_batch(self.run_id, metrics=self._buffer[:BATCH_METRICS])  # type: ignore[union-attr]
-            del self._buffer[:BATCH_METRICS]
-        self._flushed = time.monotonic()
+        assert self._client is not None and self.run_id is not None
+        log_metrics(self._client, self.run_id, self._buffer)
+        self._buffer, self._flushed = [], time.monotonic()
 
     def finish(self, entry: Record) -> None:
         """Send what is still missing: buffered metrics, files, and the status with which the run ended.
@@ -114,10 +114,9 @@ class RunTracker:
         self._live.finish(entry)
 
     def _finish(self, entry: Record) -> None:
-        self._flush()
         self._work = "end the run"
         assert self._client is not None and self.run_id is not None
-        self.run_id = complete(self._client, self.run_id, entry, self._folder, self._known)
+        self.run_id = complete(self._client, self.run_id, entry, self._folder, self._known, self._buffer)
         confirm(self._folder, entry, self._tracking.uri)
 
     def _guard(self, call: Any, *arguments: Any) -> None:

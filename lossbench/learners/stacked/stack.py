@@ -96,6 +96,7 @@ class Stack(pl.LightningModule):
         self._samples = 0
         self._collected: dict[str, list[Kept]] = {}
         self._tested: set[int] = set()
+        self._loops: tuple[int, dict[str, Any]] = (0, {})
 
     @property
     def alive(self) -> list[int]:
@@ -283,13 +284,16 @@ class Stack(pl.LightningModule):
     def checkpoint_of(self, run: int) -> Checkpoint:
         """Return the checkpoint that Lightning would write if the run trained alone, after the current epoch."""
         learner, steps = self.learners[run], self.trainer.num_training_batches
+        total = (self.current_epoch + 1) * steps
+        if self._loops[0] != total:
+            self._loops = total, progress_of(self.trainer, steps, total)  # the same for all runs
         segment = next(segment for segment in self.segments if run in segment.runs)
         checkpoint = {
             "epoch": self.current_epoch,
-            "global_step": (self.current_epoch + 1) * steps,
+            "global_step": total,
             "pytorch-lightning_version": pl.__version__,
             "state_dict": {name: tensor.clone() for name, tensor in learner.state_dict().items()},
-            "loops": progress_of(self.trainer, steps, total=(self.current_epoch + 1) * steps),
+            "loops": self._loops[1],
             "callbacks": {stopper.state_key: stopper.state_dict() for stopper in self.stoppers[run]},
             "optimizer_states": [segment.state_of(run)],
             "lr_schedulers": [segment.scheduler.state_dict()],
