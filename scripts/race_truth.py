@@ -4,12 +4,13 @@ error, wrong=: the share of races in which anything wrong is said, and in which 
 found: the share in which the best is known, and all that is said is true. seeds, runs: on average.
 fixed, share: the runs of a fixed design that finds it as often and has the same guarantee, and the share of them that
 the race takes. Its paired t tests at the end are corrected as in a race.
-least: the share below which no race with these levels can be, though it were told how much each loss differs.
+least: a share that no race can beat that tests the best against each other loss at these levels, even if it was told
+how much each loss differs.
 of best: fixed and share for a design that tests each loss against the best mean only, after Holm over K - 1. It errs
 more often than it says, since the best mean is chosen from the same runs.
 
   python scripts/race_truth.py                 400 races of each setting, some minutes
-  python scripts/race_truth.py --races 4000    as the table in docs/race.md
+  python scripts/race_truth.py --races 1000    as the table in docs/race.md
 """
 
 import argparse
