@@ -4,9 +4,9 @@
 # Guess: WeightedFocalLoss(alpha=1, gamma=2) returns the gradient and the second derivative of the focal loss of Lin et al.
 # 2017, so that LightGBM with it ranks about as well as with cross-entropy.
 # Seen: the gradient is right, but the factor (1 - p)^gamma of the second derivative was written with the label, (1 - y)^gamma,
-# which is 0 for each positive unless gamma is 0 (the tests of gamma=0 against cross-entropy pass). A leaf of positives takes
-# an endless Newton step or is refused: with a fifth of positives the AUC is .91 and the log loss .32, with the derivative of
-# its own gradient in its place .93 and .29. The focal loss is reported to be worse than cross-entropy, and isn't.
+# which is 0 for each positive unless gamma is 0, where it is right and equals cross-entropy. A leaf of positives takes an
+# endless Newton step or is refused: with a fifth of positives the AUC is .91 and the log loss .32, with the derivative of
+# its own gradient in its place .93 and .29. The focal loss seems to rank worse than cross-entropy (.93), but doesn't.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
