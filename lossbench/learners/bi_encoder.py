@@ -34,7 +34,8 @@ class BiEncoder(Learner):
         To each query, so many of the passages that BM25 ranks first and that do not answer it.
     **common
         As for every `Learner`; the network maps tokens (N, L), int64, 0 being padding, to vectors (N, D). One with a
-        method `embed` maps what this makes of texts instead (`SentenceVectors`).
+        method `embed` maps what this makes of texts instead (`SentenceVectors`); one with a method `weigh_by_rarity` is
+        given the passages once, before it is trained.
 
     Raises
     ------
@@ -56,6 +57,8 @@ class BiEncoder(Learner):
         self._require(shared)
         embed = getattr(self.network, "embed", None)
         self.register_buffer("passages", shared["passages"] if embed is None else embed(shared["texts"]), False)
+        if weigh := getattr(self.network, "weigh_by_rarity", None):
+            weigh(self.passages)
         self._queries = {} if embed is None else {part: embed(shared[f"queries_{part}"]) for part in ("train", "test")}
         self._part = "test"
         self._embedded: Tensor | None = None

@@ -112,7 +112,7 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
     """
     if not target.is_floating_point():
-        return _of_indices(logits, target)
+        return of_indices(logits, target)
     if target.shape != logits.shape:
         raise ValueError(
             f"target holds {target.dtype} of shape {tuple(target.shape)}, which are class probabilities: they need the "
@@ -150,7 +150,7 @@ def label_smoothing(logits: Tensor, target: Tensor, *, smoothing: float = 0.1) -
     tensor([0.2269])
 
     """
-    return _of_indices(logits, target, smoothing)
+    return of_indices(logits, target, smoothing)
 
 
 @loss(
@@ -226,7 +226,7 @@ def poly1_focal(logits: Tensor, target: Tensor, *, epsilon: float = 1.0, gamma: 
 
 def log_probability(logits: Tensor, target: Tensor) -> Tensor:
     """Return log p_y, shape (...), of logits (..., K) and integer class indices (...)."""
-    return -_of_indices(logits, target)
+    return -of_indices(logits, target)
 
 
 def of_true_class(outputs: Tensor, target: Tensor) -> Tensor:
@@ -266,7 +266,7 @@ def positives(scores: Tensor, target: Tensor) -> Tensor:
     return signed_margin(torch.ones_like(scores), target) > 0
 
 
-def _of_indices(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
+def of_indices(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
     """Return the cross-entropy (...) of logits (..., K) and integer class indices (...)."""
     require_indices(logits, target)
     settings: dict[str, Any] = {"ignore_index": _NO_INDEX, "reduction": "none", "label_smoothing": smoothing}

@@ -52,7 +52,8 @@ def poisson_nll(log_rate: Tensor, target: Tensor) -> Tensor:
     tensor([2.7918])
 
     """
-    return _exp(log_rate) - target * log_rate + torch.lgamma(target + 1)
+    constant = torch.lgamma(target + 1)
+    return _exp(log_rate) + torch.addcmul(constant, target, log_rate, value=-1)
 
 
 @loss(
@@ -142,4 +143,5 @@ def tweedie(log_rate: Tensor, target: Tensor, *, power: float = 1.5) -> Tensor:
 
 def _exp(x: Tensor) -> Tensor:
     """Return exp(x), and beyond `LARGEST_LOG_RATE` its tangent."""
-    return x.clamp(max=LARGEST_LOG_RATE).exp() + math.exp(LARGEST_LOG_RATE) * (x - LARGEST_LOG_RATE).relu()
+    beyond = (x - LARGEST_LOG_RATE).relu()
+    return torch.add(x.clamp(max=LARGEST_LOG_RATE).exp(), beyond, alpha=math.exp(LARGEST_LOG_RATE))

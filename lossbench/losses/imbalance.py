@@ -33,7 +33,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lossbench.losses.class_weights import ClassCounts, effective_number, inverse, positive_counts
-from lossbench.losses.classification import cross_entropy, log_probability
+from lossbench.losses.classification import cross_entropy, log_probability, of_indices
 from lossbench.losses.declaration import loss
 from lossbench.losses.links import scaled_softmax, softmax
 
@@ -117,10 +117,12 @@ def focal(logits: Tensor, target: Tensor, *, gamma: float = 2.0) -> Tensor:
     tensor([1.8734])
 
     """
-    log_p_y = log_probability(logits, target)
-    # At p_y = 1 the derivative of the power is infinite for gamma < 1; the whole loss has the derivative 0 there.
-    miss = (-torch.expm1(log_p_y)).clamp(min=torch.finfo(logits.dtype).tiny)
-    return miss**gamma * -log_p_y
+    value = of_indices(logits, target)
+    miss = -torch.expm1(-value)
+    if gamma not in (0, 1) and gamma < 2:
+        # At p_y = 1 a derivative of the power is infinite; the whole loss has the derivative 0 there.
+        miss = miss.clamp(min=torch.finfo(logits.dtype).tiny)
+    return miss**gamma * value
 
 
 @loss(

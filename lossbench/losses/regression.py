@@ -167,8 +167,8 @@ def huber(prediction: Tensor, target: Tensor, *, delta: float = 1.0) -> Tensor:
     tensor([2.5000])
 
     """
-    residual = residual_of(prediction, target)
-    return F.huber_loss(residual, torch.zeros_like(residual), reduction="none", delta=delta)
+    dtype = torch.promote_types(prediction.dtype, target.dtype)  # torch's needs one of both
+    return F.huber_loss(prediction.to(dtype), target.to(dtype), reduction="none", delta=delta)
 
 
 @loss(

@@ -51,6 +51,20 @@ class NgramEncoder(nn.Module):
             self.tokens.weight.mul_(0.1)  # normalised anyway; a step of Adam is as long however small a weight is
         nn.init.orthogonal_(self.output.weight)  # cosines begin as those of the bags of tokens
 
+    @torch.no_grad()
+    def weigh_by_rarity(self, documents: Tensor) -> None:
+        """Make the vector of a token as long as it is rare in documents (D, L), its mean length staying as it is.
+
+        By log((D + 1) / (n + 1/2)) for a token in n documents: what a text shares with all others tells little of it.
+        """
+        tokens = documents.sort(dim=1).values
+        first = tokens.diff(dim=1, prepend=tokens.new_full((len(tokens), 1), PADDING)) != 0
+        count = torch.bincount(tokens[first], minlength=self.vocabulary).to(self.tokens.weight)
+        rarity = ((len(documents) + 1) / (count + 0.5)).log().clamp(min=0)
+        mean = rarity[count > 0].mean()
+        if mean > 0:
+            self.tokens.weight.mul_((rarity / mean).unsqueeze(1))
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (N, L), int64, to vectors (N, dim)."""
         vectors: Tensor = self.output(self.norm(self.tokens(tokens)))

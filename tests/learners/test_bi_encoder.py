@@ -1,5 +1,7 @@
 """The bi-encoder: which passages a step compares, what it measures, what it refuses, and that it learns."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -149,6 +151,25 @@ def test_what_the_data_bring_is_in_no_checkpoint():
 
 
 # --- Networks -----------------------------------------------------------------------------------------------------
+
+
+def test_a_bag_of_tokens_begins_with_rare_ones_longer():
+    documents = torch.tensor([[1, 2, 2], [1, 3, 0], [1, 0, 0], [3, 1, 0]])  # 1 is in all, 2 in one, 3 in two
+    network = NgramEncoder([3], vocabulary=5, dim=8)
+    before = network.tokens.weight.detach().clone()
+    network.weigh_by_rarity(documents)
+    rarity = torch.tensor([math.log(5 / (count + 0.5)) for count in (4, 1, 2)])
+    grown = (network.tokens.weight.detach() / before)[1:4].mean(1)
+    torch.testing.assert_close(grown, rarity / rarity.mean())
+    assert network.tokens.weight.isfinite().all() and network.tokens.weight[0].abs().max() == 0
+
+
+def test_a_learner_gives_its_network_the_passages_before_training():
+    network = NgramEncoder([6], vocabulary=VOCABULARY, dim=4)
+    expected = NgramEncoder([6], vocabulary=VOCABULARY, dim=4)
+    expected.load_state_dict(network.state_dict())
+    expected.weigh_by_rarity(learner(network=network).passages)
+    torch.testing.assert_close(network.tokens.weight, expected.tokens.weight)
 
 
 @pytest.mark.parametrize("network", [NgramEncoder, TransformerEncoder])

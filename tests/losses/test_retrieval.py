@@ -168,6 +168,11 @@ def test_contrastive_and_triplet_are_those_of_the_distances_of_vectors():
     def contrastive(near, far):
         return sum(d**2 for d in near) / len(near) + sum(max(0 * d, 1 - d) ** 2 for d in far) / len(far)
 
+    def two_margins(near, far):
+        return sum(max(0 * d, d - 0.9) ** 2 for d in near) / len(near) + sum(
+            max(0 * d, 1.4 - d) ** 2 for d in far
+        ) / len(far)
+
     def hardest(near, far):
         return sum(max(0 * p, p**2 - min(far) ** 2 + 0.5) for p in near) / len(near)
 
@@ -176,6 +181,7 @@ def test_contrastive_and_triplet_are_those_of_the_distances_of_vectors():
 
     for ours, of_query in (
         (lambda q, p: score_contrastive(q @ p.T, SEVERAL), contrastive),
+        (lambda q, p: score_contrastive(q @ p.T, SEVERAL, margin=1.4, pos_margin=0.9), two_margins),
         (lambda q, p: score_triplet(q @ p.T, SEVERAL, margin=0.5), hardest),
         (lambda q, p: score_triplet(q @ p.T, SEVERAL, margin=0.5, negatives="mean"), mean),
     ):
