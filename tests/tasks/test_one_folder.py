@@ -38,6 +38,7 @@ COMPARISONS = {
 """Files that compare with the name of a task, or of what a target is, and why."""
 NAMED = {
     "advise/rules.py": "which losses a finding speaks for is said by task",
+    "advise/rules_of_tasks.py": "and which the task alone speaks for",
     "catalogue/binding.py": "a function without a declaration is taken to be of classes",
     "catalogue/examine/loss_under_test.py": "the same, where it is examined",
     "cli/loss_entries.py": "an example in a docstring's place: the default of the command",
