@@ -28,7 +28,7 @@ REFUSED = {
     "compare.columns=accuracy,ece": ["-m (--multirun)", "compare.columns='[accuracy,ece]'"],
     "compare.front=accuracy,ece": ["compare.front='[accuracy,ece]'"],
     "keep=last,best": ["keep='[last,best]'"],
-    "compare.columns=accuracy": ["allowed is a list", "compare.columns=[accuracy]"],
+    "compare.columns=accuracy": ["allowed is a list", "compare.columns='[accuracy]'"],
     "data.batch_size=1.5": ["data.batch_size=1.5", "a whole number in [1, inf)"],
     "teacher=[1]": ["teacher=[1]", "text or null"],
     "output_dir=": ["output_dir=", "text", "The default is outputs"],
