@@ -17,7 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from lossbench.compat.hydra import BASIC_SWEEPER, expand_sweep, reading_each_file_once
 from lossbench.config.cell import Cell, cell_of
-from lossbench.config.hydra_errors import SEARCHED, clear_errors
+from lossbench.config.hydra_errors import SEARCHED, as_list, clear_errors
+from lossbench.config.values import takes_a_list
 from lossbench.config.variants import as_hydra_reads, beside, is_of_variants, key_of, variants_in
 from lossbench.errors import ConfigError
 from lossbench.locate import CONF
@@ -48,7 +49,9 @@ def compose_cells(arguments: argparse.Namespace) -> list[Cell]:
         multirun = arguments.multirun or str(first.hydra.mode) == "RunMode.MULTIRUN"
         if (swept or named) and not multirun:
             several = swept[0] if swept else f"variants.{next(iter(named))}"
-            raise ConfigError(f"{several}: several values need -m (--multirun) before the overrides.")
+            wanted = takes_a_list(first, several.partition("=")[0])
+            listed = f" If it is one value, {as_list(several)}" if wanted else ""
+            raise ConfigError(f"{several}: several values need -m (--multirun) before the overrides.{listed}")
         if not multirun:
             return [cell_of(first)]
         parameters = [f"{key}={value}" for key, value in dict(first.hydra.sweeper.get("params") or {}).items()]

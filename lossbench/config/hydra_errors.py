@@ -52,6 +52,19 @@ def _unknown_choice(error: MissingConfigException) -> str:
     return f"{group}={choice}: there is no such choice. {nearest(choice, options)}" if options else _first_lines(error)
 
 
+def as_list(word: str) -> str:
+    """Say how a list of the values of an override is written.
+
+    Examples
+    --------
+    >>> as_list("compare.columns=accuracy,ece")
+    "a list is written in brackets, and in quotes for the shell: compare.columns='[accuracy,ece]'."
+
+    """
+    key, _, values = word.partition("=")
+    return f"a list is written in brackets, and in quotes for the shell: {key}='[{values}]'."
+
+
 def _unreadable(error: OverrideParseException) -> str:
     word = str(error.override)
     if "=" in word or word.startswith("~"):
@@ -62,6 +75,8 @@ def _unreadable(error: OverrideParseException) -> str:
 
 
 def _not_composed(error: Exception, overrides: list[str], compose_raw: Compose) -> str:
+    if ambiguous := re.search(r"Ambiguous value for argument '(.+)'", str(error)):
+        return f"{ambiguous[1]}: {as_list(ambiguous[1])}"
     key = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error))
     line = next((line for line in overrides if key and line.lstrip("+~").startswith(key[1])), None)
     if key is None or line is None:

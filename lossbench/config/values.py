@@ -240,6 +240,15 @@ def check_node(path: str, node: Mapping[str, Any], table: Table) -> None:
         check_node(f"loss.search.{name}", search, SEARCH)
 
 
+def takes_a_list(config: DictConfig, key: str) -> bool:
+    """Tell whether a key of a config may be a list."""
+    path, _, name = key.rpartition(".")
+    node: Any = OmegaConf.select(config, path) if path else config
+    if not isinstance(node, DictConfig):
+        return False
+    return "list of" in table_of(path, OmegaConf.to_container(node)).get(name, "")  # type: ignore[arg-type]
+
+
 def table_of(path: str, node: Mapping[str, Any]) -> dict[str, str]:
     """Return what the keys of a node may be, as far as their owners say it.
 
@@ -305,7 +314,10 @@ def _not_allowed(key: str, value: Any, allowed: str, node: Mapping[str, Any]) ->
     words = choices(allowed)
     if words and isinstance(value, str):
         return ConfigError(f"{key}={value} is not known. {nearest(value, words)}")
-    return ConfigError(f"{key}={shown(value)} is out of range: allowed is {describe(allowed)}.{_default(key, node)}")
+    listed = "list of" in allowed and not isinstance(value, (list, dict)) and value is not None
+    written = f" A list is written in brackets: {key}='[{value}]'." if listed else ""
+    said = f"{key}={shown(value)} is out of range: allowed is {describe(allowed)}.{written}"
+    return ConfigError(f"{said}{_default(key, node)}")
 
 
 def _default(key: str, node: Mapping[str, Any]) -> str:

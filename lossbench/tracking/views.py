@@ -5,24 +5,21 @@ address with `viewStateShareKey=KEY`. It was made with MLflow 3.17; the format i
 browser looks at the page.
 """
 
-import colorsys
-import hashlib
 import json
 from typing import Any
 
-from lossbench.catalogue.facts import loss_names
 from lossbench.config.axes import AXES
+from lossbench.tasks.loss_style import style_of
 from lossbench.tasks.task import Task
 
 RUNS = "tags.`lossbench.kind` = 'run' and tags.`lossbench.status` = 'finished'"
 COUNT, LOWER, MEAN, UPPER = "count", "lower95", "mean", "upper95"
 """Of the sums over seeds: how many, and the interval. MLflow's pages sort columns by name: so they read in order."""
 CURVES = "learning curves"
-GOLDEN = (5**0.5 - 1) / 2
 
 
 def color_of(loss: str) -> str:
-    """Return the colour of a loss, the same for all its seeds and in every experiment.
+    """Return the colour of a loss: that of its reports, the same for all its seeds and in every experiment.
 
     Examples
     --------
@@ -30,11 +27,7 @@ def color_of(loss: str) -> str:
     True
 
     """
-    names = loss_names()
-    place = names.index(loss) if loss in names else int(hashlib.sha256(loss.encode()).hexdigest(), 16)
-    # Steps of the golden ratio around the circle of hues keep any few of them apart.
-    parts = colorsys.hls_to_rgb(place * GOLDEN % 1, 0.35 + 0.08 * (place % 3), 0.65)
-    return "#" + "".join(f"{round(255 * part):02x}" for part in parts)
+    return style_of(loss).color
 
 
 def view_tags(task: Task) -> dict[str, str]:
