@@ -50,6 +50,7 @@ MEMBERS_OF_RESIDUAL: dict[str, dict[str, float | str]] = {
         'Function Optimization", arXiv:1905.11528'
     ),
     ranges={"c1": "(-inf, inf)", "c2": "(-inf, inf)", "c3": "(-inf, inf)"},
+    broadcasts=True,
 )
 def expression(
     logits: Tensor,
@@ -113,6 +114,7 @@ def expression(
         'Raymond et al. 2023, "Learning Symbolic Model-Agnostic Loss Functions via Meta-Learning", arXiv:2209.08907'
     ),
     ranges={"c1": "(-inf, inf)", "c2": "(-inf, inf)", "c3": "(-inf, inf)"},
+    broadcasts=True,
 )
 def expression_residual(
     prediction: Tensor,

@@ -60,12 +60,19 @@ def test_losses_with_parameters_of_their_own_go_their_share_too(cell, together):
         assert_same(learner, trained_alone(each), 100 * rounding(400, 1e-2))
 
 
+FOCAL = "-(1 - p)^c1*log(p) + c2*(1 - p^c1)/c1 + c3*p"
 FAMILIES = {
     "taylor": [{"a_log": 0.0, "a1": 1.0}, {"gamma": 2.0, "a_q": 0.5, "q": 0.2}, {}],
     "margin_family": [{"m": 0.5, "s": 2.0}, {"tau": 1.0, "gamma": 0.3}, {}],
     "robust_family": [{"alpha": 0.0, "tau": 0.8}, {"alpha": -math.inf, "c": 0.1}, {}],
     "gce": [{"q": 0.1}, {"q": 1.0}],
     "poly1": [{"epsilon": -1.0}, {"epsilon": 3.0}],
+    "expression": [
+        {"expression": FOCAL},
+        {"expression": FOCAL, "c1": 3.0, "c2": 0.5},
+        {"expression": FOCAL, "c3": -0.2},
+    ],
+    "expression_residual": [{}, {"c1": 0.2}, {"c1": 4.0}],
 }
 
 
@@ -98,6 +105,8 @@ def test_what_does_not_differ_stays_a_number_and_what_does_not_broadcast_is_call
     assert Numbers(same).given_to(same[0], 3, torch.zeros(6)) is same[0]
     one, other = load_loss("focal", gamma=1.0), load_loss("focal", gamma=2.0)
     assert not one.declaration.broadcasts and family_of(one) != family_of(other)
+    one, other = load_loss("expression", expression="-log(p)"), load_loss("expression", expression="1 - p")
+    assert family_of(one) != family_of(other)
     rare, common = load_loss("margin_family", class_counts=[9, 1]), load_loss("margin_family", class_counts=[1, 9])
     assert family_of(rare) != family_of(common)
 

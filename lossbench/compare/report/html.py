@@ -56,9 +56,10 @@ class Block:
     """A piece of a section; a table may be folded away under a title of its own.
 
     The script of the page draws in place of "main", the table of losses, and of a "chart", which has its name as title.
+    A "link" has its address as title.
     """
 
-    kind: Literal["text", "code", "table", "main", "folded", "figure", "chart"]
+    kind: Literal["text", "link", "code", "table", "main", "folded", "figure", "chart"]
     content: str | Table | Figure
     title: str = ""
 
@@ -277,7 +278,7 @@ def _search(analysis: Analysis, output_dir: Path) -> list[Block]:
     if told is None:
         return []
     return [
-        Block("text", told.text), Block("table", told.worths),
+        Block("text", told.text), Block("link", "All of the search", told.address), Block("table", told.worths),
         Block("folded", told.candidates, counted(len(told.candidates.rows), "candidate")),
     ]  # fmt: skip
 

@@ -132,12 +132,15 @@ class Told:
     ----------
     text : str
         What came of it, what it cost, where all of it is.
+    address : str
+        Where that is, from the folder of the report; a report that was moved has the words only.
     worths, candidates : Table
         The leads, and all candidates, the best first.
 
     """
 
     text: str
+    address: str
     worths: Table
     candidates: Table
 
@@ -167,9 +170,9 @@ def _told_of(search: Mapping[str, Any], entries: Sequence[Record], folder: Path)
     metric, higher, family = search["metric"], search["higher_is_better"], search["family"]
     worths = worths_of(entries, search["leads"], metric, higher)
     came = f"{conclusion(worths)} " if worths else ""
-    text = f"{came}It was searched in the family {family}. {search['cost']} All of it: {NAME}/{folder.name}/search.md."
+    place = f"{NAME}/{folder.name}/search.md"
+    text = f"{came}It was searched in the family {family}. {search['cost']} All of it: {place}."
     candidates = search["candidates"]
     caption = f"{counted(len(candidates['rows']), 'candidate')} of {family} by val/{metric} on the seeds of the search."
-    return Told(
-        text, worths_table(worths, metric, higher), Table(caption, candidates["heading"], candidates["rows"], set())
-    )
+    all_of_them = Table(caption, candidates["heading"], candidates["rows"], set())
+    return Told(text, f"../../{place}", worths_table(worths, metric, higher), all_of_them)
