@@ -281,7 +281,7 @@
       });
       const kind = state.pins.has(loss.name) ? "pinned" : state.pins.size ? "dimmed" : null;
       return el("tr", { class: kind }, name, el("td", {}, String(meanOf(loss, state.metric)?.[3] ?? 0)),
-        ...(lettered ? [el("td", { class: "group" }, loss.group || "–")] : []), ...cells);
+        ...(lettered ? [el("td", { class: `group${(loss.group || "").length > 8 ? " letters" : ""}` }, loss.group || "–")] : []), ...cells);
     });
     const below = data.references.map((one) => el("tr", {}, el("th", { scope: "row" }, one.name), el("td", {}, "–"),
       ...(lettered ? [el("td", {}, "–")] : []), ...columns.map((key) => cell(one.texts[key] ?? "–"))));
