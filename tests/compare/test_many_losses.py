@@ -45,7 +45,8 @@ def test_axes_without_numbers_look_as_they_did(share, grid_lines):
         simplify_inner_axes(figure)
         hidden = [(not axes.xaxis.get_visible(), not axes.yaxis.get_visible()) for axes in grid]
         assert hidden == [(k < 7, share and k % 4 > 0) for k in range(11)]
-        assert np.array_equal(pixels(figure), pixels(other))
+        differences = pixels(figure).astype(int) - pixels(other)
+        assert np.abs(differences).max() <= 1  # where grid lines cross, by which is drawn first
 
 
 def test_panels_that_share_their_axes_have_room_for_all_bands():
