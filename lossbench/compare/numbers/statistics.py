@@ -179,8 +179,8 @@ def _intervals(rows: Array, confidence: float, method: Method, among: int, alike
     half = _quantile((1 - level) / 2, n - 1) * sd / sqrt(n)
     told = np.stack([mean, sd, mean - half, mean + half], axis=1).tolist()
     return [
-        _interval(row, confidence, method, among, note) if note else Interval(n, *numbers, kind)
-        for row, note, numbers in zip(rows, notes, told, strict=True)
+        _interval(row, confidence, method, among, note) if note else Interval(n, middle, spread, low, high, kind)
+        for row, note, (middle, spread, low, high) in zip(rows, notes, told, strict=True)
     ]
 
 
