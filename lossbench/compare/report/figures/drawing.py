@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.histories import column
+from lossbench.compare.report.figures.inner_axes import simplify_inner_axes
 from lossbench.config.tested_epochs import is_sparse
 from lossbench.records.schema import Record
 from lossbench.tasks.loss_lines import alike, marked_sparsely, name_ends
@@ -234,6 +235,7 @@ def save(picture: Picture, folder: Path) -> None:
     canvas = FigureCanvasAgg(figure)
     canvas.get_renderer()  # by which the layout measures
     _lay_out(figure)
+    simplify_inner_axes(figure)
     canvas.print_png(folder / f"{picture.name}.png")
     FigureCanvasSVG(figure).print_svg(folder / f"{picture.name}.svg", metadata={"Date": None})
 
