@@ -143,5 +143,4 @@ def tweedie(log_rate: Tensor, target: Tensor, *, power: float = 1.5) -> Tensor:
 
 def _exp(x: Tensor) -> Tensor:
     """Return exp(x), and beyond `LARGEST_LOG_RATE` its tangent."""
-    beyond = (x - LARGEST_LOG_RATE).relu()
-    return torch.add(x.clamp(max=LARGEST_LOG_RATE).exp(), beyond, alpha=math.exp(LARGEST_LOG_RATE))
+    return x.clamp(max=LARGEST_LOG_RATE).exp() + math.exp(LARGEST_LOG_RATE) * (x - LARGEST_LOG_RATE).relu()
