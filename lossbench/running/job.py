@@ -15,7 +15,7 @@ from lossbench.config.engines import cores
 from lossbench.config.values import check_values
 from lossbench.config.variants import beside
 from lossbench.errors import ConfigError, DiskFull
-from lossbench.locate import CONF
+from lossbench.locate import CONF, without_collecting
 from lossbench.records import claims, record
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -44,7 +44,8 @@ def run_job(config: DictConfig) -> str:
             leave_pictures_to_the_report(config)
         keep_freed_memory()
         _share_cores(launched.launcher.get("n_jobs"))
-        from lossbench.running.run import run
+        with without_collecting():
+            from lossbench.running.run import run
 
         return str(run(cell)["status"])
     except ConfigError as error:
