@@ -6,7 +6,10 @@ from lossbench.cli.command import command
 @command
 def main() -> int:
     """Do what the command line asks for."""
-    from lossbench.cli.run import main as work
+    from lossbench.locate import without_collecting
+
+    with without_collecting():
+        from lossbench.cli.run import main as work
 
     return work()
 

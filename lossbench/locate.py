@@ -1,8 +1,10 @@
 """Where things are: the YAML files, and what a `_target_` in one of them names."""
 
+import gc
 import importlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,25 @@ from lossbench.errors import ConfigError, nearest
 _PACKAGE = Path(__file__).parent
 CONF = next(folder for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if (folder / "config.yaml").is_file())
 """The folder of the YAML files: inside an installed package, or beside it in a checkout."""
+
+
+@contextmanager
+def without_collecting() -> Iterator[None]:
+    """Import something big without Python's look for garbage meanwhile: there is none, and that is a quarter of it.
+
+    Examples
+    --------
+    >>> with without_collecting():
+    ...     import decimal
+
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def own_choices(group: str) -> list[str]:

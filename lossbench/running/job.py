@@ -1,6 +1,8 @@
 """What Hydra calls for each cell, in this process or in a worker of its launcher."""
 
 import ctypes
+import gc
+import importlib
 import logging
 import sys
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ from lossbench.config.engines import cores
 from lossbench.config.values import check_values
 from lossbench.config.variants import beside
 from lossbench.errors import ConfigError, DiskFull
-from lossbench.locate import CONF
+from lossbench.locate import CONF, without_collecting
 from lossbench.records import claims, record
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -44,6 +46,7 @@ def run_job(config: DictConfig) -> str:
             leave_pictures_to_the_report(config)
         keep_freed_memory()
         _share_cores(launched.launcher.get("n_jobs"))
+        _import_once()
         from lossbench.running.run import run
 
         return str(run(cell)["status"])
@@ -58,6 +61,14 @@ def run_job(config: DictConfig) -> str:
     except DiskFull as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from error
+
+
+def _import_once() -> None:
+    """Import what a run takes, and let Python never look through it for garbage: that took a quarter of a short run."""
+    if "lossbench.running.run" not in sys.modules:  # garbage of an earlier run would stay, too
+        with without_collecting():
+            importlib.import_module("lossbench.running.run")
+        gc.freeze()
 
 
 def leave_pictures_to_the_report(config: DictConfig) -> None:

@@ -33,12 +33,7 @@ from lossbench.running import progress
 from lossbench.running.plan import WorkItem
 from lossbench.running.work_item import run_item
 
-PRELOAD = [
-    "lossbench.running.stacks",
-    "lossbench.compare.present",
-    "lossbench.compare.report.html",
-    "mlflow.store.tracking.sqlalchemy_store",
-]
+PRELOAD = ["lossbench.running.preloaded"]
 START = "forkserver" if sys.platform == "linux" else "spawn"
 """How workers start: Windows can't fork, and on macOS system libraries don't survive it once torch is there."""
 ORPHAN_SECONDS = 5.0

@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 
 from lossbench.config.cell import Cell, escaped
 from lossbench.errors import ConfigError, first_line
+from lossbench.locate import without_collecting
 from lossbench.ranges import takes
 from lossbench.records.claims import is_alive
 from lossbench.records.files import check_writable, replace
@@ -67,7 +68,8 @@ def _remove_stray(uri: str) -> None:
 
 def _import_mlflow(tracking: DictConfig) -> None:
     set_environment(tracking)
-    importlib.import_module("mlflow")
+    with without_collecting():
+        importlib.import_module("mlflow")
     for name in ("alembic", "mlflow"):  # after the import, which sets up loggers of its own
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -163,9 +165,10 @@ def make_database(tracking: DictConfig, output_dir: Path) -> None:
 
 def _make_database(path: Path, tracking: DictConfig) -> None:
     _import_mlflow(tracking)
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    with without_collecting():
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    replace(path, lambda half: SqlAlchemyStore(sqlite_uri(half), "mlruns").engine.dispose())
+        replace(path, lambda half: SqlAlchemyStore(sqlite_uri(half), "mlruns").engine.dispose())
     _remove_stray(sqlite_uri(path))
 
 
