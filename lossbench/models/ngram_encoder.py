@@ -15,7 +15,7 @@ PADDING = 0
 """The token that stands after the end of a text."""
 
 
-@takes(vocabulary="int [2, inf)", dim="int [1, inf)")
+@takes(vocabulary="int [2, inf)", dim="int [1, inf)", rarity="bool")
 class NgramEncoder(nn.Module):
     """The mean of the vectors of a text's tokens, normalised, then a linear map: a bag of n-grams, without order.
 
@@ -29,6 +29,8 @@ class NgramEncoder(nn.Module):
         Numbers of tokens there are, 0 included, which is padding.
     dim : int
         The width of a vector.
+    rarity : bool
+        Whether rare tokens begin with longer vectors (`weigh_by_rarity`).
 
     Examples
     --------
@@ -40,10 +42,11 @@ class NgramEncoder(nn.Module):
     """
 
     def __init__(
-        self, input_shape: Sequence[int], num_classes: int | None = None, vocabulary: int = 8192, dim: int = 128
-    ) -> None:
+        self, input_shape: Sequence[int], num_classes: int | None = None, vocabulary: int = 8192, dim: int = 128,
+        rarity: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.vocabulary = vocabulary
+        self.vocabulary, self.rarity = vocabulary, rarity
         self.tokens = nn.EmbeddingBag(vocabulary, dim, mode="mean", padding_idx=PADDING)
         self.norm = nn.LayerNorm(dim)
         self.output = nn.Linear(dim, dim)
@@ -56,7 +59,10 @@ class NgramEncoder(nn.Module):
         """Make the vector of a token as long as it is rare in documents (D, L), its mean length staying as it is.
 
         By log((D + 1) / (n + 1/2)) for a token in n documents: what a text shares with all others tells little of it.
+        With `rarity=False` nothing is done.
         """
+        if not self.rarity:
+            return
         tokens = documents.sort(dim=1).values
         first = tokens.diff(dim=1, prepend=tokens.new_full((len(tokens), 1), PADDING)) != 0
         count = torch.bincount(tokens[first], minlength=self.vocabulary).to(self.tokens.weight)

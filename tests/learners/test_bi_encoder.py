@@ -162,6 +162,10 @@ def test_a_bag_of_tokens_begins_with_rare_ones_longer():
     grown = (network.tokens.weight.detach() / before)[1:4].mean(1)
     torch.testing.assert_close(grown, rarity / rarity.mean())
     assert network.tokens.weight.isfinite().all() and network.tokens.weight[0].abs().max() == 0
+    alike = NgramEncoder([3], vocabulary=5, dim=8, rarity=False)
+    before = alike.tokens.weight.detach().clone()
+    alike.weigh_by_rarity(documents)
+    assert alike.tokens.weight.equal(before)
 
 
 def test_a_learner_gives_its_network_the_passages_before_training():
