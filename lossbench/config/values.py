@@ -266,7 +266,7 @@ def table_of(path: str, node: Mapping[str, Any]) -> dict[str, str]:
         return TASK
     built = {"_target_": "text", "_partial_": "bool"} if path in BUILT else {}
     search = {"search": "dict or null"} if path == "loss" else {}
-    owners = [*OWNERS[path], *([str(node["_target_"])] if built else [])]
+    owners = [*OWNERS.get(path, ()), *([str(node["_target_"])] if built else [])]
     if path == "data" and (source := declared_sources().get(str(node.get("source")))) is not None:
         owners.append(f"lossbench.data.sources.{source.module}.{node['source']}")
     return built | search | {name: allowed for owner in owners for name, allowed in declared(owner).items()}
