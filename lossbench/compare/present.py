@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from rich.console import Console
 from rich.text import Text
 
@@ -34,6 +35,8 @@ from lossbench.records.provenance import digest
 
 COMPARISONS = "comparisons"
 """The folder of the reports, in the output folder."""
+LOCK = ".lock"
+"""In it: whoever writes a report holds it."""
 TOLD = ".told.json"
 """In it: what the last command told of which runs, to be told again where nothing has changed."""
 
@@ -153,7 +156,10 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[DatasetRanki
     made_from = digest({**content, "across": told_across, "by": __version__})
     if _is_there(folder, made_from):
         return made_from
-    with _writing(analysis.comparison.name) as at, _without_garbage():
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / LOCK), _writing(analysis.comparison.name) as at, _without_garbage():
+        if _is_there(folder, made_from):  # another command of the same sweep has written it meanwhile
+            return made_from
         from lossbench.compare.report.html import write_report
 
         files.sweep_up(folder)
