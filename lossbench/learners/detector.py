@@ -1,5 +1,6 @@
 """The learner of detectors: each place of a map says which object is there, and how far the sides of its box are."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,16 +21,20 @@ from lossbench.ranges import takes
 from lossbench.tasks.detection.metrics import require_coco
 from lossbench.tasks.problem import Kept
 
-KINDS = {"class_loss": ("detection", "M K , M K -> M"), "box_loss": ("boxes", "N 4 , N 4 -> N")}
-"""Of which task the losses of each setting are, and the shapes that they take."""
+KINDS = {
+    "class_loss": (("detection", "M K , M K -> M"),),
+    "box_loss": (("boxes", "N 4 , N 4 -> N"), ("detection", "N 4 R , N 4 -> N")),
+}
+"""Of which tasks the losses of each setting are, and the shapes that they take."""
 
 
 @takes(class_loss="text", box_loss="text", box_weight="number [0, inf)")
 class Detector(Learner):
     """Train a small FCOS by a loss of the classes at all places, and one of the boxes at those that have an object.
 
-    The loss of a run trains the one or the other, by its task: "boxes" or "detection". The other part has the loss that
-    is named here, the same for all runs of a comparison. Of an image the loss is
+    The loss of a run trains the one or the other, by what it takes: boxes (`box_dfl`: the bins of their sides) or
+    logits of classes. The other part has the loss that is named here, the same for all runs of a comparison. Of an
+    image the loss is
 
         (sum over places of the class loss + box_weight * sum over positives of the box loss) * N / P
 
@@ -39,7 +44,8 @@ class Detector(Learner):
     boxes is in strides. A network with `quality` learns the centreness of positives beside them, by cross-entropy; a
     score is then the root of probability times centreness, else the probability.
 
-    What is added up are the terms `classes`, `boxes` and `centreness`, which `combine` can balance.
+    What is added up are the terms `classes`, `boxes` and `centreness`, which `combine` can balance; of `box_dfl` there
+    are its `overlap` and `sides` in place of `boxes`.
 
     A loss of the whole outputs of a grid, `yolo_v1`, trains a `YoloGrid` and nothing of this is used.
 
@@ -71,7 +77,7 @@ class Detector(Learner):
         super().__init__(**common)
         require_coco()
         of_boxes, classes, boxes = (
-            self.loss.declaration.task == "boxes",
+            self.loss.declaration.task == "boxes" or _takes_bins(self.loss),
             _named("class_loss", class_loss),
             _named("box_loss", box_loss),
         )
@@ -89,6 +95,14 @@ class Detector(Learner):
                 f"loss {self.loss.name} does not fit the outputs of {type(self.network).__name__}. "
                 f"Use learner/network={fitting}."
             )
+        self.has_bins = not self.has_grid and _takes_bins(self.box_loss)
+        if self.has_bins and not getattr(self.network, "bins", 0):
+            raise ConfigError(
+                f"loss {self.box_loss.name} takes a distribution over bins for each side of a box, which "
+                f"{type(self.network).__name__} does not have here. Use learner/network=centre_bins."
+            )
+        own = self.box_loss.term_names if self.has_bins else ()
+        self.box_terms = own if len(own) > 1 else ("boxes",)
 
     def per_sample_loss(self, batch: Any) -> Tensor:
         """Return the loss (N,) of each image of a batch, of which the history has the parts."""
@@ -102,7 +116,7 @@ class Detector(Learner):
         if self.has_grid:
             return super().term_names
         of_quality = ("centreness",) if getattr(self.network, "has_quality", False) else ()
-        return ("classes", "boxes", *of_quality)
+        return ("classes", *self.box_terms, *of_quality)
 
     def per_sample_terms(self, batch: Any) -> dict[str, Tensor]:
         """Return the parts (N,) of the loss of each image of a batch."""
@@ -118,19 +132,29 @@ class Detector(Learner):
         classes = F.one_hot(targets.labels + 1, self.num_classes + 1)[..., 1:].to(boxes)
         known = {"epoch": self.current_epoch, "quality": quality.flatten()}
         of_classes = self.class_loss(places.logits.flatten(0, 1), classes.flatten(0, 1), **known)
-        of_boxes = self.box_loss(boxes / network.stride, true / network.stride, epoch=self.current_epoch)
-        terms = {
-            "classes": of_classes.view(there.shape),
-            "boxes": self.box_weight * nothing.masked_scatter(there, of_boxes),
-        }
+        distances = distances_of(network.locations, targets.boxes)[there]
+        if places.bins is not None and self.has_bins:
+            of_boxes = self._of_boxes(places.bins[there], distances.to(boxes))
+        else:
+            of_boxes = self._of_boxes(boxes, true)
+        terms = {"classes": of_classes.view(there.shape)}
+        for name, values in zip(self.box_terms, of_boxes, strict=True):
+            terms[name] = self.box_weight * nothing.masked_scatter(there, values)
         if places.quality is not None:
-            central = centreness(distances_of(network.locations, targets.boxes)[there]).to(boxes)
+            central = centreness(distances).to(boxes)
             wrong = F.binary_cross_entropy_with_logits(places.quality[there], central, reduction="none")
             terms["centreness"] = nothing.masked_scatter(there, wrong)
         share = len(there) / there.sum().clamp(min=1)
         of_images = {name: share * of_places.sum(1) for name, of_places in terms.items()}
         self.add_terms(**of_images)
         return of_images
+
+    def _of_boxes(self, said: Tensor, true: Tensor) -> Sequence[Tensor]:
+        """Return the terms of the loss of the boxes of positives, by corners or by the bins of their distances."""
+        true, epoch = true / self.network.stride, self.current_epoch
+        if not self.has_bins:
+            return [self.box_loss(said / self.network.stride, true, epoch=epoch)]
+        return list(self.box_loss.weighed(self.box_loss.each_term(said, true, epoch=epoch)).values())
 
     def kept(self, batch: Any) -> Kept:
         """Keep the boxes that are found, the true ones, and what else the task asks for."""
@@ -159,14 +183,19 @@ class Detector(Learner):
         return outputs, target.to(outputs), {"epoch": self.current_epoch}
 
     def _places(self, inputs: Tensor) -> Places:
-        logits, distances, quality = self.network(inputs)
-        quality = None if quality is None else in_full_precision(quality)
-        return Places(in_full_precision(logits), in_full_precision(distances), quality)
+        logits, distances, *others = self.network(inputs)
+        others = [None if each is None else in_full_precision(each) for each in others]
+        return Places(in_full_precision(logits), in_full_precision(distances), *others)
+
+
+def _takes_bins(loss: BoundLoss) -> bool:
+    """Tell whether a loss takes logits of bins for each side of a box."""
+    return len(loss.declaration.sides[0]) == len("N4R")
 
 
 def _named(setting: str, name: str) -> BoundLoss:
     """Load the loss that a setting names."""
-    known = [each for each, facts in declared_losses().items() if (facts.task, facts.shapes) == KINDS[setting]]
+    known = [each for each, facts in declared_losses().items() if (facts.task, facts.shapes) in KINDS[setting]]
     if name not in known:
         raise ConfigError(f"learner.{setting}={name} is not known. {nearest(name, known)}")
     return load_loss(name)

@@ -59,7 +59,7 @@ PLACES = {
     "boxes and detection": """
         box_l1 box_eiou quality_focal box_alpha_iou yolo_v1 box_wing box_smooth_l1 varifocal dense_bce
         dense_focal box_diou box_siou box_iou box_giou box_balanced_l1 box_wasserstein box_focal_eiou box_mse
-        box_log_iou box_ciou dense_ghm_c
+        box_log_iou box_ciou dense_ghm_c box_dfl
     """,
     "depth": """
         depth_mae silog depth_berhu depth_log_l1 photometric silog_root ssi_trimmed appearance_matching

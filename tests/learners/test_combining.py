@@ -27,6 +27,7 @@ OF_LEARNERS = {
     "coordinates, confidence, no_object, classes": [*BOXES, "loss=yolo_v1", "learner/network=yolo_grid"],
     "classes, boxes, centreness": [*BOXES, "loss=varifocal", "learner.network.channels=8",
                                    "learner.network.quality=true"],
+    "classes, overlap, sides": [*BOXES, "loss=box_dfl", "learner.network.channels=8"],
 }  # fmt: skip
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -135,7 +136,7 @@ def test_means_leave_out_what_is_no_number():
 @pytest.mark.parametrize(
     "name",
     ["distillation", "vae_bernoulli", "vae_gaussian", "vae_l1", "yolo_v1", "sce", "nce_rce", "nce_mae", "nfl_rce",
-     "anl_ce"],
+     "anl_ce", "box_dfl"],
 )  # fmt: skip
 def test_terms_add_up_to_the_loss(name):
     torch.manual_seed(1)
@@ -149,6 +150,8 @@ def test_terms_add_up_to_the_loss(name):
     if name == "yolo_v1":
         outputs, target = torch.rand(4, 2, 2, 13), torch.rand(4, 2, 2, 8)
         target[..., 4:] = target[..., 4:].round()
+    if name == "box_dfl":
+        outputs, target = torch.randn(4, 4, 8), 7 * torch.rand(4, 4)
     terms = loss.each_term(outputs, target, **context)
     assert tuple(terms) == loss.term_names and len(terms) > 1
     value = loss(outputs, target, **context)

@@ -54,16 +54,24 @@ def by_places(detector, batch):
     return rows
 
 
-def test_the_loss_is_a_sum_over_places_divided_by_the_positives(learner):
-    """Focal loss and GIoU of torchvision; value and gradient."""
-    detector, batch = learner("loss=box_giou", "learner.box_weight=0.7")
+@pytest.mark.parametrize("lines", [["box_giou"], ["box_giou", "learner/network=centre_bins"], ["box_dfl"]])
+def test_the_loss_is_a_sum_over_places_divided_by_the_positives(learner, lines):
+    """Focal loss and GIoU of torchvision, cross-entropy of torch with the neighbours of a side; value and gradient."""
+    detector, batch = learner("learner.box_weight=0.7", f"loss={lines[0]}", *lines[1:])
     classes, boxes, positives = [0.0] * 4, [0.0] * 4, 0
-    for image, logits, box, true, label in by_places(detector, batch):
+    bins = detector.network(batch.inputs).bins
+    assert (bins is None) == (lines == ["box_giou"])
+    for number, (image, logits, box, true, label) in enumerate(by_places(detector, batch)):
         hot = torch.tensor([float(k == label) for k in range(10)])
         classes[image] = classes[image] + ops.sigmoid_focal_loss(logits, hot, alpha=0.25, gamma=2).sum()
         if label >= 0:
             positives += 1
             boxes[image] = boxes[image] + ops.generalized_box_iou_loss(box, true)
+            if lines == ["box_dfl"]:
+                place = detector.network.locations[number % 144] / 4
+                sides = torch.cat([place - true[:2], true[2:] - place])
+                near = (1 - (sides[:, None] - torch.arange(8)).abs()).clamp(min=0)
+                boxes[image] = boxes[image] + 0.125 * F.cross_entropy(bins[image, number % 144], near)
     expected = torch.stack([classes[k] + 0.7 * boxes[k] for k in range(4)]) * 4 / positives
     values = detector.per_sample_loss(batch)
     torch.testing.assert_close(values, expected, rtol=1e-4, atol=1e-5)
@@ -107,6 +115,17 @@ def test_the_loss_of_the_run_trains_its_part_and_the_other_is_named(learner):
     assert (boxes.box_loss, boxes.class_loss.name) == (boxes.loss, "quality_focal")
     classes, _ = learner("loss=dense_bce", "learner.box_loss=box_siou")
     assert (classes.class_loss, classes.box_loss.name) == (classes.loss, "box_siou")
+    bins, _ = learner("loss=box_dfl", "learner.class_loss=varifocal")
+    assert (bins.box_loss, bins.class_loss.name) == (bins.loss, "varifocal")
+    named, _ = learner("loss=varifocal", "learner/network=centre_bins", "learner.box_loss=box_dfl")
+    assert (named.box_loss.name, named.term_names) == ("box_dfl", ("classes", "overlap", "sides"))
+
+
+def test_with_the_network_of_bins_other_losses_of_boxes_stand_in_one_comparison(cell):
+    one, other = (cell(*DATA, f"loss={name}", "learner/network=centre_bins") for name in ("box_giou", "box_dfl"))
+    assert one.problem == other.problem
+    assert cell(*DATA, "loss=box_dfl").key == other.key
+    assert cell(*DATA, "loss=box_giou").key != one.key
 
 
 def test_centreness_is_learned_at_positives_and_multiplies_scores(learner):
@@ -141,6 +160,10 @@ def test_centreness_is_learned_at_positives_and_multiplies_scores(learner):
         (["loss=box_iou", "learner.class_loss=box_giou"], r"class_loss=box_giou is not known.* Allowed: dense_bce"),
         (["loss=dense_bce", "learner.box_loss=yolo_v1"], r"box_loss=yolo_v1 is not known"),
         (["loss=box_iou", "learner/network=yolo_grid"], r"box_iou does not fit .* Use learner/network=centre_points"),
+        (["loss=box_dfl", "learner/network=yolo_grid"], r"box_dfl does not fit .* Use learner/network=centre_points"),
+        (["loss=box_dfl", "learner/network=centre_points"], r"box_dfl takes .* Use learner/network=centre_bins"),
+        (["loss=dense_bce", "learner.box_loss=box_dfl"], r"box_dfl takes .* Use learner/network=centre_bins"),
+        (["loss=box_dfl", "learner.network.bins=1"], r"bins=1: one bin has one distance"),
         (["loss=yolo_v1", "learner/network=centre_points"], r"yolo_v1 does not fit .* Use learner/network=yolo_grid"),
     ],
 )
@@ -176,6 +199,7 @@ def test_losses_and_data_choose_the_task(cell):
         ["data=digit_boxes", "loss=dense_focal"],
         ["data=digit_scenes", "loss=box_giou", "task=detection"],
         ["data=digit_scenes", "loss=yolo_v1"],
+        ["data=digit_boxes", "loss=box_dfl"],
     ):
         made = cell(*lines)
         assert (made.task.name, made.choices["learner"]) == ("detection", "detector")
@@ -192,7 +216,7 @@ def test_losses_and_data_choose_the_task(cell):
 # --- What it learns -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["box_giou", "varifocal", "yolo_v1"])
+@pytest.mark.parametrize("name", ["box_giou", "varifocal", "yolo_v1", "box_dfl"])
 @pytest.mark.usefixtures("undrawn")
 def test_digits_are_found(cell, learner, name):
     """In a few seconds some are; an untrained detector finds nothing."""

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
-from torchvision.ops import sigmoid_focal_loss
+from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
-from lossbench.losses import dense_bce, dense_focal, quality_focal, varifocal
-from lossbench.losses.dense_detection import distribution_focal
+from lossbench.losses import box_dfl, dense_bce, dense_focal, quality_focal, varifocal
+from lossbench.losses.dense_detection import distribution_focal, mean_of_bins
 from tests.support.losses import assert_same_loss, value_and_gradient
 
 LOGITS = 3 * torch.randn(40, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -145,6 +145,47 @@ def test_one_bin_is_refused_and_a_target_of_another_shape():
         distribution_focal(torch.zeros(3, 1), torch.zeros(3))
     with pytest.raises(ValueError, match=r"the target has shape \(3, 1\); logits of shape \(3, 8\)"):
         distribution_focal(torch.zeros(3, 8), torch.zeros(3, 1))
+
+
+# --- Boxes by bins ------------------------------------------------------------------------------------------------
+
+SIDES = 2 * torch.randn(30, 4, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+TRUE = 7.5 * torch.rand(30, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(4))  # some beyond the bins
+NEAR = (1 - (TRUE.clamp(max=7)[..., None] - torch.arange(8)).abs()).clamp(min=0)
+
+
+def far_off(distances):
+    """Corners of boxes whose place is (40, 70)."""
+    left, top, right, bottom = distances.unbind(-1)
+    return torch.stack([40 - left, 70 - top, 40 + right, 70 + bottom], -1)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.125, 2.0])
+def test_box_dfl_is_torchvisions_giou_and_torchs_cross_entropy(weight):
+    def expected(z):
+        means = far_off(sum(k * z.softmax(-1)[..., k] for k in range(8)))
+        sides = F.cross_entropy(z.flatten(0, 1), NEAR.flatten(0, 1), reduction="none").view(30, 4)
+        return generalized_box_iou_loss(means, far_off(TRUE), eps=0) + weight * sides.mean(1)
+
+    assert_same_loss(lambda z: box_dfl(z, TRUE, weight=weight), expected, SIDES)
+
+
+def test_box_dfl_is_smallest_where_each_mass_lies_on_the_two_neighbours():
+    true = TRUE.clamp(max=7)
+    best = NEAR.clamp(min=1e-300).log()
+    torch.testing.assert_close(mean_of_bins(best), true)
+    value, gradient = value_and_gradient(lambda z: box_dfl(z, true), best)
+    assert box_dfl(best, true, weight=0.0).abs().max() < 1e-12
+    np.testing.assert_allclose(value, 0.125 * torch.special.entr(NEAR).sum(-1).mean(-1), atol=1e-12)
+    of_sides = value_and_gradient(lambda z: box_dfl(z, true) - box_dfl(z, true, weight=0.0), best)[1]
+    assert of_sides.abs().max() < 1e-12 and gradient.isfinite().all()
+    moved = best + 0.1 * torch.randn(20, 30, 4, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    assert all((box_dfl(each, true) > value).all() for each in moved)
+
+
+def test_without_positives_nothing_is_summed():
+    value, gradient = value_and_gradient(lambda z: box_dfl(z, torch.zeros(0, 4)), torch.zeros(0, 4, 8))
+    assert value.shape == (0,) and gradient.shape == (0, 4, 8)
 
 
 # --- All ----------------------------------------------------------------------------------------------------------

@@ -35,12 +35,15 @@ class Predictions(TypedDict):
 
 
 def example(loss: BoundLoss, num_classes: int | None, samples: int, generator: torch.Generator) -> Example:
-    """Make up the logits of places, of which a third are background, or the outputs of grids, and step context."""
+    """Make up logits of places, a third of them background, or the outputs of grids, or bins; and step context."""
     classes = num_classes or 10
     if len(loss.declaration.sides[0]) == len("NSSO"):
         outputs, target = (torch.rand(samples, 3, 3, width + classes, generator=generator) for width in (10, 5))
         target[..., 4:] = (target[..., 4:] < 0.5).float()
         return outputs, target, {"epoch": 0}
+    if len(loss.declaration.sides[0]) == len("N4R"):
+        bins = torch.randn(samples, 4, 8, generator=generator)
+        return bins, 7 * torch.rand(samples, 4, generator=generator), {"epoch": 0}
     label = torch.randint(classes, (samples,), generator=generator)
     there = torch.arange(samples) % 3 > 0
     target = torch.nn.functional.one_hot(label, classes).float() * there.unsqueeze(1)
@@ -49,10 +52,13 @@ def example(loss: BoundLoss, num_classes: int | None, samples: int, generator: t
 
 
 def check_link(linked: Tensor, samples: int, num_classes: int) -> None:
-    """Assert that the link gives a probability of each class at each place, (M, K), or the outputs of grids."""
+    """Assert that the link gives a probability of each class at each place, (M, K), outputs of grids, or bins."""
     assert linked.isfinite().all(), "the link returns numbers that are not finite."
     if linked.ndim == 4:
         assert linked.shape[3] > num_classes, "the outputs of a cell must be boxes, and a number for each class."
+        return
+    if linked.ndim == 3:
+        assert linked.shape[:2] == (samples, 4), "the outputs of a box must be the bins of four sides."
         return
     shape = (samples, num_classes)
     assert linked.shape == shape, f"the link returns shape {tuple(linked.shape)}; for places it must be {shape}."
