@@ -100,10 +100,11 @@ def conclusion(found: Race, contest: Contest) -> str:
         return f"No loss has a number on every one of {n} seeds, so nothing is known."
     if not found.is_known:
         still = ", ".join(found.undecided)
+        within_plan = rules.planned is not None and rules.max_seeds < rules.planned
+        left = "" if within_plan else f", with what is left of race.alpha: {100 * RESERVE:g} % of it"
         return (
             f"Open after {n} seeds, which is race.max_seeds: {found.best} has the best mean, but {still} may be as "
-            f"good or better. A larger race.max_seeds goes on from here, with what is left of race.alpha: "
-            f"{100 * RESERVE:g} % of it."
+            f"good or better. A larger race.max_seeds goes on from here{left}."
         )
     same = [label for label, decision in found.out.items() if decision.fate == "equivalent"]
     diverged = [label for label, decision in found.out.items() if decision.fate == "diverged"]

@@ -107,8 +107,9 @@ def plan(cells: Sequence[Cell], engine: str, places: int | None = None) -> Plan:
             alone += together.pop(key)
             reasons[f"fewer than {_stacking(group[0]).least} of {_model(group[0])} are faster so"] += len(group)
     items = [WorkItem(part, stacked=True) for group in together.values() for part in divided(group, places)]
-    stacks = [f"{len(item.cells)} runs" for item in items]
-    notes = [f"{sum(len(item.cells) for item in items)} runs train in stacks of {', '.join(stacks)}"] if items else []
+    stacks = [counted(len(item.cells), "run") for item in items]
+    stacked = counted(sum(len(item.cells) for item in items), "run trains", "runs train")
+    notes = [f"{stacked} in {'a stack' if len(items) == 1 else 'stacks'} of {', '.join(stacks)}"] if items else []
     for reason, count in reasons.items():
         notes.append(f"{counted(count, 'run trains', 'runs train')} alone, {places} at a time: {reason}")
     items += [WorkItem([cell], stacked=False) for cell in alone]

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from lossbench.config.checks import check
 from lossbench.errors import ConfigError, Killed
 from lossbench.race import rounds
 from lossbench.race.contestants import check_race, contests, rules_of
-from lossbench.race.decide import Race
+from lossbench.race.decide import Race, race
 from lossbench.race.outcome import conclusion
 from lossbench.records import record
 from lossbench.running.run import run
@@ -200,10 +201,16 @@ def test_a_metric_that_no_run_has_is_refused_after_the_first_round(racing, monke
 def test_where_no_loss_has_a_number_nothing_is_known(tmp_path):
     cells = compose("loss=mse,mae", output_dir=tmp_path)
     contest = contests(cells, rules_of(cells[0]))[0]
-    from lossbench.race.decide import race
-
     none = race({label: dict.fromkeys(range(3), math.nan) for label in ("mse", "mae")}, contest.seeds, contest.rules)
     assert isinstance(none, Race) and "nothing is known" in conclusion(none, contest)
+
+
+@pytest.mark.parametrize(("planned", "told"), [(3, "goes on from here, with what is left"), (9, "goes on from here.")])
+def test_a_race_that_ends_within_its_plan_still_has_its_alpha(tmp_path, planned, told):
+    cells = compose("loss=mse,mae", "race.max_seeds=4", output_dir=tmp_path)
+    contest = contests(cells, replace(rules_of(cells[0]), planned=planned))[0]
+    values = {"mse": {0: 0.1, 1: 0.2, 2: 0.1, 3: 0.3}, "mae": {0: 0.2, 1: 0.1, 2: 0.2, 3: 0.1}}
+    assert told in conclusion(race(values, contest.seeds, contest.rules), contest)
 
 
 def test_the_command_runs_a_race_by_the_engines_of_a_sweep(lossbench, tmp_path):

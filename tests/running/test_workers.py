@@ -64,6 +64,7 @@ def test_what_can_not_be_stacked_is_run_side_by_side_and_says_why(lines, why, ce
     chosen = plan([cell(*SWEEP), cell(*SWEEP, *lines)], "auto")
     assert sizes(chosen) == [(1, False), (1, True)]
     assert any(why in note for note in chosen.notes) and len(chosen.notes) == 2
+    assert chosen.notes[0] == "1 run trains in a stack of 1 run"
 
 
 def test_a_model_that_gains_nothing_can_be_stacked_all_the_same(cell):
