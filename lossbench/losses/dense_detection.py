@@ -245,6 +245,11 @@ def box_dfl(logits: Tensor, target: Tensor, *, weight: float = 0.125) -> tuple[T
     weight : float from 0
         Of the distributions against the overlap. The paper's weights are 1/4 and 2, those of YOLOv8 1.5 and 7.5.
 
+    Returns
+    -------
+    Tensor (N,)
+        Values from 0.
+
     Raises
     ------
     ValueError
