@@ -1,6 +1,5 @@
 """Present comparisons: on the terminal, and as a folder of report, tables and pictures for each problem."""
 
-import gc
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +28,7 @@ from lossbench.compare.report.verdict import verdict
 from lossbench.compare.report.writers import to_csv, to_markdown, to_rich
 from lossbench.config.cell import Cell, bring_own_task
 from lossbench.errors import ConfigError
-from lossbench.locate import targets_in
+from lossbench.locate import targets_in, without_collecting
 from lossbench.records import files
 from lossbench.records.provenance import digest
 
@@ -82,7 +81,7 @@ def compare_records(
     analyses, errors = [], []
     for comparison in found:
         try:
-            with _without_garbage():
+            with without_collecting():
                 analyses.append(_small(analyse(comparison, options)))
         except ConfigError as error:
             errors.append(error)
@@ -157,7 +156,7 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[DatasetRanki
     if _is_there(folder, made_from):
         return made_from
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / LOCK), _writing(analysis.comparison.name) as at, _without_garbage():
+    with FileLock(folder.parent / LOCK), _writing(analysis.comparison.name) as at, without_collecting():
         if _is_there(folder, made_from):  # another command of the same sweep has written it meanwhile
             return made_from
         from lossbench.compare.report.html import write_report
@@ -178,18 +177,6 @@ def write_comparison(analysis: Analysis, folder: Path, across: list[DatasetRanki
 def _small(analysis: Analysis) -> Analysis:
     """Return the same numbers without the tables of all runs by all samples, which they are made from."""
     return replace(analysis, samples=replace(analysis.samples, tables={}))
-
-
-@contextmanager
-def _without_garbage() -> Iterator[None]:
-    """Look for no garbage meanwhile: what is made is held till the end, and looking takes a tenth of the time."""
-    looked = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if looked:
-            gc.enable()
 
 
 @contextmanager

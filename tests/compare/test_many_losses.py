@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from lossbench.compare import present
 from lossbench.compare.report import html
 from lossbench.compare.report.figures.drawing import STYLE, draw_band, label_axes, panels, title_panel
 from lossbench.compare.report.figures.inner_axes import simplify_inner_axes
 from lossbench.compare.report.html import write_report
 from lossbench.compare.report.writers import to_csv
+from lossbench.locate import without_collecting
 from tests.support.pages import compared
 
 
@@ -79,7 +79,7 @@ def test_packed_pairs_leave_the_tables_as_they_are(monkeypatch):
 
 
 def test_garbage_is_looked_for_again_after_a_report():
-    with pytest.raises(ValueError, match="wrong"), present._without_garbage():
+    with pytest.raises(ValueError, match="wrong"), without_collecting():
         assert not gc.isenabled()
         raise ValueError("wrong")
     assert gc.isenabled()
