@@ -5,6 +5,7 @@ import copy
 import functools
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -58,8 +59,10 @@ def read_conf_once() -> None:
     """Let Hydra read each file of `conf/` once in this process, but where it searches a user's folder too."""
     from hydra._internal.config_repository import CachingConfigRepository
 
+    from lossbench.compat.hydra import choices_where_interpolated
     from lossbench.locate import CONF
 
+    choices_where_interpolated().start()
     kept: dict = {}
     load = CachingConfigRepository.load_config
 
@@ -67,10 +70,10 @@ def read_conf_once() -> None:
         ours = all(source.scheme() != "file" or source.path == str(CONF) for source in self.get_sources())
         key = f"config_path={config_path}"
         if ours and config_path in kept and key not in self.cache:
-            self.cache[key] = copy.deepcopy(kept[config_path])  # a composition changes what it is given
+            self.cache[key] = pickle.loads(kept[config_path])  # a composition changes what it is given
         found = load(self, config_path)
         if ours and config_path not in kept:
-            kept[config_path] = copy.deepcopy(found)
+            kept[config_path] = pickle.dumps(found)
         return found
 
     CachingConfigRepository.load_config = load_once
