@@ -8,14 +8,17 @@ import argparse
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Any
 from unittest.mock import patch
 
 from hydra._internal import defaults_list
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig
+from omegaconf import DictConfig, flag_override
+from omegaconf.errors import OmegaConfBaseException
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 """What `hydra/sweeper=basic` makes."""
@@ -38,8 +41,8 @@ def expand_sweep(overrides: list[Override]) -> list[list[str]]:
 def reading_each_file_once() -> Iterator[None]:
     """Let all configs that are composed here share what they read: Hydra parses each file again for each config.
 
-    Beside that a third of the time of each goes to the choices for interpolations in each file's list of defaults. They
-    are left out where a list has none.
+    Beside that a third of the time goes to the choices for interpolations in each file's list of defaults, which are left
+    out where a list has none, and a third to Hydra's own node, which is merged once.
     """
     kept: dict[tuple[Any, ...], bytes] = {}
     read = ConfigRepository.load_config
@@ -52,7 +55,7 @@ def reading_each_file_once() -> Iterator[None]:
         kept[place] = pickle.dumps(found)
         return found
 
-    with patch.object(ConfigRepository, "load_config", once), choices_where_interpolated():
+    with patch.object(ConfigRepository, "load_config", once), choices_where_interpolated(), own_node_merged_once():
         yield
 
 
@@ -65,6 +68,31 @@ def choices_where_interpolated() -> Any:
         return collect(overrides, defaults, self_added) if asked else None
 
     return patch.object(defaults_list, "_create_interpolation_map", where_asked)
+
+
+def own_node_merged_once() -> Any:
+    """Make a context in which Hydra merges what makes up its own node once: it comes first, and is half of a config."""
+    merge = ConfigLoaderImpl._compose_config_from_defaults_list
+    kept: dict[tuple[Any, ...], bytes] = {}
+
+    def from_own_node(loader: ConfigLoaderImpl, defaults: list[Any], repo: Any) -> DictConfig:
+        first = list(takewhile(lambda default: default.config_path.startswith("hydra/"), defaults))
+        sources = ((source.provider, source.path) for source in repo.get_sources())
+        place = (*sources, *((default.config_path, default.package) for default in first))
+        if any(repo.load_config(each.config_path).path.startswith("structured:") for each in defaults[len(first) :]):
+            return merge(loader, defaults, repo)  # classes keep their lists of defaults until the end
+        if place not in kept:
+            kept[place] = pickle.dumps(merge(loader, first, repo))
+        config: DictConfig = pickle.loads(kept[place])
+        try:
+            with flag_override(config, "no_deepcopy_set_nodes", True):
+                for default in defaults[len(first) :]:
+                    config.merge_with(loader._load_single_config(default, repo).config)
+        except OmegaConfBaseException:
+            return merge(loader, defaults, repo)  # which tells the mistake
+        return config
+
+    return patch.object(ConfigLoaderImpl, "_compose_config_from_defaults_list", from_own_node)
 
 
 def put_in_place_of(copy: DictConfig, node: DictConfig) -> None:

@@ -1,7 +1,6 @@
 """What a command does, in this process or in one of its own."""
 
 import atexit
-import copy
 import functools
 import json
 import os
@@ -14,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent.parent
 LOADED = (
@@ -33,7 +33,7 @@ def make_cell(*overrides: str, output_dir: Path):
 
     seeds = [line for line in overrides if re.fullmatch(r"seed=\d+", line)]
     like = _composed(tuple(line for line in overrides if line not in seeds))
-    config = copy.deepcopy(like.config)
+    config = pickle.loads(like.config)
     config.output_dir = str(output_dir)
     if seeds:
         config.seed = int(seeds[-1].removeprefix("seed="))
@@ -43,7 +43,7 @@ def make_cell(*overrides: str, output_dir: Path):
 
 
 @functools.lru_cache(maxsize=100)
-def _composed(overrides: tuple[str, ...]):
+def _composed(overrides: tuple[str, ...]) -> "Composed":
     """Compose a cell: a fifth of a second, therefore once for runs that differ in seed and folder, as a sweep does."""
     from hydra import compose, initialize_config_dir
 
@@ -52,17 +52,27 @@ def _composed(overrides: tuple[str, ...]):
     from lossbench.locate import CONF
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return cell_of(compose("config", ["tracking=none", *as_hydra_reads(overrides)], return_hydra_config=True))
+        made = cell_of(compose("config", ["tracking=none", *as_hydra_reads(overrides)], return_hydra_config=True))
+    return Composed(pickle.dumps(made.config), made.choices, made.overrides)
+
+
+class Composed(NamedTuple):
+    """What a cell is made of, its config as bytes, of which each cell makes one of its own."""
+
+    config: bytes
+    choices: dict[str, str]
+    overrides: tuple[str, ...]
 
 
 def read_conf_once() -> None:
     """Let Hydra read each file of `conf/` once in this process, but where it searches a user's folder too."""
     from hydra._internal.config_repository import CachingConfigRepository
 
-    from lossbench.compat.hydra import choices_where_interpolated
+    from lossbench.compat.hydra import choices_where_interpolated, own_node_merged_once
     from lossbench.locate import CONF
 
     choices_where_interpolated().start()
+    own_node_merged_once().start()
     kept: dict = {}
     load = CachingConfigRepository.load_config
 
