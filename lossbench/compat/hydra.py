@@ -41,8 +41,8 @@ def expand_sweep(overrides: list[Override]) -> list[list[str]]:
 def reading_each_file_once() -> Iterator[None]:
     """Let all configs that are composed here share what they read: Hydra parses each file again for each config.
 
-    Beside that a third of the time goes to the choices for interpolations in each file's list of defaults, which are left
-    out where a list has none, and a third to Hydra's own node, which is merged once.
+    Beside that a third of the time goes to the choices for interpolations in each file's list of defaults, left out
+    where a list has none, and a third to Hydra's own node, which is merged once.
     """
     kept: dict[tuple[Any, ...], bytes] = {}
     read = ConfigRepository.load_config

@@ -48,7 +48,7 @@ def test_candidates_get_what_they_get_alone(cell, together, optimizer):
     made = together(cells)
     assert len(made.segments) == len(made._groups) == 1
     for learner, each in zip(made.learners, cells, strict=True):
-        assert_same(learner, trained_alone(each), 100 * rounding(200))
+        assert_same(learner, trained_alone(each), 100 * rounding(100))
 
 
 def test_losses_with_parameters_of_their_own_go_their_share_too(cell, together):
@@ -57,7 +57,7 @@ def test_losses_with_parameters_of_their_own_go_their_share_too(cell, together):
     made = together(cells)
     assert isinstance(made.segments[0], OptimizerOfRates) and len(made._groups) == 2
     for learner, each in zip(made.learners, cells, strict=True):
-        assert_same(learner, trained_alone(each), 100 * rounding(400, 1e-2))
+        assert_same(learner, trained_alone(each), 100 * rounding(200, 1e-2))
 
 
 FOCAL = "-(1 - p)^c1*log(p) + c2*(1 - p^c1)/c1 + c3*p"

@@ -138,7 +138,7 @@ ALONE.sort(key=lambda name: DATA[declared_losses()[name].task])  # those on the 
 def test_every_loss_that_is_not_stacked_trains_two_steps_on_its_task(cell, name):
     task = declared_losses()[name].task
     large = own_tasks()[task].target in ("mask", "map", "boxes", "tokens")
-    few = ["data.max_train=40", "data.max_test=12"] if large else []
+    few = ["data.max_train=40", "data.max_test=12"] if large else ["data.max_train=400", "data.max_test=60"]
     few += ["data.views=2"] if task == "embedding" else []
     lines = [f"data={DATA[task]}", f"loss={name}", "trainer.max_epochs=1", "trainer.limit_train_batches=2", *few]
     entry = run(cell(*lines))

@@ -35,7 +35,7 @@ def test_weighted_runs_train_in_a_stack_as_alone(cell, lines):
     cells = [cell(*common, *each) for each in own]
     assert [item.stacked for item in plan(cells, "auto").items] == [True]
     for learner, each in zip(trained_together(cells).learners, cells, strict=True):
-        assert_same(learner, trained_alone(each), rounding(200))
+        assert_same(learner, trained_alone(each), rounding(100))
     plain = cell(*[line for line in common if line != "data.weight=w"], "data.drop=[price,w]", *own[0])
     assert trained_alone(plain).history[-1]["train/loss"] != trained_alone(cells[0]).history[-1]["train/loss"]
 

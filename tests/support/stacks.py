@@ -16,7 +16,7 @@ from lossbench.running.assemble import build_learner
 from lossbench.running.build import build_data, build_trainer
 
 SMALL = ["data.max_train=256", "data.max_test=100", "data.batch_size=32", "model=mlp", "model.hidden=[16,16]"]
-EXACT = ["trainer.precision=64-true", "trainer.max_epochs=25", "trainer.check_val_every_n_epoch=25"]
+EXACT = ["trainer.precision=64-true", "trainer.max_epochs=12", "trainer.check_val_every_n_epoch=12"]
 
 
 def rounding(steps: int, lr: float = 1e-3) -> float:
