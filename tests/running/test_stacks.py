@@ -76,9 +76,9 @@ def test_convolutions_and_batch_norm_train_in_a_stack_as_alone(model, epochs, ce
         f"data={data}",
         "data/imbalance=none",
         f"model={model}",
-        "data.batch_size=20",
+        f"data.batch_size={8 if model == 'resnet32' else 20}",
         f"trainer.max_epochs={epochs}",
-        *(["data.max_train=100", "data.max_test=20", "trainer.limit_train_batches=2"] if model == "resnet32" else []),
+        *(["data.max_train=100", "data.max_test=10", "trainer.limit_train_batches=2"] if model == "resnet32" else []),
     ]
     cells = [cell(*lines, f"loss={name}", f"seed={seed}", EXACT[0]) for seed in (0, 1)[:epochs] for name in names]
     for learner, each in zip(trained_together(cells).learners, cells, strict=True):

@@ -124,7 +124,7 @@ def test_a_stopped_sweep_records_what_its_workers_were_at(chosen, tmp_path):
     arguments = ["-m", "data=digits_imb", "seed=0,1", "trainer.max_epochs=3000", f"engine={chosen}", "tracking=none"]
     process = start(tmp_path, *arguments)
     wait_for(lambda: len(list(tmp_path.glob("outputs/digits_imb/*/record.json"))) == 2)
-    time.sleep(0.5)
+    time.sleep(2.0)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 143, output
