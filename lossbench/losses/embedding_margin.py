@@ -143,16 +143,16 @@ class sphereface(nn.Module):  # noqa: N801
     psi = (-1)^k cos(m theta) - 2k on [k pi / m, (k + 1) pi / m]
 
     psi, and not cos(m theta), falls all the way from 1 to 1 - 2m. The directions have length 1 and no bias. m = 1 is
-    the softmax on normalised weights. The paper blends both, and lowers lambda while it trains; here it is what it
-    ends with from the first step. With lambda 0 the shortest embeddings are the safest as long as the angles are wrong:
-    on 8x8 digits they collapsed to a point at m = 4.
+    the softmax on normalised weights. The authors' configuration lowers lambda from 1000 as 1 / (1 + 0.12 steps) down
+    to 5; here it is what that ends with from the first step. With lambda 0 the shortest embeddings are the safest as
+    long as the angles are wrong: on 8x8 digits they collapsed to a point at m = 4.
 
     Parameters
     ----------
     m : int from 1 to 16
         What the angle is multiplied by.
     lambda_ : float from 0
-        How much the cosine counts against psi; 5 is what the authors' code ends with, by memory.
+        How much the cosine counts against psi; 5 is what the authors' configuration ends with.
 
     Examples
     --------
