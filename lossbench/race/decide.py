@@ -30,6 +30,7 @@ from math import comb, inf, isfinite, nan
 from typing import Literal
 
 import numpy as np
+import scipy
 
 from lossbench.compare.numbers.sequential import Floats, confidence_sequence, critical_t
 from lossbench.errors import ConfigError
@@ -48,6 +49,7 @@ RESOLUTION = 4 * float(np.finfo(np.float32).eps)
     max_seeds="int [2, inf)",
     margin="number (0, inf) or null",
     alpha="number (0, 1)",
+    futility="number [0, 1)",
 )
 @dataclass(frozen=True)
 class Rules:
@@ -66,6 +68,9 @@ class Rules:
         dropped if it is worse.
     alpha : float
         Chance that in a race any loss is wrongly called worse, and that any is wrongly called equivalent.
+    futility : float
+        The race gives up where no open loss has a larger chance to be decided within the budget, by what was seen so
+        far. 0: never.
     higher_is_better : bool
         Direction of the metric.
     planned : int, optional
@@ -78,6 +83,7 @@ class Rules:
     max_seeds: int = 50
     margin: float | None = None
     alpha: float = 0.05
+    futility: float = 0.05
     higher_is_better: bool = True
     planned: int | None = None
 
@@ -165,6 +171,8 @@ class Race:
         How many seeds each loss has had.
     missing : dict
         The seeds of each loss that are to be run before the next look; empty when the race is over.
+    gave_up : bool
+        Whether it is over since what is left of the budget would hardly decide anything.
 
     """
 
@@ -173,6 +181,7 @@ class Race:
     running: list[str] = field(default_factory=list)
     ran: dict[str, int] = field(default_factory=dict)
     missing: dict[str, list[int]] = field(default_factory=dict)
+    gave_up: bool = False
 
     @property
     def best(self) -> str:
@@ -234,6 +243,9 @@ def race(values: Values, seeds: Sequence[int], rules: Rules) -> Race:
         _look(found, pairs, n)
         if found.is_known or not found.running or n >= rules.max_seeds:
             return found
+        found.gave_up = _is_hopeless(found, pairs, n)
+        if found.gave_up:
+            return found
         n = rules.look_after(n)
 
 
@@ -253,6 +265,26 @@ class _Pairs:
     def to_equate(self, label: str, other: str, n: int) -> tuple[float, float]:
         """Return by how much a loss is better than another one, at the level at which they are called equivalent."""
         return self._interval(label, other, n, self._level_to_equate)
+
+    def chance(self, label: str, other: str, n: int, standing: int) -> float:
+        r"""Return the chance that the last look of the budget decides a pair, by what is known after n seeds.
+
+        With the mean :math:`\bar d_n` and the spread s so far, and no other knowledge, that of N seeds is expected as
+        :math:`\bar d_n + s \sqrt{1/n - 1/N} \, t_{n-1}`, and 0 left out if it is beyond :math:`c_N s / \sqrt N`.
+        """
+        differences = self._differences(label, other)[:n]
+        mean, spread = abs(float(differences.mean())), float(differences.std(ddof=1))
+        last, level = self.rules.max_seeds, self._level_to_drop(standing)
+        reach, moves = self._critical[level][last - 1] / np.sqrt(last), np.sqrt(1 / n - 1 / last)
+        if not spread or not isfinite(reach):
+            return 1.0
+        ends = np.array([reach * spread - mean, reach * spread + mean])
+        found = scipy.special.stdtr(n - 1, -ends / (spread * moves)).sum()
+        if self.rules.margin is not None:
+            room = self.rules.margin - self._critical[self._level_to_equate][last - 1] / np.sqrt(last) * spread
+            low, high = scipy.special.stdtr(n - 1, (np.array([-room, room]) - mean) / (spread * moves))
+            found += max(0.0, high - low)
+        return float(found)
 
     def _level_to_drop(self, standing: int) -> float:
         return self.rules.alpha / (standing * max(1, len(self.scores) - 1))
@@ -334,6 +366,12 @@ def _called_worse(found: Race, pairs: _Pairs, n: int, best: str) -> list[Decisio
 def _standing(found: Race) -> int:
     """Count the losses that have not been called worse, wherever they are."""
     return sum(decision.fate != "worse" for decision in found.out.values()) + len(found.running)
+
+
+def _is_hopeless(found: Race, pairs: _Pairs, n: int) -> bool:
+    """Tell whether no open loss has much of a chance to be decided, so that the race won't know the best one."""
+    standing = _standing(found)
+    return all(pairs.chance(label, found.best, n, standing) < pairs.rules.futility for label in found.undecided)
 
 
 def _leave(found: Race, left: Iterable[Decision]) -> None:
