@@ -153,7 +153,7 @@ def least_runs(setting: Setting, power: float, rules: Rules) -> float:
     count, margin = len(setting.gaps), setting.margin or 0.0
     seeds = []
     for gap in sorted(setting.gaps)[1:]:
-        level = rules.alpha / (2 * (count - 1)) if gap > margin else rules.alpha / (count * (count - 1) / 2)
+        level = rules.alpha / count if gap > margin else rules.alpha / (count * (count - 1) / 2)
         apart = power * np.log(power / level) + (1 - power) * np.log(max(1 - power, 1e-300) / (1 - level))
         seeds.append(max(rules.first, apart / (0.5 * np.log1p((gap - margin) ** 2))))
     return sum(seeds) + max(seeds)
@@ -181,7 +181,7 @@ def fixed_seeds(setting: Setting, power: float, races: int, of_best: bool) -> in
 def found_by_tests(values: Floats, setting: Setting, of_best: bool, alpha: float = 0.05) -> NDArray[np.bool_]:
     """Tell of each drawn comparison whether all losses are shown to be what they are against the best mean."""
     races, count, n = values.shape
-    gaps, rivals, pairs = np.array(setting.gaps), count - 1, count * (count - 1) / 2
+    gaps, pairs = np.array(setting.gaps), count * (count - 1) / 2
     best, rows = values.mean(2).argmax(1), np.arange(races)
     differences = values[rows, best][:, None] - values
     mean, error = differences.mean(2), differences.std(2, ddof=1) / np.sqrt(n)
@@ -189,7 +189,7 @@ def found_by_tests(values: Floats, setting: Setting, of_best: bool, alpha: float
     margin = setting.margin or 0.0
     p = stats.t.sf((mean - margin) / error, n - 1)
     p[rows, best] = np.nan
-    shown = _holm(2 * p) <= alpha if of_best else _holm(rivals * p, more=1) <= alpha
+    shown = _holm((2 if of_best else count) * p) <= alpha
     right = gaps[best] == gaps.min()
     if setting.margin is not None:
         within = stats.t.sf((setting.margin - np.abs(mean)) / error, n - 1)
@@ -200,11 +200,11 @@ def found_by_tests(values: Floats, setting: Setting, of_best: bool, alpha: float
     return shown.all(1) & right
 
 
-def _holm(p: Floats, more: int = 0) -> Floats:
-    """Correct the rows of p, in each of which one is NaN; `more` hypotheses are there that are never refused."""
+def _holm(p: Floats) -> Floats:
+    """Correct the rows of p, in each of which one is NaN."""
     order = np.argsort(p, axis=1)
     count = p.shape[1] - 1
-    factors = np.append(np.arange(count, 0, -1) + more, 1)
+    factors = np.append(np.arange(count, 0, -1), 1)
     adjusted = np.maximum.accumulate(np.take_along_axis(p, order, 1) * factors, axis=1)
     result = np.empty_like(p)
     np.put_along_axis(result, order, adjusted, 1)

@@ -4,12 +4,15 @@ Each pair of losses has a sequence of intervals of its difference (`lossbench.co
 all looks together. What is said of K losses is wrong in at most alpha of all races:
 
 - A loss is called worse, which says that it is not the best one (with a margin: not within the margin of it), when one
-  side of its interval to another loss shows it at the level alpha / (s (K - 1)), where s losses have not been called
-  worse yet. This is Holm's method over the losses, each of which has K - 1 rivals. Let m losses be the best, all the
-  same. When the first of them is called worse wrongly, none of them had been, so s was at least m, and the level at
-  most alpha / (m (K - 1)). There are m (K - 1) such comparisons, each of which ever errs with a chance of at most its
-  level. It is not enough to correct over the K - 1 comparisons of one best loss: where several are the best, each of
-  them may be dropped.
+  side of its interval to another standing loss shows it at the level alpha / (K (s - 1)), where s losses stand, which
+  have not been called worse yet. This is a closed test (Marcus, Peritz and Gabriel 1976). "All of these m losses are
+  best" is refused when one of them is shown to be worse than another of them at alpha / (K (m - 1)), or than one of the
+  others at alpha / (K m): of the first comparisons there are m (m - 1), of the second m (K - m), so that it is wrongly
+  refused with a chance of at most alpha m / K + alpha (K - m) / K = alpha. Who is called worse by the rule above is
+  shown to be worse at the level of each group of standing losses that it is in (m is at most s, and at most s - 1 if
+  the other one is not in the group); each other group was refused when the first of it was called worse. So a loss that
+  is best is called worse only if the group of all that are best is refused, which is wrong in at most alpha. It is not
+  enough to correct over the K - 1 comparisons of one best loss: where several are the best, each may be dropped.
 - A loss is called equivalent when its interval to the best mean lies within the margin, each side at the level
   alpha / number of pairs (Bonferroni): of a pair that is not equivalent only one side can err. As in the report of a
   sweep, wrong "worse" and wrong "equivalent" are two families, with alpha for each.
@@ -30,9 +33,8 @@ from math import comb, inf, isfinite, nan
 from typing import Literal
 
 import numpy as np
-import scipy
 
-from lossbench.compare.numbers.sequential import Floats, confidence_sequence, critical_t
+from lossbench.compare.numbers.sequential import Floats, chance_to_decide, confidence_sequence, critical_t
 from lossbench.errors import ConfigError
 from lossbench.ranges import takes
 
@@ -267,27 +269,14 @@ class _Pairs:
         return self._interval(label, other, n, self._level_to_equate)
 
     def chance(self, label: str, other: str, n: int, standing: int) -> float:
-        r"""Return the chance that the last look of the budget decides a pair, by what is known after n seeds.
-
-        With the mean :math:`\bar d_n` and the spread s so far, and no other knowledge, that of N seeds is expected as
-        :math:`\bar d_n + s \sqrt{1/n - 1/N} \, t_{n-1}`, and 0 left out if it is beyond :math:`c_N s / \sqrt N`.
-        """
-        differences = self._differences(label, other)[:n]
-        mean, spread = abs(float(differences.mean())), float(differences.std(ddof=1))
-        last, level = self.rules.max_seeds, self._level_to_drop(standing)
-        reach, moves = self._critical[level][last - 1] / np.sqrt(last), np.sqrt(1 / n - 1 / last)
-        if not spread or not isfinite(reach):
-            return 1.0
-        ends = np.array([reach * spread - mean, reach * spread + mean])
-        found = scipy.special.stdtr(n - 1, -ends / (spread * moves)).sum()
-        if self.rules.margin is not None:
-            room = self.rules.margin - self._critical[self._level_to_equate][last - 1] / np.sqrt(last) * spread
-            low, high = scipy.special.stdtr(n - 1, (np.array([-room, room]) - mean) / (spread * moves))
-            found += max(0.0, high - low)
-        return float(found)
+        """Return the chance that the last look of the budget decides a pair, by what is known after n seeds."""
+        margin, last = self.rules.margin, self.rules.max_seeds
+        beyond = self._critical[self._level_to_drop(standing)][last - 1]
+        within = np.inf if margin is None else self._critical[self._level_to_equate][last - 1]
+        return chance_to_decide(self._differences(label, other)[:n], last, beyond, within, margin or 0.0)
 
     def _level_to_drop(self, standing: int) -> float:
-        return self.rules.alpha / (standing * max(1, len(self.scores) - 1))
+        return self.rules.alpha / (len(self.scores) * max(1, standing - 1))
 
     @property
     def _level_to_equate(self) -> float:

@@ -102,6 +102,12 @@ def conclusion(found: Race, contest: Contest) -> str:
         still = ", ".join(found.undecided)
         within_plan = rules.planned is not None and rules.max_seeds < rules.planned
         left = "" if within_plan else f", with what is left of race.alpha: {100 * RESERVE:g} % of it"
+        if found.gave_up:
+            return (
+                f"Open after {n} seeds: {found.best} has the best mean, but {still} may be as good or better. By what "
+                f"was seen the chance that {rules.max_seeds} seeds (race.max_seeds) would decide it is below "
+                f"{100 * rules.futility:g} % (race.futility; 0 spends them all the same)."
+            )
         return (
             f"Open after {n} seeds, which is race.max_seeds: {found.best} has the best mean, but {still} may be as "
             f"good or better. A larger race.max_seeds goes on from here{left}."
@@ -155,6 +161,7 @@ def as_data(found: Race, values: Values, contest: Contest) -> dict[str, Any]:
         "over": over,
         "best": found.best,
         "best_is_known": found.is_known,
+        "gave_up": found.gave_up,
         "undecided": found.undecided,
         "out": [vars(decision) for decision in found.out.values()],
         "runs": found.runs,
