@@ -17,7 +17,7 @@ from lossbench.errors import ConfigError, Killed
 from lossbench.race import rounds
 from lossbench.race.contestants import check_race, contests, rules_of
 from lossbench.race.decide import Race, race
-from lossbench.race.outcome import as_data, conclusion
+from lossbench.race.outcome import as_data, as_markdown, conclusion, told
 from lossbench.records import record
 from lossbench.running.run import run
 from tests.support.commands import make_cell
@@ -213,17 +213,31 @@ def test_a_race_that_gives_up_says_why(tmp_path):
     rng = np.random.default_rng(0)
     values = {label: dict(enumerate(rng.normal(size=50).tolist())) for label in ("mse", "mae")}
     found = race(values, contest.seeds, contest.rules)
-    told = conclusion(found, contest)
+    text = conclusion(found, contest)
     assert found.gave_up and as_data(found, values, contest)["gave_up"] and as_data(found, values, contest)["over"]
-    assert f"Open after {found.runs // 2} seeds" in told and "is below 5 % (race.futility; 0 spends them" in told
+    assert f"Open after {found.runs // 2} seeds" in text and "is below 5 % (race.futility; 0 spends them" in text
 
 
-@pytest.mark.parametrize(("planned", "told"), [(3, "goes on from here, with what is left"), (9, "goes on from here.")])
-def test_a_race_that_ends_within_its_plan_still_has_its_alpha(tmp_path, planned, told):
+def test_a_race_warns_of_runs_that_fail(tmp_path):
+    cells = compose("loss=mse,mae", output_dir=tmp_path)
+    contest = contests(cells, rules_of(cells[0]))[0]
+    rng = np.random.default_rng(1)
+    values = {label: dict(enumerate((0.1 * rng.normal(size=50)).tolist())) for label in ("mse", "mae")}
+    usual = race(values, contest.seeds, contest.rules)
+    assert as_data(usual, values, contest)["warning"] is None and usual.ran["mae"] > 6
+    values["mae"][4] = 9.0
+    found = race(values, contest.seeds, contest.rules)
+    warning = as_data(found, values, contest)["warning"]
+    assert f"1 of {found.ran['mae']} runs of mae (seed 4)" in warning and "up to 17 %" in warning
+    assert warning in as_markdown(found, values, contest) and list(told(found, values, contest))[-1] == warning
+
+
+@pytest.mark.parametrize(("planned", "text"), [(3, "goes on from here, with what is left"), (9, "goes on from here.")])
+def test_a_race_that_ends_within_its_plan_still_has_its_alpha(tmp_path, planned, text):
     cells = compose("loss=mse,mae", "race.max_seeds=4", "race.futility=0", output_dir=tmp_path)
     contest = contests(cells, replace(rules_of(cells[0]), planned=planned))[0]
     values = {"mse": {0: 0.1, 1: 0.2, 2: 0.1, 3: 0.3}, "mae": {0: 0.2, 1: 0.1, 2: 0.2, 3: 0.1}}
-    assert told in conclusion(race(values, contest.seeds, contest.rules), contest)
+    assert text in conclusion(race(values, contest.seeds, contest.rules), contest)
 
 
 def test_the_command_runs_a_race_by_the_engines_of_a_sweep(lossbench, tmp_path):
