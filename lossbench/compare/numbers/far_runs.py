@@ -16,7 +16,7 @@ def far_runs(values: Mapping[str, Mapping[int, float]]) -> dict[str, list[int]]:
     A run is far where it is more than :math:`4 + 20/n` robust standard deviations from the median of the n runs of the
     loss. One is 1.4826 times the median distance from the median (Hampel 1974): that of the loss, or the median of that
     of all losses where it is larger, as few runs can be alike by chance. Of normal values such a run is found among 5
-    runs of a loss in less than 1 in 100 cases, among 10 in 1 of 1000.
+    runs of a loss in less than 1 in 100 cases, among 10 in 1 of 400.
 
     Parameters
     ----------
