@@ -329,7 +329,7 @@ def race_row(cell: Cell, races: int) -> list[str]:
     runs = np.mean([each.runs for each in found])
     error = np.std([each.runs for each in found]) / np.sqrt(races)
     answer = right > 0.05 and _has_an_answer(setting)
-    n = fixed_seeds(setting, min(float(right), SURE), min(races, 1000), False) if answer else None
+    n = fixed_seeds(setting, min(float(right), SURE), min(races, 1000)) if answer else None
     fixed = ["-", "-"] if n is None else [str(n * len(setting.gaps)), f"{runs / n / len(setting.gaps):.2f}"]
     return [setting.name, told(float(wrong), races), told(float(right), races), f"{runs:.0f} ±{error:.1f}", *fixed]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lossbench.compare.numbers.analysis import Analysis, analyse
 from lossbench.compare.numbers.comparisons import comparisons, read_outputs
 from lossbench.compare.numbers.options import Options
+from lossbench.compare.races import with_races
 from lossbench.compare.report.run_files import runs_frame
 from lossbench.compare.report.verdict import verdict
 from lossbench.compare.report.writers import to_csv
@@ -90,7 +91,7 @@ def compare(output_dir: str | Path = "outputs", data: str | None = None, **optio
         raise ConfigError(f"no runs of data={data} under {folder}/. {nearest(data, there)}")
     if not records:
         raise ConfigError(f"no runs under {folder}/.")
-    return [_compared(analyse(comparison, how)) for comparison in comparisons(records, data)]
+    return [_compared(analyse(with_races(each, folder), how)) for each in comparisons(records, data)]
 
 
 def _compared(analysis: Analysis) -> Compared:

@@ -16,6 +16,7 @@ from lossbench import __version__
 from lossbench.compare.numbers.analysis import Analysis, analyse
 from lossbench.compare.numbers.comparisons import Comparison, comparisons, read_cells
 from lossbench.compare.numbers.options import Options
+from lossbench.compare.races import with_races
 from lossbench.compare.report.across import DatasetRanking, rank_across, told
 from lossbench.compare.report.fairness import cautions, names
 from lossbench.compare.report.formatting import missing_lines
@@ -74,7 +75,7 @@ def compare_records(
         The folders by the name of the data, and what could not be compared.
 
     """
-    found, console = list(found), Console()
+    found, console = [with_races(each, output_dir) for each in found], Console()
     asked = _asked(found, options, console)
     if (folders := _tell_again(output_dir, asked)) is not None:
         return folders, []
@@ -115,6 +116,7 @@ def _content(comparison: Comparison, options: Options) -> dict[str, Any]:
     return {
         "title": comparison.title,
         "labels": list(comparison.entries),
+        "dropped": comparison.dropped,
         "runs": [[entry["key"], entry["status"], entry.get("ended")] for entry in comparison.all_entries],
         "options": asdict(options),
     }

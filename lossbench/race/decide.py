@@ -4,12 +4,15 @@ Each pair of losses has a sequence of intervals of its difference (`lossbench.co
 all looks together. What is said of K losses is wrong in at most alpha of all races:
 
 - A loss is called worse, which says that it is not the best one (with a margin: not within the margin of it), when one
-  side of its interval to another loss shows it at the level alpha / (s (K - 1)), where s losses have not been called
-  worse yet. This is Holm's method over the losses, each of which has K - 1 rivals. Let m losses be the best, all the
-  same. When the first of them is called worse wrongly, none of them had been, so s was at least m, and the level at
-  most alpha / (m (K - 1)). There are m (K - 1) such comparisons, each of which ever errs with a chance of at most its
-  level. It is not enough to correct over the K - 1 comparisons of one best loss: where several are the best, each of
-  them may be dropped.
+  side of its interval to another standing loss shows it at the level alpha / (K (s - 1)), where s losses stand, which
+  have not been called worse yet. This is a closed test (Marcus, Peritz and Gabriel 1976). "All of these m losses are
+  best" is refused when one of them is shown to be worse than another of them at alpha / (K (m - 1)), or than one of the
+  others at alpha / (K m): of the first comparisons there are m (m - 1), of the second m (K - m), so that it is wrongly
+  refused with a chance of at most alpha m / K + alpha (K - m) / K = alpha. Who is called worse by the rule above is
+  shown to be worse at the level of each group of standing losses that it is in (m is at most s, and at most s - 1 if
+  the other one is not in the group); each other group was refused when the first of it was called worse. So a loss that
+  is best is called worse only if the group of all that are best is refused, which is wrong in at most alpha. It is not
+  enough to correct over the K - 1 comparisons of one best loss: where several are the best, each may be dropped.
 - A loss is called equivalent when its interval to the best mean lies within the margin, each side at the level
   alpha / number of pairs (Bonferroni): of a pair that is not equivalent only one side can err. As in the report of a
   sweep, wrong "worse" and wrong "equivalent" are two families, with alpha for each.
@@ -31,7 +34,7 @@ from typing import Literal
 
 import numpy as np
 
-from lossbench.compare.numbers.sequential import Floats, confidence_sequence, critical_t
+from lossbench.compare.numbers.sequential import Floats, chance_to_decide, confidence_sequence, critical_t
 from lossbench.errors import ConfigError
 from lossbench.ranges import takes
 
@@ -48,6 +51,7 @@ RESOLUTION = 4 * float(np.finfo(np.float32).eps)
     max_seeds="int [2, inf)",
     margin="number (0, inf) or null",
     alpha="number (0, 1)",
+    futility="number [0, 1)",
 )
 @dataclass(frozen=True)
 class Rules:
@@ -66,6 +70,9 @@ class Rules:
         dropped if it is worse.
     alpha : float
         Chance that in a race any loss is wrongly called worse, and that any is wrongly called equivalent.
+    futility : float
+        The race gives up where no open loss has a larger chance to be decided within the budget, by what was seen so
+        far. 0: never.
     higher_is_better : bool
         Direction of the metric.
     planned : int, optional
@@ -78,6 +85,7 @@ class Rules:
     max_seeds: int = 50
     margin: float | None = None
     alpha: float = 0.05
+    futility: float = 0.05
     higher_is_better: bool = True
     planned: int | None = None
 
@@ -165,6 +173,8 @@ class Race:
         How many seeds each loss has had.
     missing : dict
         The seeds of each loss that are to be run before the next look; empty when the race is over.
+    gave_up : bool
+        Whether it is over since what is left of the budget would hardly decide anything.
 
     """
 
@@ -173,6 +183,7 @@ class Race:
     running: list[str] = field(default_factory=list)
     ran: dict[str, int] = field(default_factory=dict)
     missing: dict[str, list[int]] = field(default_factory=dict)
+    gave_up: bool = False
 
     @property
     def best(self) -> str:
@@ -234,6 +245,9 @@ def race(values: Values, seeds: Sequence[int], rules: Rules) -> Race:
         _look(found, pairs, n)
         if found.is_known or not found.running or n >= rules.max_seeds:
             return found
+        found.gave_up = _is_hopeless(found, pairs, n)
+        if found.gave_up:
+            return found
         n = rules.look_after(n)
 
 
@@ -254,8 +268,15 @@ class _Pairs:
         """Return by how much a loss is better than another one, at the level at which they are called equivalent."""
         return self._interval(label, other, n, self._level_to_equate)
 
+    def chance(self, label: str, other: str, n: int, standing: int) -> float:
+        """Return the chance that the last look of the budget decides a pair, by what is known after n seeds."""
+        margin, last = self.rules.margin, self.rules.max_seeds
+        beyond = self._critical[self._level_to_drop(standing)][last - 1]
+        within = np.inf if margin is None else self._critical[self._level_to_equate][last - 1]
+        return chance_to_decide(self._differences(label, other)[:n], last, beyond, within, margin or 0.0)
+
     def _level_to_drop(self, standing: int) -> float:
-        return self.rules.alpha / (standing * max(1, len(self.scores) - 1))
+        return self.rules.alpha / (len(self.scores) * max(1, standing - 1))
 
     @property
     def _level_to_equate(self) -> float:
@@ -334,6 +355,12 @@ def _called_worse(found: Race, pairs: _Pairs, n: int, best: str) -> list[Decisio
 def _standing(found: Race) -> int:
     """Count the losses that have not been called worse, wherever they are."""
     return sum(decision.fate != "worse" for decision in found.out.values()) + len(found.running)
+
+
+def _is_hopeless(found: Race, pairs: _Pairs, n: int) -> bool:
+    """Tell whether no open loss has much of a chance to be decided, so that the race won't know the best one."""
+    standing = _standing(found)
+    return all(pairs.chance(label, found.best, n, standing) < pairs.rules.futility for label in found.undecided)
 
 
 def _leave(found: Race, left: Iterable[Decision]) -> None:

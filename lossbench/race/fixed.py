@@ -17,8 +17,8 @@ _SPREADS = (np.arange(400) + 0.5) / 400
 def fixed_seeds(found: Race, values: Values, seeds: Sequence[int], rules: Rules, power: float = POWER) -> int | None:
     """Estimate how many seeds of every loss a design with a fixed number would have needed for the same decisions.
 
-    It would say the same with the same guarantee: paired t tests at the end, a loss called worse after Holm over the
-    losses and their rivals, equivalent after Bonferroni over the pairs (`lossbench.race.decide`). The number is that at
+    It would say the same with the same guarantee: paired t tests at the end, at the levels of
+    `lossbench.race.decide`. The number is that at
     which the hardest decision has a chance of `power`, if the differences to the best that the race saw are the true
     ones. Of a race that ended as soon as it could they are a little too large, so the number is rather too small.
 
@@ -44,7 +44,7 @@ def fixed_seeds(found: Race, values: Values, seeds: Sequence[int], rules: Rules,
             worse.append(differences - (margin if label in found.out else 0.0))
     worse.sort(key=_effect, reverse=True)
     for rank, differences in enumerate(worse):
-        level = rules.alpha / ((count - rank) * (count - 1))
+        level = rules.alpha / (count * (count - rank - 1))
         planned = seeds_needed(differences, power=power, alpha=2 * level)
         needed.append(2 if planned is None else planned.estimate)
     return None if not needed or None in needed else max(each for each in needed if each is not None)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lossbench.compare.numbers.comparisons import as_file_name
+from lossbench.compare.numbers.far_runs import far_runs
 from lossbench.compare.numbers.sequential import RESERVE
-from lossbench.compare.report.formatting import words
+from lossbench.compare.report.formatting import told_far, words
 from lossbench.compare.report.writers import markdown
 from lossbench.race.contestants import Contest
 from lossbench.race.decide import Decision, Look, Race, Values
@@ -56,12 +57,14 @@ def _is_same_race(found: dict[str, Any], contest: Contest) -> bool:
     return found["metric"] == contest.metric and same_losses and all(one == other for one, other in pairs)
 
 
-def told(found: Race, contest: Contest, since: int = 0) -> Iterator[str]:
-    """Yield a line for each look, and at the end what is known."""
+def told(found: Race, values: Values, contest: Contest, since: int = 0) -> Iterator[str]:
+    """Yield a line for each look, and at the end what is known, and what makes it less sure."""
     for look in found.looks[since:]:
         yield told_look(look)
     if not found.missing and found.looks:
         yield conclusion(found, contest)
+        if warning := skewed(found, values, contest):
+            yield warning
 
 
 def told_look(look: Look) -> str:
@@ -102,6 +105,12 @@ def conclusion(found: Race, contest: Contest) -> str:
         still = ", ".join(found.undecided)
         within_plan = rules.planned is not None and rules.max_seeds < rules.planned
         left = "" if within_plan else f", with what is left of race.alpha: {100 * RESERVE:g} % of it"
+        if found.gave_up:
+            return (
+                f"Open after {n} seeds: {found.best} has the best mean, but {still} may be as good or better. By what "
+                f"was seen the chance that {rules.max_seeds} seeds (race.max_seeds) would decide it is below "
+                f"{100 * rules.futility:g} % (race.futility; 0 spends them all the same)."
+            )
         return (
             f"Open after {n} seeds, which is race.max_seeds: {found.best} has the best mean, but {still} may be as "
             f"good or better. A larger race.max_seeds goes on from here{left}."
@@ -115,6 +124,20 @@ def conclusion(found: Race, contest: Contest) -> str:
     parts += [f"{', '.join(same)}: equivalent"] if same else []
     parts += [f"{', '.join(diverged)}: diverged"] if diverged else []
     return f"The best is known after {n} seeds: {found.best} ({'; '.join(parts)})."
+
+
+def skewed(found: Race, values: Values, contest: Contest) -> str:
+    """Warn where runs are far from the others of their loss; "" where there is nothing to warn of."""
+    had = {
+        label: {s: values[label][s] for s in contest.seeds[:n] if s in values[label]} for label, n in found.ran.items()
+    }
+    far = far_runs(had)
+    if not far:
+        return ""
+    return (
+        f"{told_far(far, found.ran)} Where one loss now and then fails and another never does, races were wrong in up "
+        f"to 17 % (docs/race.md), not in {100 * contest.rules.alpha:g} %."
+    )
 
 
 def cost(found: Race, values: Values, contest: Contest) -> str:
@@ -155,9 +178,11 @@ def as_data(found: Race, values: Values, contest: Contest) -> dict[str, Any]:
         "over": over,
         "best": found.best,
         "best_is_known": found.is_known,
+        "gave_up": found.gave_up,
         "undecided": found.undecided,
         "out": [vars(decision) for decision in found.out.values()],
         "runs": found.runs,
+        "warning": skewed(found, values, contest) or None,
         "seeds": {label: contest.seeds[:count] for label, count in found.ran.items()},
         "fixed_design": None if n is None else {"seeds": n, "runs": n * len(contest.contestants), "power": POWER},
         "looks": [{**vars(look), "left": [vars(decision) for decision in look.left]} for look in found.looks],
@@ -179,11 +204,11 @@ def as_markdown(found: Race, values: Values, contest: Contest) -> str:
         + " Differences are over the seeds that both losses have had, and taken for normal, as by a t test."
     )
     parts = [
-        f"# A race on {markdown(contest.any_cell.data)}", markdown(shown),
+        f"# A race on {markdown(contest.any_cell.data)}", markdown(shown), markdown(skewed(found, values, contest)),
         "\n".join(["| loss | seeds | |", "|---|---:|---|", *rows]), cost(found, values, contest), how,
         "![The race](race.png)", "## Looks", "\n".join(f"- {markdown(told_look(look))}" for look in found.looks),
     ]  # fmt: skip
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _state(label: str, found: Race) -> str:

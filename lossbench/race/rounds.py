@@ -95,7 +95,7 @@ def _run_race(contest: Contest, workers: _Workers) -> Race | None:
     shown = 0
     while True:
         found = race(values, contest.seeds, contest.rules)
-        for line in told(found, contest, since=shown):
+        for line in told(found, values, contest, since=shown):
             print(line, flush=True)
         if len(found.looks) > shown:
             shown = len(found.looks)

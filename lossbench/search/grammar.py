@@ -1,7 +1,7 @@
 """Formulas of losses drawn at random, changed a little, and simplified; without torch.
 
 A formula is text, as `lossbench.losses.formula` reads it. What is drawn or changed here falls towards the truth and is
-finite on a few points (`is_promising`), so that a search spends its runs on formulas that may learn. Its loss may
+finite on a few points (`GRID`), so that a search spends its runs on formulas that may learn. Its loss may
 still break the contract of the catalogue, which looks at gradients and at outputs without bounds.
 """
 
@@ -125,31 +125,6 @@ def crossed(expression: str, other: str, rng: np.random.Generator, variables: Se
         if found is not None and found != written(node):
             return found
     return written(node)
-
-
-def is_promising(expression: str, variables: Sequence[str] = ("p",)) -> bool:
-    """Tell whether a formula, its constants being 1, is finite on `GRID` and least where the prediction is right.
-
-    Examples
-    --------
-    >>> is_promising("-log(p)"), is_promising("log(p)"), is_promising("abs(r)", ("r",)), is_promising("r", ("r",))
-    (True, False, True, False)
-
-    """
-    return _is_promising(_read(expression, variables), variables)
-
-
-def values_of(expression: str, values: Mapping[str, float | Array]) -> Array:
-    """Return the values of a formula in double precision as it stands, by the values of its names.
-
-    Examples
-    --------
-    >>> values_of("2*p^c1", {"p": np.array([0.5, 1.0]), "c1": 2.0})
-    array([0.5, 2. ])
-
-    """
-    with np.errstate(all="ignore"):
-        return _values(parsed(expression, tuple(values)), values)
 
 
 def simplified(expression: str, variables: Sequence[str] = ("p",)) -> str:

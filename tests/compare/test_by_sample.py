@@ -7,8 +7,8 @@ import pytest
 
 from lossbench.compare.numbers.by_sample import by_sample
 from lossbench.compare.numbers.comparisons import comparisons
-from lossbench.compare.numbers.two_sources import crossed
 from tests.support.compared import COUNTS, made_up, write
+from tests.support.two_way import crossed
 
 SIZE, CLASSES, SEEDS = 80, 4, range(3)
 

@@ -78,7 +78,7 @@ def test_sources_from_deviations_of_each_seed_are_those_from_all_runs(monkeypatc
     for most in (losses * seeds, 1):
         monkeypatch.setattr("lossbench.compare.numbers.two_sources.MOST_TOGETHER", most)
         found = runs.differences(places[first], places[second])
-        told.append([(each.seeds, each.samples, each.rest, each.variance, each.degrees) for each in found])
+        told.append([(each.seeds, each.samples, each.rest, each.spread, each.sample_degrees) for each in found])
     together, each_seed = told
     for one, other in zip(together, each_seed, strict=True):
         assert other == pytest.approx(one, rel=1e-9, abs=1e-12)  # of sums of 480 numbers of about 1

@@ -12,12 +12,13 @@ from lossbench.compare.numbers.analysis import Analysis, analyse
 from lossbench.compare.numbers.by_sample import BySample
 from lossbench.compare.numbers.comparisons import comparisons
 from lossbench.compare.numbers.options import Options
-from lossbench.compare.numbers.two_sources import crossed, runs_by_sample
+from lossbench.compare.numbers.two_sources import half_widths, runs_by_sample, tails_beyond
 from lossbench.compare.report.tables import differences_table
 from lossbench.compare.report.verdict import verdict
 from lossbench.compare.report.writers import to_csv, to_markdown
 from lossbench.errors import ConfigError
 from tests.support.compared import made_up
+from tests.support.two_way import crossed
 
 SEEDS, SAMPLES = 5, 200
 METRIC = "balanced_accuracy"
@@ -62,12 +63,10 @@ def test_the_interval_is_that_of_crossed_random_effects(of_samples):
     pair = compared(of_samples).main.against["focal"]
     differences = of_samples["focal"] - of_samples["cross_entropy"]
     mean_squares = crossed(differences)
-    half = stats.t.isf(0.025, mean_squares.degrees) * math.sqrt(mean_squares.variance)
+    half = float(half_widths([mean_squares], 0.025)[0])
     middle = differences.mean()
     assert (pair.difference.low, pair.difference.high) == pytest.approx((middle - half, middle + half), rel=1e-6)
-    assert pair.p_t == pytest.approx(
-        2 * stats.t.sf(abs(middle) / math.sqrt(mean_squares.variance), mean_squares.degrees)
-    )
+    assert pair.p_t == pytest.approx(2 * tails_beyond([mean_squares], abs(middle))[0])
     alone = stats.ttest_1samp(differences.mean(1), 0)
     told = pair.this_test_set
     assert (told.low, told.high) == pytest.approx(tuple(alone.confidence_interval()), rel=1e-6)

@@ -11,15 +11,14 @@ from lossbench.compare.numbers.seeds import seeds_needed
 from lossbench.compare.numbers.statistics import paired_difference
 from lossbench.compare.numbers.two_sources import (
     Sources,
-    crossed,
-    interval,
-    p_difference,
+    half_widths,
     p_within,
-    resampled,
     runs_by_draw,
     runs_by_sample,
+    tails_beyond,
 )
 from lossbench.compare.numbers.what_helps import power_of, predicted, what_helps
+from tests.support.two_way import crossed, interval, p_difference, resampled
 
 
 def table_of(rng, seeds, samples, of_seeds=1.0, of_samples=1.0, rest=1.0):
@@ -49,9 +48,11 @@ def test_sources_are_those_of_the_analysis_of_variance(shape):
     found, size = crossed(table), table.size
     assert (found.seeds, found.samples, found.rest) == pytest.approx(((a - e) / size, (b - e) / size, e / size))
     assert found.variance == pytest.approx((a + b - e) / size)
-    seeds, samples = shape
-    by_hand = (a + b - e) ** 2 / (a**2 / (seeds - 1) + b**2 / (samples - 1) + e**2 / ((seeds - 1) * (samples - 1)))
-    assert found.degrees == pytest.approx(by_hand)
+    assert found.spread == pytest.approx(a / size) and found.sample_degrees == shape[1] - 1
+    of_seeds, of_samples = (stats.t.isf(0.005, each - 1) for each in shape)
+    half = math.sqrt((of_seeds**2 * a + of_samples**2 * (b - e)) / size)
+    assert interval(found, 3.0, 0.99) == pytest.approx((3 - half, 3 + half))
+    assert p_difference(found, half) == pytest.approx(0.01)
 
 
 def test_the_variance_is_never_below_a_mean_square():
@@ -62,13 +63,13 @@ def test_the_variance_is_never_below_a_mean_square():
         found = crossed(table)
         assert found.variance >= max(a, b) - 1e-12
         assert found.variance == pytest.approx(max(a, e) + max(b, e) - e)
-        assert min(found.seeds, found.samples, found.rest) >= 0 and found.degrees >= 2 - 1e-9
+        assert min(found.seeds, found.samples, found.rest) >= 0
 
 
 def test_samples_that_do_not_vary_leave_the_interval_over_seeds():
     values, none = np.array([0.1, 0.3, 0.2, 0.25]), np.zeros(4)
     found = crossed(np.repeat(values[:, None], 50, axis=1))
-    assert (found.samples, found.rest) == pytest.approx((0, 0), abs=1e-15) and found.degrees == pytest.approx(3)
+    assert (found.samples, found.rest) == pytest.approx((0, 0), abs=1e-15)
     seeds = paired_difference(values, none, higher_is_better=True)
     assert interval(found, values.mean()) == pytest.approx((seeds.low, seeds.high))
     assert p_difference(found, values.mean()) == pytest.approx(seeds.p_t)
@@ -80,7 +81,7 @@ def test_runs_that_are_the_same_leave_the_interval_over_samples():
     values = np.random.default_rng(0).normal(size=30)
     found = crossed(np.tile(values, (4, 1)))
     test = stats.ttest_1samp(values, 0)
-    assert found.degrees == pytest.approx(29) and found.seeds == 0
+    assert found.seeds == found.spread == 0
     assert p_difference(found, values.mean()) == pytest.approx(test.pvalue)
     assert interval(found, values.mean(), 0.9) == pytest.approx(tuple(test.confidence_interval(0.9)))
 
@@ -115,7 +116,9 @@ def test_samples_of_a_group_are_drawn_together():
 def test_the_unit_does_not_matter(scale):
     table = table_of(np.random.default_rng(4), 5, 50)
     one, other = crossed(table), crossed(scale * table)
-    assert other.variance == pytest.approx(scale**2 * one.variance) and other.degrees == pytest.approx(one.degrees)
+    assert other.variance == pytest.approx(scale**2 * one.variance) and p_difference(other, scale) == pytest.approx(
+        p_difference(one, 1.0)
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,10 +132,9 @@ def test_the_unit_does_not_matter(scale):
 )
 def test_what_has_no_spread_says_so(table):
     found = crossed(table)
-    assert found.variance == 0 and math.isnan(found.degrees)
+    assert found.variance == 0
     mean = 0.25 * bool(table.any())
     assert interval(found, mean) == (mean, mean)
-    assert p_difference(found, mean) == (0.125 if mean else 1.0)  # of the signs of four seeds
     assert p_within(found, mean, 0.5) == 0.0625 and p_within(found, mean, 0.25 if mean else 0.1) in (1.0, 0.0625)
     assert what_helps(found, mean).seeds is None and what_helps(found, mean).dominant == ""
 
@@ -153,7 +155,7 @@ def test_one_seed_or_sample_tells_nothing(shape):
 @pytest.mark.parametrize("table", [np.zeros(3), np.zeros((0, 3)), np.array([[1.0, np.nan]])])
 def test_tables_that_are_none_are_refused(table):
     with pytest.raises(ValueError, match="table"):
-        crossed(table)
+        runs_by_sample(table)
 
 
 def test_draws_of_means_tell_what_the_table_does():
@@ -161,7 +163,7 @@ def test_draws_of_means_tell_what_the_table_does():
     table = table_of(rng, 5, 300, of_seeds=3.0, of_samples=4.0)
     weights = rng.multinomial(300, np.full(300, 1 / 300), size=20_000)
     found, expected = resampled(table.mean(1), table @ weights.T / 300, 300), crossed(table)
-    for name in ("seeds", "samples", "rest", "variance", "degrees"):
+    for name in ("seeds", "samples", "rest", "variance", "spread"):
         assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=0.06), name
 
 
@@ -183,11 +185,11 @@ def test_few_draws_cost_degrees_of_freedom():
     rng = np.random.default_rng(0)
     of_samples = rng.normal(size=2000)
     few, many = (resampled(np.zeros(4), np.tile(of_samples[:draws], (4, 1)), 1001) for draws in (11, 1001))
-    assert few.degrees == pytest.approx(1 / (1 / 10 + 1 / 1000)) and many.degrees == pytest.approx(500)
+    assert few.sample_degrees == pytest.approx(1 / (1 / 10 + 1 / 1000)) and many.sample_degrees == pytest.approx(500)
 
 
-OF_SEEDS = Sources(4e-4, 1e-6, 1e-6, 4.02e-4, 4.0, 5, 1000)
-OF_SAMPLES = Sources(1e-6, 4e-4, 1e-6, 4.02e-4, 900.0, 5, 1000)
+OF_SEEDS = Sources(4e-4, 1e-6, 1e-6, 4.01e-4, 999.0, 5, 1000)
+OF_SAMPLES = Sources(1e-6, 4e-4, 1e-6, 2e-6, 999.0, 5, 1000)
 OF_THE_REST = Sources(0.0, 0.0, 4e-4, 4e-4, 999.0, 5, 1000)
 
 
@@ -197,7 +199,7 @@ def test_what_helps_is_what_dominates():
     assert of_seeds.samples is None and of_seeds.seeds is not None
     assert of_samples.seeds is None and of_samples.samples is not None
     assert of_rest.seeds is not None and of_rest.samples is not None
-    neither = what_helps(Sources(4e-4, 4e-4, 0.0, 8e-4, 12.0, 5, 1000), 0.02)
+    neither = what_helps(Sources(4e-4, 4e-4, 0.0, 4e-4, 999.0, 5, 1000), 0.02)
     assert (neither.seeds, neither.samples) == (None, None)
     assert what_helps(OF_SEEDS, 0.0).seeds is None
 
@@ -209,15 +211,40 @@ def test_the_number_of_seeds_is_the_first_that_is_enough(sources):
 
 
 def test_predictions_shrink_what_they_say():
-    parts = Sources(3.0, 2.0, 1.0, 6.0, 9.0, 5, 100)
-    assert predicted(parts, 10, 100)[0] == pytest.approx(1.5 + 2 + 0.5)
-    assert predicted(parts, 5, 400)[0] == pytest.approx(3 + 0.5 + 0.25)
-    assert predicted(crossed(np.eye(4, 9)), 4, 9)[1] == pytest.approx(crossed(np.eye(4, 9)).degrees)
+    parts = Sources(3.0, 2.0, 1.0, 4.0, 99.0, 5, 100)
+    assert predicted(parts, 10, 100).variance == pytest.approx(1.5 + 2 + 0.5)
+    assert predicted(parts, 5, 400).variance == pytest.approx(3 + 0.5 + 0.25)
+    assert predicted(parts, 5, 100) == parts
+
+
+def test_the_tail_is_that_whose_interval_reaches_as_far():
+    rng, many = np.random.default_rng(5), 500
+    seeds, samples = rng.integers(2, 30, many), rng.integers(2, 5000, many)
+    of_samples = np.where(rng.random(many) < 0.3, 0, rng.exponential(size=many) ** 3)
+    found = [
+        Sources(a, b, 0.0, a, n - 1.0, int(s), int(n))
+        for a, b, s, n in zip(rng.exponential(size=many) ** 2, of_samples, seeds, samples, strict=True)
+    ]
+    tails = 10 ** -rng.uniform(0.31, 20, many)
+    np.testing.assert_allclose(tails_beyond(found, half_widths(found, tails)), tails, rtol=1e-9)
+    assert tails_beyond(found, np.zeros(many)) == pytest.approx(0.5)
+    np.testing.assert_allclose(tails_beyond(found, np.full(many, -1.0)), 1 - tails_beyond(found, np.ones(many)))
+    assert (tails_beyond(found, np.full(many, 1e9)) < 1e-6).all()
+
+
+def test_the_interval_is_never_narrower_than_that_of_seeds():
+    rng = np.random.default_rng(6)
+    for _ in range(100):
+        table = table_of(rng, 4, 30, of_seeds=rng.exponential(), of_samples=rng.exponential())
+        alone = paired_difference(table.mean(1), np.zeros(4), higher_is_better=True)
+        low, high = interval(crossed(table), table.mean())
+        assert low <= alone.low + 1e-12 and alone.high - 1e-12 <= high
+        assert p_difference(crossed(table), table.mean()) >= alone.p_t * (1 - 1e-9)
 
 
 def test_power_is_the_share_of_tests_that_find_it():
     rng, found, many = np.random.default_rng(0), 0, 1500
-    truth = Sources(1 / 400, 1 / 400, 1 / 400, 3 / 400, math.nan, 8, 50)
+    truth = Sources(1 / 400, 1 / 400, 1 / 400, 2 / 400, 49.0, 8, 50)
     for _ in range(many):
         table = 0.25 + table_of(rng, 8, 50)
         found += p_difference(crossed(table), table.mean()) < 0.05
@@ -227,7 +254,9 @@ def test_power_is_the_share_of_tests_that_find_it():
 
 @pytest.mark.parametrize("kind", ["normal", "skewed", "discrete"])
 @pytest.mark.parametrize(
-    "parts", [(10.0, 1.0, 1.0), (1.0, 10.0, 1.0), (1.0, 1.0, 1.0)], ids=["seeds", "samples", "mixed"]
+    "parts",
+    [(10.0, 1.0, 1.0), (1.0, 10.0, 1.0), (1.0, 1.0, 1.0), (0.0, 0.0, 1.0)],
+    ids=["seeds", "samples", "mixed", "rest"],
 )
 def test_the_interval_holds_the_truth_as_often_as_it_says(kind, parts):
     # 93 to 97 per cent, and three standard deviations of the share of so many tables.

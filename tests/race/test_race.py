@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lossbench.cli.race import compose_racing
@@ -16,7 +17,7 @@ from lossbench.errors import ConfigError, Killed
 from lossbench.race import rounds
 from lossbench.race.contestants import check_race, contests, rules_of
 from lossbench.race.decide import Race, race
-from lossbench.race.outcome import conclusion
+from lossbench.race.outcome import as_data, as_markdown, conclusion, told
 from lossbench.records import record
 from lossbench.running.run import run
 from tests.support.commands import make_cell
@@ -88,7 +89,7 @@ def test_a_race_drops_what_is_worse_and_tells_all(racing, made_up, tmp_path, cap
 
 def test_a_race_that_is_stopped_goes_on_with_the_same_decisions(racing, made_up, monkeypatch):
     made_up({"mse": 0.3, "huber": 0.01, "mae": 0.0})
-    words = (LOSSES, "race.first=2", "race.max_seeds=5")
+    words = (LOSSES, "race.futility=0", "race.first=2", "race.max_seeds=5")
     _, expected = racing(*words, folder="undisturbed")
     assert [len(look["left"]) for look in expected["looks"]] == [0, 1, 0, 0]
     run_round, calls = rounds.run_round, []
@@ -110,7 +111,7 @@ def test_a_race_that_is_stopped_goes_on_with_the_same_decisions(racing, made_up,
     calls.clear()
     assert racing(*words)[1] == expected and not calls  # nothing is left to run
     monkeypatch.setattr(rounds, "run_round", run_round)
-    _, more = racing(*words[:2], "race.max_seeds=6", "race.step=3")
+    _, more = racing(*words[:3], "race.max_seeds=6", "race.step=3")
     assert more["looks"][: len(found["looks"])] == found["looks"] and more["looks"][-1]["n"] == 6
     assert more["rules"]["planned"] == 5 and more["rules"]["step"] == 1  # as the race began
 
@@ -131,7 +132,7 @@ def test_the_runs_of_an_earlier_sweep_are_taken_over(racing, tmp_path, monkeypat
     asked = []
     run_round = rounds.run_round
     monkeypatch.setattr(rounds, "run_round", lambda cells, engine: asked.append(len(cells)) or run_round(cells, engine))
-    code, found = racing("loss=mse,mae", "race.max_seeds=4")
+    code, found = racing("loss=mse,mae", "race.max_seeds=4", "race.futility=0")
     assert code == 0 and asked[0] <= 2 and found["looks"][0]["n"] == 3
     values = [record.read(path)["metrics"]["last"]["test/mae"] for path in (tmp_path / "outputs").glob("outliers/*")]
     assert len(values) == found["runs"] == 8
@@ -174,6 +175,7 @@ REFUSED = {
     "loss=mse,mae race.margin=0.1 compare.metric=acuracy": ["compare.metric=acuracy", "not known"],
     "loss=mse,mae race.margin=0.1 compare.metric=r": ["compare.metric=r", "Nearest: r2"],
     "loss=mse,mae race.first=1": ["race.first=1", "[2, inf)"],
+    "loss=mse,mae race.futility=1": ["race.futility=1", "[0, 1)"],
     "loss=mse,mae race.step=0": ["race.step=0", "[1, inf)"],
     "loss=mse,mae race.alpha=0.05,0.1": ["race.KEY=A,B", "one value"],
     "loss=mse,mae rerun=true": ["rerun=true", "output_dir"],
@@ -205,12 +207,37 @@ def test_where_no_loss_has_a_number_nothing_is_known(tmp_path):
     assert isinstance(none, Race) and "nothing is known" in conclusion(none, contest)
 
 
-@pytest.mark.parametrize(("planned", "told"), [(3, "goes on from here, with what is left"), (9, "goes on from here.")])
-def test_a_race_that_ends_within_its_plan_still_has_its_alpha(tmp_path, planned, told):
-    cells = compose("loss=mse,mae", "race.max_seeds=4", output_dir=tmp_path)
+def test_a_race_that_gives_up_says_why(tmp_path):
+    cells = compose("loss=mse,mae", output_dir=tmp_path)
+    contest = contests(cells, rules_of(cells[0]))[0]
+    rng = np.random.default_rng(0)
+    values = {label: dict(enumerate(rng.normal(size=50).tolist())) for label in ("mse", "mae")}
+    found = race(values, contest.seeds, contest.rules)
+    text = conclusion(found, contest)
+    assert found.gave_up and as_data(found, values, contest)["gave_up"] and as_data(found, values, contest)["over"]
+    assert f"Open after {found.runs // 2} seeds" in text and "is below 5 % (race.futility; 0 spends them" in text
+
+
+def test_a_race_warns_of_runs_that_fail(tmp_path):
+    cells = compose("loss=mse,mae", output_dir=tmp_path)
+    contest = contests(cells, rules_of(cells[0]))[0]
+    rng = np.random.default_rng(1)
+    values = {label: dict(enumerate((0.1 * rng.normal(size=50)).tolist())) for label in ("mse", "mae")}
+    usual = race(values, contest.seeds, contest.rules)
+    assert as_data(usual, values, contest)["warning"] is None and usual.ran["mae"] > 6
+    values["mae"][4] = 9.0
+    found = race(values, contest.seeds, contest.rules)
+    warning = as_data(found, values, contest)["warning"]
+    assert f"1 of {found.ran['mae']} runs of mae (seed 4)" in warning and "up to 17 %" in warning
+    assert warning in as_markdown(found, values, contest) and list(told(found, values, contest))[-1] == warning
+
+
+@pytest.mark.parametrize(("planned", "text"), [(3, "goes on from here, with what is left"), (9, "goes on from here.")])
+def test_a_race_that_ends_within_its_plan_still_has_its_alpha(tmp_path, planned, text):
+    cells = compose("loss=mse,mae", "race.max_seeds=4", "race.futility=0", output_dir=tmp_path)
     contest = contests(cells, replace(rules_of(cells[0]), planned=planned))[0]
     values = {"mse": {0: 0.1, 1: 0.2, 2: 0.1, 3: 0.3}, "mae": {0: 0.2, 1: 0.1, 2: 0.2, 3: 0.1}}
-    assert told in conclusion(race(values, contest.seeds, contest.rules), contest)
+    assert text in conclusion(race(values, contest.seeds, contest.rules), contest)
 
 
 def test_the_command_runs_a_race_by_the_engines_of_a_sweep(lossbench, tmp_path):

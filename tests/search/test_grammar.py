@@ -13,15 +13,22 @@ from lossbench.losses.formula import FUNCTIONS, VARIABLES, names_of, of_loss, pa
 from lossbench.search import grammar
 from lossbench.search.grammar import (
     crossed,
-    is_promising,
     mutate,
     random_expression,
     simplified,
-    values_of,
 )
 
 OF = [("p",), ("r",), ("r", "y")]
 LOSS = {variables: "expression" if variables == ("p",) else "expression_residual" for variables in OF}
+
+
+def is_promising(text, variables=("p",)):
+    return grammar._is_promising(grammar._read(text, variables), variables)
+
+
+def values_of(text, known):
+    with np.errstate(all="ignore"):
+        return grammar._values(parsed(text, tuple(known)), known)
 
 
 def loss_values(text, variables, main):

@@ -122,7 +122,8 @@ class Analysis:
         reasons: dict[str, dict[int, str]] = {}
         for label, entries in self.comparison.entries.items():
             for seed in self.comparison.seeds:
-                status = entries[seed]["status"] if seed in entries else "missing"
+                dropped = self.comparison.dropped.get(label, {}).get(seed)
+                status = entries[seed]["status"] if seed in entries else dropped or "missing"
                 if status == "diverged" and "diverged" in entries[seed]:
                     status += f" in epoch {entries[seed]['diverged']['epoch'] + 1}"
                 elif status == "finished" and self.metric not in self.scores[label].get(seed, {}):

@@ -46,6 +46,8 @@ class Comparison:
         the files of the run are.
     superseded : list of str
         Runs that were left out because a newer one has the same label and seed, in words.
+    dropped : dict
+        By label and seed, why a race did not run it, in words (`lossbench.compare.races`).
     settings : str
         What tells its problem from others of the same data, e.g. "optimizer.lr=0.1"; "" where it is the only one.
 
@@ -57,6 +59,7 @@ class Comparison:
     entries: dict[str, Entries]
     superseded: list[str] = field(default_factory=list)
     settings: str = ""
+    dropped: dict[str, dict[int, str]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:

@@ -13,11 +13,10 @@ from math import isnan, nan
 from typing import NamedTuple
 
 import numpy as np
-import scipy
 
 from lossbench.compare.numbers.equivalence import Outcome, outcome, p_equivalence
 from lossbench.compare.numbers.statistics import PairedDifference, kind_of, paired_differences
-from lossbench.compare.numbers.two_sources import Sources, p_within
+from lossbench.compare.numbers.two_sources import Sources, half_widths, p_within, tails_beyond
 from lossbench.compare.numbers.unpaired import unpaired_difference
 from lossbench.tasks.task import Better
 
@@ -158,19 +157,13 @@ def _compared(
 def _with_data(
     alone: Mapping[Pair, PairedDifference], known: Mapping[Pair, Sources], alpha: float, size: int
 ) -> dict[Pair, PairedDifference]:
-    """Widen differences over seeds by what new test data would do: no interval is narrower than that of seeds.
-
-    The two-source t knows more degrees of freedom than the seeds have, and far out in its tails, where several
-    comparisons are decided, it trusts them too much when the seeds have most of the chance.
-    """
+    """Widen differences over seeds by what new test data would do: no interval is narrower than that of seeds."""
     if not known:
         return {}
-    over_seeds = [alone[pair] for pair in known]
+    over_seeds, sources = [alone[pair] for pair in known], list(known.values())
     mean, low, high, p_seeds = np.array([(each.mean, each.low, each.high, each.p_t) for each in over_seeds]).T
-    variance, degrees = np.array([(each.variance, each.degrees) for each in known.values()]).T
-    error, confidence = np.sqrt(variance), 1 - alpha / size
-    half = scipy.stats.t.isf((1 - confidence) / 2, degrees) * error
-    p = 2 * scipy.stats.t.sf(np.abs(mean) / error, degrees)
+    half = half_widths(sources, alpha / size / 2)
+    p = 2 * tails_beyond(sources, np.abs(mean))
     told = np.array([np.fmin(mean - half, low), np.fmax(mean + half, high), np.fmax(p, p_seeds)])  # NaN gives way
     kind = kind_of(TWO_SOURCES, 1 - alpha, size)
     return {

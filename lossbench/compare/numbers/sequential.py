@@ -227,3 +227,43 @@ def _mean_and_error(found: Floats, count: NDArray[np.int64]) -> tuple[Floats, Fl
     total, squares = np.cumsum(moved, axis=-1), np.cumsum(moved**2, axis=-1)
     variance = np.maximum(squares - total**2 / count, 0) / np.maximum(count - 1, 1)
     return start + total / count, np.where(count > 1, np.sqrt(variance / count), np.inf)
+
+
+def chance_to_decide(differences: ArrayLike, last: int, beyond: float, within: float, margin: float) -> float:
+    r"""Give the chance that the interval of N seeds leaves out 0, or lies within a margin, by the first n differences.
+
+    With the mean :math:`\bar d` and the spread s of these, and each true mean and spread taken for as likely as another
+    before, the mean of N is expected as :math:`\bar d + s \sqrt{1/n - 1/N} \, t_{n-1}`. The spread is taken to stay.
+
+    Parameters
+    ----------
+    differences : array_like, shape (n,)
+        So far, of 2 seeds or more.
+    last : int
+        N, above n.
+    beyond, within : float
+        The critical t of N for 0, and for the margin; infinite where it can't decide.
+    margin : float
+        The interval shall lie within -margin and margin.
+
+    References
+    ----------
+    Spiegelhalter, Freedman and Blackburn, "Monitoring clinical trials: conditional or predictive power?", 1986.
+
+    Examples
+    --------
+    >>> round(chance_to_decide([1.0, -1.0, 1.5, -1.4, 0.3, -0.2], 50, 2.9, np.inf, 0.0), 2)
+    0.33
+
+    """
+    found = np.asarray(differences, dtype=float)
+    n, mean, spread = len(found), abs(float(found.mean())), float(found.std(ddof=1))
+    if not spread:
+        return 1.0
+    error, moves = spread / np.sqrt(last), spread * np.sqrt(1 / n - 1 / last)
+    chance = scipy.special.stdtr(n - 1, (np.array([mean, -mean]) - beyond * error) / moves).sum()
+    room = margin - within * error
+    if room > 0:
+        low, high = scipy.special.stdtr(n - 1, (np.array([-room, room]) - mean) / moves)
+        chance += high - low
+    return float(min(chance, 1.0))

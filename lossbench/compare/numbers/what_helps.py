@@ -10,7 +10,7 @@ import scipy
 
 from lossbench.compare.numbers.seeds import MOST_SEEDS
 from lossbench.compare.numbers.statistics import check_fraction
-from lossbench.compare.numbers.two_sources import Sources, combined
+from lossbench.compare.numbers.two_sources import Sources, half_widths
 
 MOST_SAMPLES = 100_000_000
 """Where `what_helps` gives up on test samples."""
@@ -36,21 +36,27 @@ class Help:
     samples: int | None
 
 
-def predicted(sources: Sources, n_seeds: int, n_samples: int) -> tuple[float, float]:
-    """Return the variance and the degrees of freedom that other numbers of seeds and samples would give."""
-    seeds, samples = sources.n_seeds / n_seeds, sources.n_samples / n_samples
-    parts = sources.seeds * seeds, sources.samples * samples, sources.rest * seeds * samples
-    return combined(*parts, n_seeds - 1, n_samples - 1)
+def predicted(sources: Sources, n_seeds: int, n_samples: int) -> Sources:
+    """Return the sources that other numbers of seeds and samples would give on average."""
+    by_seeds, by_samples = sources.n_seeds / n_seeds, sources.n_samples / n_samples
+    seeds, samples = sources.seeds * by_seeds, sources.samples * by_samples
+    rest = sources.rest * by_seeds * by_samples
+    return Sources(seeds, samples, rest, seeds + rest, n_samples - 1, n_seeds, n_samples)
 
 
 def power_of(sources: Sources, mean: float, alpha: float, n_seeds: int, n_samples: int) -> float:
-    """Return the chance that a two-sided test finds the difference with other numbers of seeds and samples."""
-    variance, degrees = predicted(sources, n_seeds, n_samples)
-    shift = abs(mean) / np.sqrt(variance)
+    """Return the chance that a two-sided test finds the difference with other numbers of seeds and samples.
+
+    By the noncentral t, with the degrees of freedom that Satterthwaite gives the sum of the two estimated variances.
+    """
+    then = predicted(sources, n_seeds, n_samples)
+    error = np.sqrt(then.variance)
+    shift, bound = abs(mean) / error, float(half_widths([then], alpha / 2)[0] / error)
+    spread = then.spread**2 / (n_seeds - 1) + then.samples**2 / then.sample_degrees
+    degrees = float(then.variance**2 / spread)
     if degrees > 1000 or shift > 30:  # where the noncentral t is slow, or has no value
-        bound = scipy.stats.t.isf(alpha / 2, degrees)
         return float(scipy.stats.norm.sf((bound - shift) / np.sqrt(1 + bound**2 / (2 * degrees))))
-    return float(scipy.stats.nct.sf(scipy.stats.t.isf(alpha / 2, degrees), degrees, shift))
+    return float(scipy.stats.nct.sf(bound, degrees, shift))
 
 
 def what_helps(sources: Sources, mean: float, alpha: float = 0.05, power: float = 0.8) -> Help:
@@ -60,9 +66,9 @@ def what_helps(sources: Sources, mean: float, alpha: float = 0.05, power: float 
 
     Examples
     --------
-    >>> of_samples = Sources(1e-6, 1e-4, 0.0, variance=1.01e-4, degrees=999.0, n_seeds=5, n_samples=1000)
+    >>> of_samples = Sources(1e-6, 1e-4, 0.0, spread=1e-6, sample_degrees=999.0, n_seeds=5, n_samples=1000)
     >>> what_helps(of_samples, 0.02)  # no number of seeds is enough on this test set
-    Help(dominant='samples', seeds=None, samples=2005)
+    Help(dominant='samples', seeds=None, samples=2033)
 
     """
     check_fraction(alpha, "alpha")

@@ -1,7 +1,7 @@
 """How numbers and names are written: digits that fit the interval, p-values, seeds, words for metrics."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from lossbench.compare.numbers.analysis import Analysis, Options, span
@@ -169,6 +169,22 @@ def better_is(metric: str, task: Task) -> str:
     """Say which way is better."""
     way = task.direction(metric)
     return "neither way is better" if way == "neither" else f"{way} is better"
+
+
+def told_far(far: Mapping[str, list[int]], runs: Mapping[str, int]) -> str:
+    """Say which runs are far from the others of their loss (`far_runs`); `runs` has their number by loss.
+
+    Examples
+    --------
+    >>> told_far({"mae": [3]}, {"mae": 6})
+    'Far from the other runs of the loss: 1 of 6 runs of mae (seed 3).'
+
+    """
+    told = [
+        f"{len(seeds)} of {runs[label]} runs of {label} (seed{'s' if len(seeds) > 1 else ''} {span(seeds)})"
+        for label, seeds in far.items()
+    ]
+    return f"Far from the other runs of the loss: {listed(told)}."
 
 
 def missing_lines(analysis: Analysis) -> list[str]:

@@ -202,7 +202,8 @@ def cells_table(analysis: Analysis) -> Table:
             entry = comparison.entries[label].get(seed)
             value = analysis.scores[label].get(seed, {}).get(analysis.metric)
             if entry is None:
-                rows.append([label, str(seed), "missing", "–", "–", "–", "–"])
+                why = comparison.dropped.get(label, {}).get(seed, "missing")
+                rows.append([label, str(seed), why, "–", "–", "–", "–"])
                 continue
             status = entry["status"] + (f": {entry['error']}" if entry.get("error") else "")
             shown = "–" if value is None else f"{value:.4f}"

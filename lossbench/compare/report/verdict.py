@@ -3,6 +3,7 @@
 import math
 
 from lossbench.compare.numbers.analysis import Analysis, seeds_for
+from lossbench.compare.numbers.far_runs import far_runs
 from lossbench.compare.numbers.pairs import PairComparison
 from lossbench.compare.numbers.seeds import SeedsNeeded
 from lossbench.compare.numbers.statistics import PairedDifference, smallest_p
@@ -17,12 +18,18 @@ from lossbench.compare.report.formatting import (
     p_value,
     seeds_range,
     span,
+    told_far,
     words,
 )
 from lossbench.words import counted
 
 MOST_COSTS = 3
 """So many metrics are named on which the best loss is worse than another one."""
+
+SKEWED = (
+    "Where one loss now and then fails, few runs tell little of how often: intervals of 95 % then held in 91 to 94 % "
+    "(docs/statistics.md)."
+)
 
 
 def verdict(analysis: Analysis) -> str:
@@ -39,7 +46,7 @@ def verdict(analysis: Analysis) -> str:
             _who_is_best(analysis), _who_beats_the_baseline(analysis), _who_is_equal(analysis), _who_ties(analysis),
             _what_it_costs(analysis), _where_chance_is(analysis),
         ]  # fmt: skip
-    return " ".join(sentence for sentence in [*told, _who_diverged(analysis)] if sentence)
+    return " ".join(sentence for sentence in [*told, _who_fails(analysis), _who_diverged(analysis)] if sentence)
 
 
 def power(analysis: Analysis) -> str:
@@ -206,6 +213,8 @@ def _who_ties(analysis: Analysis) -> str:
         return ""
     closest = ties[0]
     who = "any other loss" if len(ties) == len(others) > 1 else listed(ties, "or")
+    if closest == analysis.baseline:  # what would resolve it is said with its difference
+        return f"{it} can't be told apart from {who}."
     return f"{it} can't be told apart from {who}; for {closest}, the closest, {_plan(analysis, best, closest)}."
 
 
@@ -270,6 +279,15 @@ def _where_chance_is(analysis: Analysis) -> str:
         f"Of the chance in the difference of {best} and {other} {100 * sources.seeds / variance:.0f} % is in the seeds "
         f"and {100 * sources.samples / variance:.0f} % in the test samples: {helps[sources.dominant]}."
     )
+
+
+def _who_fails(analysis: Analysis) -> str:
+    """Warn where runs of a loss are far from its others: differences are skewed then."""
+    if len(analysis.counted) < 2:
+        return ""
+    far = far_runs({label: analysis.values(label, analysis.metric) for label in analysis.counted})
+    runs = {label: interval.n for label, interval in analysis.main.intervals.items()}
+    return f"{told_far(far, runs)} {SKEWED}" if far else ""
 
 
 def _who_diverged(analysis: Analysis) -> str:
