@@ -253,17 +253,14 @@ def one_hot(logits: Tensor, target: Tensor) -> Tensor:
 
 def signed_margin(scores: Tensor, target: Tensor) -> Tensor:
     """Return the scores (...) of class 1 with the sign of the label: y f, with y = 2 target - 1 in {-1, +1}."""
-    if target.shape != scores.shape:
-        raise ValueError(
-            f"target has shape {tuple(target.shape)}, the outputs {tuple(scores.shape)}: give one label, 0 or 1, for "
-            "each output."
-        )
+    require_labels_of(scores, target)
     return (2 * target.to(scores.dtype) - 1) * scores
 
 
 def positives(scores: Tensor, target: Tensor) -> Tensor:
     """Return the boolean mask (...) of the positives, of scores (...) and targets 0 or 1 of the same shape."""
-    return signed_margin(torch.ones_like(scores), target) > 0
+    require_labels_of(scores, target)
+    return target > 0.5
 
 
 def of_indices(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -278,6 +275,14 @@ def of_indices(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor
 def in_single_precision(values: Tensor) -> Tensor:
     """Return values in float32 at least: long sums, and cosines, are too fine for half precision."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def require_labels_of(scores: Tensor, target: Tensor) -> None:
+    if target.shape != scores.shape:
+        raise ValueError(
+            f"target has shape {tuple(target.shape)}, the outputs {tuple(scores.shape)}: give one label, 0 or 1, for "
+            "each output."
+        )
 
 
 def require_indices(logits: Tensor, target: Tensor) -> None:
