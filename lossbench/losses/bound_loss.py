@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
@@ -109,6 +110,8 @@ class BoundLoss:
         return getattr(self.function, "func", self.function)
 
     def _asked(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        if not self.step_context:
+            return {}
         if lacking := [name for name in self.step_context if name not in context]:
             named = ", ".join(f"{name}=" for name in lacking)
             raise ValueError(f"{self.name} asks for {named} beside outputs and target. Give it by name.")
@@ -119,7 +122,7 @@ class BoundLoss:
         value = self.function.total(terms) if self.is_sum else terms["loss"]
         return value if self.factor == 1.0 else self.factor * value
 
-    @property
+    @cached_property
     def is_sum(self) -> bool:
         """Whether it is made of other losses."""
         return hasattr(self.function, "terms")

@@ -23,8 +23,6 @@ ValueError
 
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -74,7 +72,9 @@ def bce(logits: Tensor, target: Tensor) -> Tensor:
     tensor([0.6931, 2.1269])
 
     """
-    return F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), reduction="none")
+    if target.dtype != logits.dtype:
+        target = target.to(logits.dtype)
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
 
 
 @loss(
@@ -247,37 +247,42 @@ def with_true_class(outputs: Tensor, target: Tensor, value: Tensor | float) -> T
 
 def one_hot(logits: Tensor, target: Tensor) -> Tensor:
     """Return the boolean mask (..., K) of the true classes, of outputs (..., K) and integer class indices (...)."""
-    require_indices(logits, target)
-    return F.one_hot(target.long(), logits.shape[-1]).bool()
+    mask = torch.zeros_like(logits, dtype=torch.bool)
+    return mask.scatter(-1, place_of_true_class(logits, target), True)
 
 
 def signed_margin(scores: Tensor, target: Tensor) -> Tensor:
     """Return the scores (...) of class 1 with the sign of the label: y f, with y = 2 target - 1 in {-1, +1}."""
-    if target.shape != scores.shape:
-        raise ValueError(
-            f"target has shape {tuple(target.shape)}, the outputs {tuple(scores.shape)}: give one label, 0 or 1, for "
-            "each output."
-        )
+    require_labels_of(scores, target)
     return (2 * target.to(scores.dtype) - 1) * scores
 
 
 def positives(scores: Tensor, target: Tensor) -> Tensor:
     """Return the boolean mask (...) of the positives, of scores (...) and targets 0 or 1 of the same shape."""
-    return signed_margin(torch.ones_like(scores), target) > 0
+    require_labels_of(scores, target)
+    return target > 0.5
 
 
 def of_indices(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
     """Return the cross-entropy (...) of logits (..., K) and integer class indices (...)."""
     require_indices(logits, target)
-    settings: dict[str, Any] = {"ignore_index": _NO_INDEX, "reduction": "none", "label_smoothing": smoothing}
-    if logits.ndim <= 2:  # a view, even of the same shape, costs a node of the graph
-        return F.cross_entropy(logits, target.long(), **settings)
-    return F.cross_entropy(logits.flatten(0, -2), target.long().flatten(), **settings).view(target.shape)
+    target = target.long()
+    if logits.ndim > 2:  # a view, even of the same shape, costs a node of the graph
+        return of_indices(logits.flatten(0, -2), target.flatten(), smoothing).view(target.shape)
+    return F.cross_entropy(logits, target, ignore_index=_NO_INDEX, reduction="none", label_smoothing=smoothing)
 
 
 def in_single_precision(values: Tensor) -> Tensor:
     """Return values in float32 at least: long sums, and cosines, are too fine for half precision."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def require_labels_of(scores: Tensor, target: Tensor) -> None:
+    if target.shape != scores.shape:
+        raise ValueError(
+            f"target has shape {tuple(target.shape)}, the outputs {tuple(scores.shape)}: give one label, 0 or 1, for "
+            "each output."
+        )
 
 
 def require_indices(logits: Tensor, target: Tensor) -> None:

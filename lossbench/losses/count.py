@@ -16,8 +16,6 @@ Tensor (N,)
 
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -53,7 +51,7 @@ def poisson_nll(log_rate: Tensor, target: Tensor) -> Tensor:
 
     """
     constant = torch.lgamma(target + 1)
-    return _exp(log_rate) + torch.addcmul(constant, target, log_rate, value=-1)
+    return torch.addcmul(constant, target, log_rate, value=-1) + _exp(log_rate)
 
 
 @loss(
@@ -143,4 +141,6 @@ def tweedie(log_rate: Tensor, target: Tensor, *, power: float = 1.5) -> Tensor:
 
 def _exp(x: Tensor) -> Tensor:
     """Return exp(x), and beyond `LARGEST_LOG_RATE` its tangent."""
-    return x.clamp(max=LARGEST_LOG_RATE).exp() + math.exp(LARGEST_LOG_RATE) * (x - LARGEST_LOG_RATE).relu()
+    below = x.clamp(max=LARGEST_LOG_RATE)
+    exp = below.exp()
+    return torch.addcmul(exp, exp, x - below)

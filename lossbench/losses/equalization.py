@@ -215,16 +215,20 @@ def rare_classes(class_counts: ClassCounts, logits: Tensor, lam: float, size: fl
     return per_class((counts / (size or counts.sum()) < lam).double(), logits).bool()
 
 
+_LOW_BITS = 2**32 - 1
+"""The lower 32 bits: a remainder by 2^32, but in a fraction of the time."""
+
+
 def _random_bits(seed: int, *parts: int | Tensor) -> Tensor:
     """Return integers in [0, 2^32) that look drawn at random and are a function of the arguments alone."""
     bits = _scrambled(torch.tensor(seed % 2**32))
     for part in parts:
-        bits = _scrambled((bits + part) % 2**32)
+        bits = _scrambled((bits + part) & _LOW_BITS)
     return bits
 
 
 def _scrambled(numbers: Tensor) -> Tensor:
     # The 32-bit integer hash "lowbias32" (Wellons 2018). int64 wraps around, which leaves the lower 32 bits right.
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-        numbers = ((numbers ^ (numbers >> shift)) * factor) % 2**32
+        numbers = ((numbers ^ (numbers >> shift)) * factor) & _LOW_BITS
     return numbers ^ (numbers >> 16)

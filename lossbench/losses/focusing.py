@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lossbench.losses.classification import one_hot, signed_margin
+from lossbench.losses.classification import one_hot, positives
 from lossbench.losses.declaration import loss
 from lossbench.losses.links import normalised_sigmoid, sigmoid, softmax
 
@@ -82,7 +82,7 @@ def binary_asymmetric(
     tensor([0.6931, 0.0719])
 
     """
-    positive = signed_margin(torch.ones_like(logits), target) > 0
+    positive = positives(logits, target)
     return _asymmetric_terms(logits, positive, gamma_pos, gamma_neg, margin, detach_focusing)
 
 

@@ -34,7 +34,7 @@ import torch
 from torch import Tensor
 
 from lossbench.losses.classification import (
-    cross_entropy,
+    of_indices,
     of_true_class,
     place_of_true_class,
     signed_margin,
@@ -170,8 +170,9 @@ def weston_watkins(scores: Tensor, target: Tensor, *, p: float = 1.0) -> Tensor:
 
     """
     place = place_of_true_class(scores, target)
-    short = (scores + (1 - scores.gather(-1, place))).relu()
-    return (short if p == 1 else short**p).scatter(-1, place, 0.0).sum(-1)
+    asked = torch.ones_like(scores).scatter(-1, place, 0.0)  # the true class leads itself by the 0 that is asked
+    short = (scores + (asked - scores.gather(-1, place))).relu()
+    return (short if p == 1 else short**p).sum(-1)
 
 
 @loss(
@@ -204,7 +205,7 @@ def norm_softmax(cosines: Tensor, target: Tensor, *, s: float = 20.0) -> Tensor:
     tensor([0.1269])
 
     """
-    return cross_entropy(s * cosines, target)
+    return of_indices(s * cosines, target)
 
 
 @loss(
@@ -236,7 +237,7 @@ def cosface(cosines: Tensor, target: Tensor, *, m: float = 0.35, s: float = 64.0
 
     """
     place = place_of_true_class(cosines, target)
-    return cross_entropy(s * cosines.scatter_add(-1, place, cosines.new_full(place.shape, -m)), target)
+    return of_indices(s * cosines.scatter_add(-1, place, cosines.new_full(place.shape, -m)), target)
 
 
 @loss(
@@ -276,5 +277,5 @@ def arcface(cosines: Tensor, target: Tensor, *, m: float = 0.5, s: float = 64.0)
     own, inside = cosines.gather(-1, place), 1 - torch.finfo(cosines.dtype).eps
     sine = own.clamp(-inside, inside).acos().sin()  # cheaper than sqrt(1 - cos^2)
     change = torch.sub(own * (math.cos(m) - 1), sine, alpha=math.sin(m))
-    change = torch.where(own > -math.cos(m), change, -m * math.sin(m))
-    return cross_entropy(s * cosines.scatter_add(-1, place, change), target)
+    change = change.masked_fill(own <= -math.cos(m), -m * math.sin(m))
+    return of_indices(s * cosines.scatter_add(-1, place, change), target)

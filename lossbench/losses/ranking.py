@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lossbench.losses.class_weights import ClassCounts, positive_counts
-from lossbench.losses.classification import of_true_class, one_hot, signed_margin, with_true_class
+from lossbench.losses.classification import of_true_class, one_hot, positives, with_true_class
 from lossbench.losses.declaration import loss
 from lossbench.losses.imbalance import float64
 from lossbench.losses.links import normalised_sigmoid, sigmoid, softmax
@@ -67,10 +67,10 @@ def auc_squared_hinge(scores: Tensor, target: Tensor, *, margin: float = 1.0) ->
     tensor([0.1875, 0.1875, 0.0000])
 
     """
-    positive = signed_margin(torch.ones_like(scores), target) > 0
+    positive = positives(scores, target)
     pairs = positive.unsqueeze(1) & ~positive
-    hinge = (margin - (scores.unsqueeze(1) - scores)).clamp(min=0)
-    losses = torch.where(pairs, hinge**2, 0.0)
+    # In place where the gradient allows it: for large batches new memory takes longer than the numbers in it.
+    losses = (scores - scores.unsqueeze(1)).add_(margin).clamp(min=0).masked_fill(~pairs, 0).square()
     return (losses.sum(0) + losses.sum(1)) * (len(scores) / (2 * pairs.sum().clamp(min=1).to(scores)))
 
 
@@ -139,7 +139,7 @@ class aucm(nn.Module):  # noqa: N801  (called as the functions are: loss=aucm)
                 self.alpha.clamp_(min=0)
         scores, share = logits.sigmoid(), self.share
         alpha = 2 * self.alpha.detach() - self.alpha  # the value of alpha, and minus its gradient
-        positive = signed_margin(torch.ones_like(scores), target) > 0
+        positive = positives(scores, target)
         value = torch.where(
             positive,
             (1 - share) * ((scores - self.a) ** 2 - 2 * alpha * scores),
@@ -238,10 +238,11 @@ def two_way_shares(
     left_out = positive if known is None else positive | ~known
     nowhere = _nowhere(logits)
 
+    negatives = (logits / temperature_neg).masked_fill(left_out, nowhere)
+    positives = (logits / -temperature_pos).masked_fill(~positive, nowhere)
+
     def apart(dim: int) -> Tensor:
-        negatives = (logits / temperature_neg).masked_fill(left_out, nowhere).logsumexp(dim)
-        positives = (-logits / temperature_pos).masked_fill(~positive, nowhere).logsumexp(dim)
-        return F.softplus(temperature_neg * negatives + temperature_pos * positives)
+        return F.softplus(temperature_neg * negatives.logsumexp(dim) + temperature_pos * positives.logsumexp(dim))
 
     members = positive.to(logits)
     of_rows = apart(1) / positive.any(1).sum().clamp(min=1)

@@ -50,7 +50,7 @@ def mse(prediction: Tensor, target: Tensor) -> Tensor:
     tensor([9.])
 
     """
-    return residual_of(prediction, target).square()
+    return F.mse_loss(*in_one_dtype(prediction, target), reduction="none")
 
 
 @loss(
@@ -106,7 +106,7 @@ def l2(prediction: Tensor, target: Tensor) -> Tensor:
     tensor(9.)
 
     """
-    return residual_of(prediction, target).square()
+    return F.mse_loss(*in_one_dtype(prediction, target), reduction="none")
 
 
 @loss(
@@ -167,8 +167,7 @@ def huber(prediction: Tensor, target: Tensor, *, delta: float = 1.0) -> Tensor:
     tensor([2.5000])
 
     """
-    dtype = torch.promote_types(prediction.dtype, target.dtype)  # torch's needs one of both
-    return F.huber_loss(prediction.to(dtype), target.to(dtype), reduction="none", delta=delta)
+    return F.huber_loss(*in_one_dtype(prediction, target), reduction="none", delta=delta)
 
 
 @loss(
@@ -304,6 +303,14 @@ def tukey(prediction: Tensor, target: Tensor, *, c: float = 4.685) -> Tensor:
     # The bound 1 is the second branch; the cube is multiplied out, which keeps the digits of small residuals.
     square = (residual_of(prediction, target) / c).square().clamp(max=1)
     return c**2 / 6 * square * (3 - 3 * square + square**2)
+
+
+def in_one_dtype(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both in the precision of the finer one: torch's losses ask for one type."""
+    if prediction.dtype == target.dtype:
+        return prediction, target
+    dtype = torch.promote_types(prediction.dtype, target.dtype)
+    return prediction.to(dtype), target.to(dtype)
 
 
 def residual_of(prediction: Tensor, target: Tensor) -> Tensor:

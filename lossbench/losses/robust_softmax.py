@@ -223,13 +223,14 @@ class _TemperedLogSoftmax(torch.autograd.Function):
         shifted = logits - logits.amax(-1, keepdim=True)
         lam = torch.zeros_like(shifted[..., :1])
         # The sum of q to the power of 1 - t rises with lam, is concave and nearly straight, and at most 1 at lam = 0:
-        # each Newton step comes nearer to 1 from below.
+        # each Newton step comes nearer to 1 from below. In place, for new memory would take half of the time.
         for _ in range(_NEWTON_STEPS[logits.dtype]):
-            stretched = (t - 1) * (lam - shifted)
-            q = torch.exp(torch.log1p(stretched) / (1 - t))
-            total, slope = q.sum(-1, keepdim=True), (q / (1 + stretched)).sum(-1, keepdim=True)
+            stretched = (lam - shifted).mul_(t - 1)
+            q = torch.log1p(stretched).div_(1 - t).exp_()
+            total = q.sum(-1, keepdim=True)
+            slope = q.div_(stretched.add_(1)).sum(-1, keepdim=True)
             lam = lam - torch.expm1((1 - t) * total.log()) / (t - 1) * total**t / slope
-        return torch.log1p((t - 1) * (lam - shifted)) / (1 - t)
+        return (lam - shifted).mul_(t - 1).log1p_().div_(1 - t)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
