@@ -94,7 +94,8 @@ def _killed(folder: Path, engine: str, how: signal.Signals, after: float, expect
 
 def _running(outputs: Path) -> Iterator[str]:
     """Say what a command that was asked to end has left running, as its records and MLflow have it."""
-    for name, kept in _left(outputs.parent).items() if (outputs / "mlflow.db").exists() else ():
+    found = _left(outputs.parent) if (outputs / "mlflow.db").exists() else {}
+    for name, kept in found.items():
         if not name.startswith("predictions") and "running" in str(kept[0]).lower():
             yield f"{name} says that it is running"
 

@@ -157,8 +157,7 @@ def weights_of(column: Column, name: str) -> Array:
 
 def require_no_negative(column: Column, name: str, rows: Array) -> None:
     """Raise a `DataError` at a negative weight; in a test row too, where none counts: it is a mistake all the same."""
-    wrong = np.flatnonzero(column.values < 0) if column.kind == "number" else []
-    if len(wrong):
+    if column.kind == "number" and len(wrong := np.flatnonzero(column.values < 0)):
         found = f"{column.values[wrong[0]]:g} in row {rows[wrong[0]] + 1}"
         raise DataError(f"data.weight={name} is {found}: weights are numbers from 0, not all of them 0.")
 
