@@ -47,24 +47,19 @@ def test_every_yaml_and_module_is_in_the_wheel(wheel):
         assert path.relative_to(ROOT).as_posix() in names
 
 
-def test_it_works_in_a_clean_environment(wheel, tmp_path):
+@pytest.fixture(scope="module")
+def dependencies(tmp_path_factory) -> Path:
+    """All that is installed here but lossbench itself, of which an editable installation leaves a folder."""
+    folder = tmp_path_factory.mktemp("dependencies")
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        if "lossbench" not in path.name and path.suffix != ".pth":
+            (folder / path.name).symlink_to(path)
+    return folder
+
+
+def test_it_works_in_a_clean_environment(wheel, dependencies, tmp_path):
     venv.create(tmp_path / "env", with_pip=False)
     python = tmp_path / "env" / "bin" / "python"
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        str(python),
-        "install",
-        "--no-deps",
-        "--no-index",
-        "-q",
-        str(wheel),
-    ]
-    subprocess.run(install, check=True, timeout=120)
-    site = next((tmp_path / "env").glob("lib/python*/site-packages"))
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
     def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -72,8 +67,15 @@ def test_it_works_in_a_clean_environment(wheel, tmp_path):
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
 
+    how = ["--no-deps", "--no-index", "--force-reinstall"]
+    installed = run(sys.executable, "-m", "pip", "--python", str(python), "install", *how, str(wheel))
+    site = next((tmp_path / "env").glob("lib/python*/site-packages"))
+    there = [path.relative_to(site).as_posix() for path in site.glob("lossbench*/*")]
+    told = f"{installed.stdout}{installed.stderr}\nThere is: {there}"
+    assert installed.returncode == 0 and "lossbench/locate.py" in there, told
+    (site / "dependencies.pth").write_text(f"{dependencies}\n")
     located = run(str(python), "-c", "from lossbench.locate import CONF; print(CONF)")
-    assert str(site) in located.stdout, located.stderr
+    assert str(site) in located.stdout, located.stderr + told
     script = str(python.parent / "lossbench")
     composed, module = run(script, "--cfg", "job"), run(str(python), "-m", "lossbench", "--cfg", "job")
     assert composed.returncode == module.returncode == 0, composed.stderr + module.stderr

@@ -67,6 +67,9 @@ def as_list(word: str) -> str:
 
 def _unreadable(error: OverrideParseException) -> str:
     word = str(error.override)
+    key, _, formula = word.partition("=")
+    if re.search(r"[(^*]", formula) and not re.search(r"[\"']|^(choice|range|interval|glob|tag)\(", formula):
+        return f"{word}: a formula stands in quotes, and once more for the shell: '{key}=\"{formula}\"'."
     if "=" in word or word.startswith("~"):
         return f"{word}: {_first_lines(error)}"
     groups = [group for group in ("loss", "data", "model") if word in _choices(group)]

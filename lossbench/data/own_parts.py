@@ -155,6 +155,13 @@ def weights_of(column: Column, name: str) -> Array:
     return (values / values.mean()).astype(np.float32)
 
 
+def require_no_negative(column: Column, name: str, rows: Array) -> None:
+    """Raise a `DataError` at a negative weight; in a test row too, where none counts: it is a mistake all the same."""
+    if column.kind == "number" and len(wrong := np.flatnonzero(column.values < 0)):
+        found = f"{column.values[wrong[0]]:g} in row {rows[wrong[0]] + 1}"
+        raise DataError(f"data.weight={name} is {found}: weights are numbers from 0, not all of them 0.")
+
+
 def ids_of(column: Column, name: str) -> Array:
     """Return whole numbers that the predictions of a run keep, int64.
 

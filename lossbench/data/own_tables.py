@@ -12,7 +12,17 @@ import numpy as np
 from lossbench.data.corruptions import Array
 from lossbench.data.files import DataError
 from lossbench.data.own_columns import Column, column_of, encode, require_features
-from lossbench.data.own_parts import Prepared, Wanted, groups_of, ids_of, lacking, said_of, test_rows, weights_of
+from lossbench.data.own_parts import (
+    Prepared,
+    Wanted,
+    groups_of,
+    ids_of,
+    lacking,
+    require_no_negative,
+    said_of,
+    test_rows,
+    weights_of,
+)
 from lossbench.data.own_targets import (
     Target,
     like,
@@ -81,6 +91,8 @@ def prepare(wanted: Wanted) -> Prepared:
         return _with_test_file(wanted, columns, features, target, said)
     with said_of(f"data.path={wanted.path}"):
         require_two_of_each(target, wanted.target[0], known)
+        if wanted.weight is not None:
+            require_no_negative(columns[wanted.weight], wanted.weight, known)
         if wanted.time is not None and wanted.group is not None:
             raise DataError("data.group and data.time: groups can go on through time. Use one of them.")
         _require(wanted, features, target)

@@ -40,7 +40,8 @@ class BiEncoder(Learner):
     Raises
     ------
     ConfigError
-        If the data have no passages, or lack what the loss, the network or the hard negatives need of them.
+        If the data have no passages, or lack what the loss, the network or the hard negatives need of them, or as many
+        passages as there are to be hard negatives.
 
     References
     ----------
@@ -163,6 +164,11 @@ class BiEncoder(Learner):
         ):
             if asked and not self._has_bm25:
                 raise ConfigError(f"{what} needs the scores of BM25, and these data have none (shared['bm25_train']).")
+        if self.hard_negatives >= (count := len(shared["passages"])):
+            raise ConfigError(
+                f"learner.hard_negatives={self.hard_negatives}: the data have {count} passages, and one "
+                f"at least answers a query. Use {count - 1} at most."
+            )
         if hasattr(self.network, "embed") and "texts" not in shared:
             raise ConfigError("learner.network embeds texts, and these data have none (shared['texts']).")
         numbers, known = shared.get("vocabulary", 0), getattr(self.network, "vocabulary", None)

@@ -47,6 +47,19 @@ class Contest:
         """What the losses are judged by."""
         return str(self.any_cell.config.compare.metric or self.any_cell.task.columns[0])
 
+    @property
+    def key(self) -> str:
+        """The hash of what makes it this race: the losses with all settings, the seeds, by what and at which level.
+
+        The budget and the steps are not in it: with more seeds a race goes on.
+        """
+        begun = list(self.seeds)
+        while len(begun) > 1 and begun[-1] == max(begun[:-1]) + 1:  # which follow from those before, however many
+            begun.pop()
+        losses = sorted(_without_seed(cell) for cell in self.contestants.values())
+        judged = [self.metric, str(self.any_cell.config.compare.select), self.rules.margin, self.rules.alpha]
+        return digest({"losses": losses, "seeds": begun, "judged": judged})
+
     def cell(self, label: str, seed: int) -> Cell:
         """Return the run of a loss on a seed, as a sweep would make it."""
         if (label, seed) not in self._made:

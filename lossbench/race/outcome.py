@@ -1,4 +1,4 @@
-"""What is told of a race: a line for each look, and the folder `races/<data>-<problem>` with the whole of it."""
+"""What is told of a race: a line for each look, and the folder `races/<data>-<problem>-<key>` with the whole of it."""
 
 import json
 import math
@@ -31,9 +31,12 @@ def told_at_start(contest: Contest) -> str:
 
 
 def folder_of(contest: Contest) -> Path:
-    """Return where the report of a race is."""
+    """Return where the report of a race is: a folder of its own, or the one where an earlier version began it."""
     cell = contest.any_cell
-    return Path(cell.config.output_dir) / "races" / as_file_name(f"{cell.data}-{cell.problem[:8]}")
+    races, problem = Path(cell.config.output_dir) / "races", f"{cell.data}-{cell.problem[:8]}"
+    own = races / as_file_name(f"{problem}-{contest.key[:8]}")
+    earlier = races / as_file_name(problem)
+    return own if own.exists() or not _is_same_race(_read(earlier), contest) else earlier
 
 
 def as_it_began(contest: Contest) -> Contest:
@@ -42,19 +45,28 @@ def as_it_began(contest: Contest) -> Contest:
     Its intervals are made for these looks. With those of another plan, what was decided could change, and the chance
     of errors would be that of two races.
     """
-    path = folder_of(contest) / "race.json"
-    found = json.loads(path.read_text()) if path.is_file() else {}
-    if not found or not _is_same_race(found, contest):
+    found = _read(folder_of(contest))
+    if not _is_same_race(found, contest):
         return replace(contest, rules=replace(contest.rules, planned=contest.rules.max_seeds))
     begun = found["rules"]
     planned = begun.get("planned") or begun["max_seeds"]
     return replace(contest, rules=replace(contest.rules, first=begun["first"], step=begun["step"], planned=planned))
 
 
+def _read(folder: Path) -> dict[str, Any]:
+    """Read the race of a folder, {} if there is none."""
+    path = folder / "race.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
 def _is_same_race(found: dict[str, Any], contest: Contest) -> bool:
+    """Whether a race that was written is this one; an earlier version wrote no key."""
+    if not found or "key" in found:
+        return found.get("key") == contest.key
     pairs = (pair for had in found["seeds"].values() for pair in zip(had, contest.seeds, strict=False))
     same_losses = set(found["seeds"]) == set(contest.contestants)
-    return found["metric"] == contest.metric and same_losses and all(one == other for one, other in pairs)
+    same_rules = all(found["rules"].get(name) == getattr(contest.rules, name) for name in ("margin", "alpha"))
+    return found["metric"] == contest.metric and same_losses and same_rules and all(a == b for a, b in pairs)
 
 
 def told(found: Race, values: Values, contest: Contest, since: int = 0) -> Iterator[str]:
@@ -173,6 +185,7 @@ def as_data(found: Race, values: Values, contest: Contest) -> dict[str, Any]:
     return {
         "data": contest.any_cell.data,
         "problem": contest.any_cell.problem,
+        "key": contest.key,
         "metric": contest.metric,
         "rules": vars(contest.rules),
         "over": over,

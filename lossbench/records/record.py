@@ -5,6 +5,7 @@ import logging
 import math
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,21 @@ def ending_of(error: BaseException) -> Record:
         return {"status": "failed", "error": str(error)}
     told = "".join(traceback.format_exception(error))
     return {"status": "failed", "error": f"{type(error).__name__}: {error}", "traceback": told}
+
+
+@contextmanager
+def told_if_killed(folder: Path) -> Iterator[None]:
+    """Let the record of a run that this process holds say "killed" where it would go on saying "running".
+
+    A signal can come at any moment: while a run begins, or while its files are written.
+    """
+    try:
+        yield
+    except Killed as error:
+        entry = read(folder)
+        if entry is not None and entry["status"] == "running":
+            write_or_remove(folder, entry | ending_of(error))
+        raise
 
 
 def _without_nan(node: Any) -> Any:

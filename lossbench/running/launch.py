@@ -126,6 +126,8 @@ def _as_sweep(cells: list[Cell], warm: bool) -> Iterator[_Sweep]:
             status = "failed" if ended == "finished" and not all(map(record.is_done, sweep.entries)) else ended
             if status != "detached":
                 close_parents(sweep.parents, status, sweep.folders, str(cells[0].config.tracking.uri))
+            if ended == "killed":  # of a run that was stopped as it began or ended, MLflow knows less than its record
+                mend_cells(cells, sweep.entries, sweep.folders)
 
 
 def say_where_to_look(cell: Cell, parents: Mapping[str, Any]) -> None:

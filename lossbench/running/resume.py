@@ -56,7 +56,10 @@ def state_of(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
 def _require_fit(path: Path, checkpoint: Checkpoint, learner: pl.LightningModule) -> None:
     """Raise `UnusableCheckpoint` unless a checkpoint has all its parts, and the tensors of the learner."""
     parts = {"epoch", "global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers", "state_dict"}
-    if missing := sorted(parts - checkpoint.keys()):
+    kept: Checkpoint = {}
+    learner.on_save_checkpoint(kept)  # what this version reads beside them: an earlier one may have kept less
+    own = checkpoint.get("lossbench", {})
+    if missing := sorted({*parts, *kept} - checkpoint.keys()) + sorted(kept["lossbench"].keys() - own.keys()):
         raise UnusableCheckpoint(f"{path} lacks {', '.join(missing)}")
     shapes, expected = (
         {name: getattr(tensor, "shape", None) for name, tensor in state.items()}

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +107,8 @@ def run(cell: Cell, engine: str = "single", threads: int = TORCH_THREADS) -> Rec
         earlier = reusable(cell) if claimed else record.read(cell.path) or {"status": "running"}
         if not claimed:
             log.info("%s: another process is at it, skipped", cell.name)
-        return earlier or _train(cell, engine, threads)
+        with record.told_if_killed(cell.path) if claimed else nullcontext():
+            return earlier or _train(cell, engine, threads)
 
 
 def _train(cell: Cell, engine: str, threads: int) -> Record:

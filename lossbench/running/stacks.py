@@ -70,6 +70,8 @@ def run_stack(cells: Sequence[Cell], threads: int = TORCH_THREADS) -> None:
     runs: list[Started] = []
     with ExitStack() as held:
         mine = [cell for cell in cells if held.enter_context(claims.claimed(cell.path))]
+        for cell in mine:
+            held.enter_context(record.told_if_killed(cell.path))
         try:
             alone, mistakes = _begin([cell for cell in mine if reusable(cell) is None], runs)
             for _, members in groupby(sorted(runs, key=_group_key), _group_key):

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def mend_cells(cells: Sequence[Cell], entries: Sequence[Record | None], folders: Mapping[str, list[Path]]) -> None:
-    """Send what MLflow lacks of the cells of a command that are done, and of their sweep; mostly that is nothing.
+    """Send what MLflow lacks of the cells of a command that have ended, and of their sweep; mostly that is nothing.
 
     Lightning's logger, if there is one, is told of the runs that it lacks.
 
@@ -46,7 +46,7 @@ def mend_cells(cells: Sequence[Cell], entries: Sequence[Record | None], folders:
     lacking = [
         cell.path
         for cell, entry in zip(cells, entries, strict=True)
-        if entry is not None and record.is_done(entry) and not is_confirmed(cell.path, entry, uri)
+        if entry is not None and _has_ended(entry) and not is_confirmed(cell.path, entry, uri)
     ]
     whole = len(cells) > 1 and all(map(record.is_done, entries))
     if whole and lacking:
@@ -65,6 +65,11 @@ def mend_cells(cells: Sequence[Cell], entries: Sequence[Record | None], folders:
             "MLflow could not be made to agree with the records: %s. They are whole, and a later call tries again.",
             first_line(error),
         )
+
+
+def _has_ended(entry: Record) -> bool:
+    """Whether MLflow must know of the end of a run: one that was killed goes on some day, and is known if it began."""
+    return record.is_done(entry) or (entry["status"] == "killed" and entry.get("mlflow_run_id") is not None)
 
 
 def tell_all(folders: Iterable[Path], tracking: DictConfig) -> int:

@@ -47,3 +47,12 @@ def test_formulas_are_values_of_a_sweep(tmp_path, monkeypatch):
 def test_no_text_is_no_formula():
     with pytest.raises(ConfigError, match=r"loss.expression=5 is out of range: allowed is text"):
         checked("loss=expression", "loss.expression=5")
+
+
+@pytest.mark.parametrize("text", ["log(", "-log(p)", "(1-p)^2"])
+def test_a_formula_that_hydra_cannot_read_is_told_to_stand_in_quotes(text):
+    with pytest.raises(ConfigError) as error:
+        checked("loss=expression", f"loss.expression={text}")
+    told = str(error.value)
+    assert told.startswith(f"loss.expression={text}: ") and f"'loss.expression=\"{text}\"'." in told
+    assert "hydra.cc" not in told

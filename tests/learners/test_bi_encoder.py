@@ -233,6 +233,7 @@ def without(*names):
         ({"known": {}}, "Use data=help_topics, or data=pairs"),
         ({"known": without("bm25_train"), "loss": "score_distillation"}, "loss score_distillation needs the scores"),
         ({"known": without("bm25_train"), "hard_negatives": 3}, "learner.hard_negatives=3 needs the scores of BM25"),
+        ({"hard_negatives": 30}, "learner.hard_negatives=30: the data have 30 passages, .* Use 29 at most"),
         ({"known": shared(vocabulary=90)}, "Use learner.network.vocabulary=90"),
     ],
 )

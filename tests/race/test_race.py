@@ -17,7 +17,7 @@ from lossbench.errors import ConfigError, Killed
 from lossbench.race import rounds
 from lossbench.race.contestants import check_race, contests, rules_of
 from lossbench.race.decide import Race, race
-from lossbench.race.outcome import as_data, as_markdown, conclusion, told
+from lossbench.race.outcome import as_data, as_markdown, conclusion, folder_of, told
 from lossbench.records import record
 from lossbench.running.run import run
 from tests.support.commands import make_cell
@@ -42,8 +42,8 @@ def racing(tmp_path, undrawn, monkeypatch):
     def run_it(*overrides: str, folder: str = "outputs"):
         cells = compose(*overrides, output_dir=tmp_path / folder)
         code = rounds.run_races(cells, "single", rules_of(cells[0]))
-        (found,) = (tmp_path / folder / "races").iterdir()
-        return code, json.loads((found / "race.json").read_text())
+        (contest,) = contests(cells, rules_of(cells[0]))
+        return code, json.loads((folder_of(contest) / "race.json").read_text())
 
     return run_it
 
@@ -116,12 +116,29 @@ def test_a_race_that_is_stopped_goes_on_with_the_same_decisions(racing, made_up,
     assert more["rules"]["planned"] == 5 and more["rules"]["step"] == 1  # as the race began
 
 
-@pytest.mark.parametrize("other", ["loss=mse,huber", "seed=1", "compare.metric=mse"])
-def test_another_race_on_the_problem_has_a_plan_of_its_own(racing, made_up, other, monkeypatch):
+OTHERS = ["loss=mse,huber", "seed=1", "compare.metric=mse", "race.margin=0.1", "race.alpha=0.1", "optimizer.lr=0.1"]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_another_race_on_the_data_has_a_plan_and_a_folder_of_its_own(racing, made_up, other, monkeypatch):
     made_up({"mse": 0.3, "huber": 0.01, "mae": 0.0})
     monkeypatch.setattr(rounds, "_value", lambda entry, _contest: entry["metrics"]["last"]["test/mae"])
-    racing("loss=mse,mae", "race.max_seeds=4")
+    _, begun = racing("loss=mse,mae", "race.max_seeds=4")
     assert racing("loss=mse,mae", other, "race.max_seeds=5")[1]["rules"]["planned"] == 5
+    assert racing("loss=mse,mae", "race.max_seeds=4")[1] == begun
+    _, more = racing("loss=mae,mse", "race.max_seeds=6")  # the same, and goes on by its own plan
+    assert more["rules"]["planned"] == 4 and len(more["looks"]) > len(begun["looks"])
+
+
+def test_a_race_that_an_earlier_version_wrote_goes_on_where_it_is(racing, made_up, tmp_path):
+    made_up({"mse": 0.3, "huber": 0.01, "mae": 0.0})
+    _, found = racing("loss=mse,mae", "race.max_seeds=4")
+    (folder,) = (tmp_path / "outputs" / "races").iterdir()
+    earlier = folder.rename(folder.with_name(folder.name.rpartition("-")[0]))
+    (earlier / "race.json").write_text(json.dumps({name: found[name] for name in found if name != "key"}))
+    assert racing("loss=mse,huber", "race.max_seeds=5")[1]["rules"]["planned"] == 5  # another one
+    _, more = racing("loss=mse,mae", "race.max_seeds=6")
+    assert more["rules"]["planned"] == 4 and json.loads((earlier / "race.json").read_text()) == more
 
 
 def test_the_runs_of_an_earlier_sweep_are_taken_over(racing, tmp_path, monkeypatch, undrawn):

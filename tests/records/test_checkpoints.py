@@ -1,6 +1,7 @@
 """What a run finds in its folder and what it leaves there: checkpoints that are data, whole, its own; nothing half."""
 
 import errno
+import json
 import logging
 import os
 import pickle
@@ -144,6 +145,28 @@ def test_a_checkpoint_with_other_contents_is_not_used(broken, cell, stopped, cap
         write_checkpoint(path, {key: value for key, value in kept.items() if value is not None})
     assert run(made)["status"] == "finished"
     assert any("starts over" in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("lacking", [None, "evaluated", "history"])
+def test_a_checkpoint_of_an_earlier_version_is_gone_on_with_or_refused_in_words(
+    engine, lacking, cell, tmp_path, stopped, caplog
+):
+    """Its history was a list, where it now is one text; what lacks something is of no use."""
+    lines = [*QUICK, "trainer.max_epochs=3", "scheduler=cosine"]
+    (undisturbed,) = train("single", cell(*lines, output_dir=tmp_path / "undisturbed"))
+    made = cell(*lines)
+    stopped(2, made)
+    for name in ("last", "best"):
+        path = made.path / "checkpoints" / f"{name}.ckpt"
+        checkpoint = torch.load(path, weights_only=True)
+        own = checkpoint["lossbench"] | {"history": json.loads(checkpoint["lossbench"]["history"])}
+        checkpoint["lossbench"] = {each: value for each, value in own.items() if each != lacking}
+        write_checkpoint(path, checkpoint)
+    (entry,) = train(engine, made)
+    assert_same(entry, undisturbed)
+    assert [row["epoch"] for row in entry["history"]] == [0, 1, 2]
+    assert any("starts over" in line for line in caplog.messages) == (lacking is not None)
 
 
 @pytest.mark.parametrize("engine", ["single", "stacked"])

@@ -8,6 +8,9 @@ import sys
 import pytest
 
 from lossbench.errors import Killed
+from lossbench.records import record
+from lossbench.running.run import run
+from lossbench.running.stacks import run_stack
 from lossbench.running.stopping import stop_signals
 from tests.support.commands import ROOT
 
@@ -91,3 +94,22 @@ def test_a_signal_while_runs_go_on_is_killed_and_the_handlers_come_back():
     with pytest.raises(Killed), stop_signals():
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("engine", ["single", "stacked"])
+@pytest.mark.parametrize("place", ["RunTracker", "progress.run_done", "write_outcome"])
+def test_a_run_that_is_stopped_as_it_begins_or_ends_is_not_left_running(place, engine, cell, monkeypatch):
+    made = cell("data=digits", "data.max_train=100", "data.max_test=50", "trainer.max_epochs=1")
+    train = run if engine == "single" else lambda one: run_stack([one])
+
+    def stop(*_, **__):
+        raise Killed(15)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(f"lossbench.running.run.{place}", stop)
+        train(made)
+    entry = record.read(made.path)
+    assert (entry["status"], entry.get("signal")) == (("finished", None) if "done" in place else ("killed", 15))
+    train(made)
+    assert record.read(made.path)["status"] == "finished"

@@ -9,6 +9,7 @@ from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
+from unittest.mock import Mock
 
 import pytest
 from omegaconf import OmegaConf
@@ -100,10 +101,22 @@ def test_what_was_killed_before_the_tracker_was_told_is_told_by_the_next_call(ce
             raise Killed(15)
 
         patch.setattr(RunTracker, "finish", killed)
+        patch.setattr("lossbench.running.launch.mend_cells", lambda *_: None)  # as SIGKILL has it
         with pytest.raises(Killed):
             sweep(made)
     assert record.read(made[0].path)["status"] == "finished" and record.read(made[1].path) is None
     assert [found.info.status for found in runs_of(made)] == ["RUNNING"]
+    assert sweep(made) == 0
+    assert differences(made) == []
+
+
+def test_a_run_that_is_stopped_while_its_files_are_written_does_not_stay_running(cells, monkeypatch):
+    made = cells("unwritten", "cross_entropy", "focal")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("lossbench.running.run.write_outcome", Mock(side_effect=Killed(15)))
+        sweep(made)
+    assert record.read(made[0].path)["status"] == "killed"
+    assert [found.info.status for found in runs_of(made)] == ["KILLED"]
     assert sweep(made) == 0
     assert differences(made) == []
 
