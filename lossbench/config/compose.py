@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,7 @@ def require_our_folders(config: DictConfig) -> None:
         With the setting, and what is for that here.
 
     """
-    ours: Any = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))["hydra"]  # type: ignore[index, call-overload]
+    ours = _our_settings()
     given: Any = OmegaConf.to_container(config.hydra)
     for group, name in (("run", "dir"), ("sweep", "dir"), ("sweep", "subdir")):
         if given[group][name] != ours[group][name]:
@@ -214,6 +215,12 @@ def require_our_folders(config: DictConfig) -> None:
     _require_to_stay(config)
     if (sweeper := (given["sweeper"] or {}).get("_target_")) != BASIC_SWEEPER:
         raise ConfigError(f"hydra.sweeper={sweeper}: a comparison runs every combination of its values. {SEARCHED}")
+
+
+@cache
+def _our_settings() -> dict[str, Any]:
+    """Return what `conf/config.yaml` sets of Hydra."""
+    return OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))["hydra"]  # type: ignore[index, call-overload, return-value]
 
 
 def _require_to_stay(config: DictConfig) -> None:
