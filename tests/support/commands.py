@@ -21,7 +21,7 @@ LOADED = (
     "lossbench.compare.report", "pytorch_lightning", "sklearn.datasets", "alembic", "sqlalchemy",
     "mlflow.store.db.utils", "tests.support.composed_before",
 )  # fmt: skip
-"""What a process of a command finds imported."""
+"""What a process of a command finds imported; by the last, `conf/` is read."""
 WITHOUT_TORCH = ("-torch", "hydra._internal.utils", "lossbench.cli.run", "tests.support.composed_before")
 
 
