@@ -29,7 +29,7 @@ def loss_names() -> list[str]:
 def losses_for(task: str) -> list[str]:
     """Return the names of the losses that serve a task of data."""
     served_by = task_named(task).served_by
-    targets = {name: facts_of(default_parameters(name)["_target_"]) for name in loss_names()}
+    targets = {name: facts_of(yaml_of(name)["_target_"]) for name in loss_names()}
     return [name for name, facts in targets.items() if facts is not None and facts.task in served_by]
 
 
@@ -47,11 +47,15 @@ def default_parameters(name: str) -> dict[str, Any]:
         If there is no such file.
 
     """
-    path = CONF / "loss" / f"{name}.yaml"
-    if not path.is_file():
+    if not (CONF / "loss" / f"{name}.yaml").is_file():
         raise ConfigError(f"loss={name}: no such loss. {nearest(name, loss_names())}")
-    node = copy.deepcopy(_read(path))
+    node = copy.deepcopy({**yaml_of(name)})
     return {key: value for key, value in node.items() if key == "_target_" or key not in NOT_PARAMETERS}
+
+
+def yaml_of(name: str) -> Mapping[str, Any]:
+    """Return what `conf/loss/NAME.yaml` says, to be read only: it is kept for the next who asks."""
+    return _read(CONF / "loss" / f"{name}.yaml")
 
 
 @cache

@@ -6,7 +6,7 @@ What a user brings is the exception: it is imported, and made once for two terms
 from importlib.util import find_spec
 from typing import Any
 
-from lossbench.catalogue.facts import default_parameters, facts_of, loss_names
+from lossbench.catalogue.facts import facts_of, loss_names, yaml_of
 from lossbench.catalogue.terms import term_nodes
 from lossbench.config.axes import AXES, NEEDS
 from lossbench.config.cell import Cell
@@ -103,7 +103,7 @@ def number_of_terms(cell: Cell) -> int:
 
 def losses_of_several(cell: Cell) -> list[str]:
     """Return the names of the losses with several terms that serve the task of a run."""
-    known = {name: facts_of(default_parameters(name)["_target_"]) for name in loss_names()}
+    known = {name: facts_of(yaml_of(name)["_target_"]) for name in loss_names()}
     several = {name: facts for name, facts in known.items() if facts is not None and facts.has_several_terms}
     return [name for name, facts in several.items() if facts.task in cell.task.served_by]
 

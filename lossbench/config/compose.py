@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def compose_cells(arguments: argparse.Namespace) -> list[Cell]:
         overrides = OverridesParser.create().parse_overrides(arguments.overrides)
         swept = [str(override.input_line) for override in overrides if override.is_sweep_override()]
         fixed = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
-        first = _compose_first(fixed, compose_config, bool(arguments.multirun))
+        first, of = _compose_first(fixed, compose_config, bool(arguments.multirun))
         require_our_folders(first)
         named = variants_in(first)
         multirun = arguments.multirun or str(first.hydra.mode) == "RunMode.MULTIRUN"
@@ -56,9 +57,14 @@ def compose_cells(arguments: argparse.Namespace) -> list[Cell]:
             return [cell_of(first)]
         parameters = [f"{key}={value}" for key, value in dict(first.hydra.sweeper.get("params") or {}).items()]
         lines = parameters + [line for line in arguments.overrides if not is_of_variants(line)]
+
+        def compose_others(lines: list[str]) -> DictConfig:
+            config: DictConfig = first if lines == of else compose_config(lines)
+            return config
+
         if not named:
-            return _compose_each(_expand(lines), compose_config)
-        return [cell for name, own in named.items() for cell in _compose_variant(name, own, lines, compose_config)]
+            return _compose_each(_expand(lines), compose_others)
+        return [cell for name, own in named.items() for cell in _compose_variant(name, own, lines, compose_others)]
 
 
 def compose_one(arguments: argparse.Namespace) -> DictConfig:
@@ -77,16 +83,18 @@ def only_looks(arguments: argparse.Namespace) -> bool:
     return bool(arguments.help or arguments.hydra_help or shown)
 
 
-def _compose_first(fixed: list[str], compose_config: Any, multirun: bool) -> DictConfig:
-    """Compose what a whole command shares; of a sweep the values may be of choices that only some cells have."""
+def _compose_first(fixed: list[str], compose_config: Any, multirun: bool) -> tuple[DictConfig, list[str]]:
+    """Compose what a whole command shares, and return of which overrides.
+
+    Values of a sweep may be of choices that only some cells have.
+    """
     try:
-        config: DictConfig = compose_config(fixed)
+        return compose_config(fixed), fixed
     except ConfigError:
         if not multirun:
             raise
         shared = [line for line in fixed if "." not in key_of(line) or key_of(line).startswith(("hydra.", "variants."))]
-        config = compose_config(shared)
-    return config
+        return compose_config(shared), shared
 
 
 def _compose_variant(name: str, own: list[str], lines: list[str], compose_config: Any) -> list[Cell]:
@@ -203,7 +211,7 @@ def require_our_folders(config: DictConfig) -> None:
         With the setting, and what is for that here.
 
     """
-    ours: Any = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))["hydra"]  # type: ignore[index, call-overload]
+    ours = _our_settings()
     given: Any = OmegaConf.to_container(config.hydra)
     for group, name in (("run", "dir"), ("sweep", "dir"), ("sweep", "subdir")):
         if given[group][name] != ours[group][name]:
@@ -214,6 +222,12 @@ def require_our_folders(config: DictConfig) -> None:
     _require_to_stay(config)
     if (sweeper := (given["sweeper"] or {}).get("_target_")) != BASIC_SWEEPER:
         raise ConfigError(f"hydra.sweeper={sweeper}: a comparison runs every combination of its values. {SEARCHED}")
+
+
+@cache
+def _our_settings() -> dict[str, Any]:
+    """Return what `conf/config.yaml` sets of Hydra."""
+    return OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))["hydra"]  # type: ignore[index, call-overload, return-value]
 
 
 def _require_to_stay(config: DictConfig) -> None:

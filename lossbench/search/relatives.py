@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lossbench.catalogue.binding import bind
 from lossbench.catalogue.curves import REACH, TWO_CLASSES, curves, drawn_over
-from lossbench.catalogue.facts import default_parameters, facts_of, hyperparameters, loss_names
+from lossbench.catalogue.facts import default_parameters, facts_of, hyperparameters, loss_names, yaml_of
 from lossbench.locate import locate
 from lossbench.losses.bound_loss import BoundLoss
 
@@ -96,7 +96,7 @@ def _beside(node: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:
         for name, parameters in table.items()
         if name in loss_names()
         and set(parameters) <= set(signature)
-        and getattr(facts_of(default_parameters(name)["_target_"]), "task", None) == task
+        and getattr(facts_of(yaml_of(name)["_target_"]), "task", None) == task
     }
 
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from omegaconf import OmegaConf
 
-from lossbench.catalogue.facts import facts_of, loss_names, losses_for
+from lossbench.catalogue.facts import facts_of, loss_names, losses_for, yaml_of
 from lossbench.config.cell import Cell, without
 from lossbench.errors import ConfigError, nearest
-from lossbench.locate import CONF
 from lossbench.losses.formula import VARIABLES
 from lossbench.ranges import takes
 from lossbench.tune.space import check_tuning
@@ -112,7 +110,7 @@ def require_family(name: str | None, task: str) -> str:
     if name not in loss_names():
         raise ConfigError(f"search.family={name}: there is no such loss. {nearest(name, known)}")
     if name not in losses_for(task):
-        facts = facts_of(_yaml_of(name)["_target_"])
+        facts = facts_of(yaml_of(name)["_target_"])
         serves = "" if facts is None else f" It serves {facts.task}."
         raise ConfigError(f"search.family={name} does not serve data of task {task}.{serves} {nearest(name, known)}")
     if name not in known:
@@ -132,12 +130,7 @@ def require_formulas(settings: Settings) -> None:
 
 def families_for(task: str) -> list[str]:
     """Return the losses of a task whose YAML says what to search."""
-    return [name for name in losses_for(task) if _yaml_of(name).get("search")]
-
-
-def _yaml_of(name: str) -> dict[str, Any]:
-    node: Any = OmegaConf.to_container(OmegaConf.load(CONF / "loss" / f"{name}.yaml"))
-    return dict(node)
+    return [name for name in losses_for(task) if yaml_of(name).get("search")]
 
 
 def contestant(cell: Cell, settings: Settings) -> Cell:

@@ -182,7 +182,8 @@ def test_a_loss_of_the_user_that_takes_the_mean_is_told(lossbench, tmp_path):
 
 @pytest.mark.usefixtures("own_losses")
 def test_a_sweep_with_a_diverging_loss_goes_on_and_is_recorded(lossbench, tmp_path):
-    sweep = ["-m", "--config-dir", "conf", "loss=mine,cross_entropy", "seed=0,1", "trainer.max_epochs=2"]
+    losses = ["--config-dir", "conf", "loss=mine,cross_entropy"]
+    sweep = ["-m", *losses, "seed=0,1", "trainer.max_epochs=2", "engine=single"]
     first = lossbench(*sweep)
     assert first.returncode == 0, first.stderr
     diverging = lossbench("-m", "loss._target_=own_losses.breaks_down", "seed=0,1", "trainer.max_epochs=2")

@@ -51,6 +51,7 @@ def test_an_interval_is_written_in_one_size(html):
     assert re.search(r'<span>0\.\d+</span> <span class="interval">± 0\.\d+</span>', html)
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_details_are_folded_where_there_are_many_losses(html, tmp_path):
     assert '<details class="folded" open>' in html
     assert '<details class="folded" open>' not in report(tmp_path, losses=7, seeds=2).read_text()

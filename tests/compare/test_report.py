@@ -193,6 +193,7 @@ def test_options_are_those_of_the_config():
     assert OmegaConf.to_container(OmegaConf.load(CONF / "compare" / "default.yaml")) == OPTIONS
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_end_of_a_sweep_shows_cells_that_never_started(tmp_path, capsys):
     cells = []
     config = {"output_dir": str(tmp_path), "data": {"task": "multiclass"}, "compare": OPTIONS, "trust": []}
@@ -252,6 +253,7 @@ def test_mistakes_of_the_command(outputs, arguments, part):
     assert result.returncode == 2 and part in result.stderr and "Traceback" not in result.stderr
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_uneven_seeds_stop_only_their_comparison(outputs, tmp_path, capsys):
     records = list(read_outputs(outputs))
     records = [entry for entry in records if (entry["loss"], entry["seed"]) not in [("ldam", 2), ("focal", 0)]]

@@ -62,3 +62,23 @@ def test_configs_are_the_same_read_once_and_read_each_time(sweep, monkeypatch):
         assert one.resolved == other.resolved and one.key == other.key and one.problem == other.problem
     once[0].config.data.batch_size = 7
     assert all(cell.config.data.batch_size != 7 for cell in once[1:])  # each has a config of its own
+
+
+@pytest.mark.parametrize(
+    ("words", "composed"),
+    [
+        (["loss=focal", "seed=1"], 1),
+        (["loss=focal", "seed=0,1"], 2),
+        (["loss=focal,brier"], 3),
+        (["variants.a='loss=focal'"], 2),
+    ],
+)
+def test_a_sweep_of_one_cell_is_composed_once(sweep, monkeypatch, words, composed):
+    asked, made = [], compose.compose
+    monkeypatch.setattr(compose, "compose", lambda *given, **named: asked.append(given) or made(*given, **named))
+    (cell, *_) = sweep(*words)
+    assert len(asked) == composed
+    if composed == 1:
+        (plain,) = compose_cells(parse_arguments([*words, "tracking=none"]))
+        assert plain.config == cell.config and plain.choices == cell.choices
+        assert set(plain.overrides) == set(cell.overrides)

@@ -20,10 +20,10 @@ LOADED = (
     "lossbench.cli.run", "lossbench.cli.compare", "lossbench.cli.tune", "lossbench.cli.losses",
     "lossbench.running.launch", "lossbench.running.stacks", "lossbench.tracking.sweep", "lossbench.tune.study",
     "lossbench.compare.report", "pytorch_lightning", "sklearn.datasets", "alembic", "sqlalchemy",
-    "mlflow.store.db.utils",
+    "mlflow.store.db.utils", "tests.support.composed_before",
 )  # fmt: skip
-"""What a process of a command finds imported."""
-WITHOUT_TORCH = ("-torch", "hydra._internal.utils", "lossbench.cli.run", "lossbench.config.checks")
+"""What a process of a command finds imported; by the last, `conf/` is read."""
+WITHOUT_TORCH = ("-torch", "hydra._internal.utils", "lossbench.cli.run", "tests.support.composed_before")
 
 
 def make_cell(*overrides: str, output_dir: Path):

@@ -1,7 +1,8 @@
 """A Python that has imported what commands need, and forks for each: a command costs what it does, not its imports.
 
 Each command is a process of its own, with its own folder, environment, signals and exit code. Only what it finds
-imported tells it from `python -m MODULE`; what a command imports is tested with commands that are started plainly.
+imported and read of `conf/` tells it from `python -m MODULE`; what a command imports is tested with commands that are
+started plainly.
 """
 
 import atexit

@@ -21,7 +21,7 @@ INTERVAL = ["lower95/balanced_accuracy", "mean/balanced_accuracy", "upper95/bala
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("page")
-    arguments = ["-m", "loss=cross_entropy,focal", "seed=0,1", "trainer.max_epochs=2"]
+    arguments = ["-m", "loss=cross_entropy,focal", "seed=0,1", "trainer.max_epochs=2", "engine=single"]
     result = ended(*arguments, cwd=folder)
     assert result.returncode == 0, result.stderr
     (folder / "said.txt").write_text(result.stdout)
