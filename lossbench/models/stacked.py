@@ -1,13 +1,15 @@
 """The forward passes of many networks of one architecture at once.
 
 The parameters and buffers of K networks are stacked under the names of their state dict, with the run as leading axis;
-inputs and features have it too. Linear layers are batched matrix products, convolutions are grouped over the runs in
-the channels-last layout, and BatchNorm sees the channels of all runs side by side: no operation mixes runs. A test
-holds each function against its model. A model of the user's own has no such function, so its runs train alone.
+features have it too. Inputs come once for all runs that see the same: `places` (K,) says whose are whose, and without
+it each run has its own. Linear layers are batched matrix products, convolutions are grouped over the runs in the
+channels-last layout, and BatchNorm sees the channels of all runs side by side: no operation mixes runs. A test holds
+each function against its model. A model of the user's own has no such function, so its runs train alone.
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
@@ -19,31 +21,36 @@ from lossbench.models.resnet import BasicBlock, ResNet32
 
 State = Mapping[str, Tensor]
 """Parameters and buffers (K, ...) of K networks, by their names in the state dict of one."""
-Forward = Callable[[nn.Module, State, Tensor], Tensor]
-"""Of one of the networks, for what is not in its state, their stacked state and inputs (K, N, ...)."""
+Forward = Callable[..., Tensor]
+"""Of one of the networks, for what is not in its state, their stacked state, inputs (P, N, ...), and places (K,)."""
 
 
-def mlp(model: nn.Module, state: State, inputs: Tensor) -> Tensor:
-    """Map inputs (K, N, ...) to the features (K, N, F) of K multilayer perceptrons."""
-    maps = inputs.flatten(2)
+def mlp(model: nn.Module, state: State, inputs: Tensor, places: Tensor | None = None) -> Tensor:
+    """Map inputs (P, N, ...) to the features (K, N, F) of K multilayer perceptrons."""
+    maps = _of_runs(inputs, places).flatten(2)
     for name in (name for name in state if name.endswith("weight")):
         maps = F.relu(_linear(state, name.removesuffix("weight"), maps))
     return maps
 
 
-def lenet(model: nn.Module, state: State, inputs: Tensor) -> Tensor:
-    """Map images (K, N, C, H, W) to the features (K, N, 84) of K LeNets."""
-    maps = F.max_pool2d(F.relu(_conv(state, "conv1", _side_by_side(inputs), padding=2)), 2)
-    maps = F.max_pool2d(F.relu(_conv(state, "conv2", maps)), 2)
-    features = maps.unflatten(1, (len(inputs), -1)).transpose(0, 1).flatten(2)
+def lenet(model: nn.Module, state: State, inputs: Tensor, places: Tensor | None = None) -> Tensor:
+    """Map images (P, N, C, H, W) to the features (K, N, 84) of K LeNets.
+
+    ReLU comes after pooling, where there is a quarter to do: values and gradients are the same to the bit.
+    """
+    first = _conv_of_images(state, "conv1", inputs, places, padding=2)
+    maps = torch.cat([F.relu(F.max_pool2d(part, 2)) for part in first], dim=1)
+    maps = F.relu(F.max_pool2d(_conv(state, "conv2", maps), 2))
+    features = maps.unflatten(1, (len(state["conv1.weight"]), -1)).transpose(0, 1).flatten(2)
     return F.relu(_linear(state, "fc2.", F.relu(_linear(state, "fc1.", features))))
 
 
-def resnet32(model: nn.Module, state: State, inputs: Tensor) -> Tensor:
-    """Map images (K, N, C, 32, 32) to the features (K, N, 64) of K ResNets; in training, count their statistics."""
+def resnet32(model: nn.Module, state: State, inputs: Tensor, places: Tensor | None = None) -> Tensor:
+    """Map images (P, N, C, 32, 32) to the features (K, N, 64) of K ResNets; in training, count their statistics."""
     assert isinstance(model, ResNet32)
-    runs, training = len(inputs), model.training
-    maps = F.relu(_batch_norm(state, "norm", _conv(state, "conv", _side_by_side(inputs), padding=1), training))
+    images = _side_by_side(_of_runs(inputs, places))
+    runs, training = len(state["conv.weight"]), model.training
+    maps = F.relu(_batch_norm(state, "norm", _conv(state, "conv", images, padding=1), training))
     for place, block in enumerate(model.blocks):
         maps = _basic_block(block, state, f"blocks.{place}.", maps, runs, training)
     return maps.mean((-2, -1)).unflatten(1, (runs, -1)).transpose(0, 1)
@@ -93,6 +100,27 @@ def _basic_block(block: nn.Module, state: State, prefix: str, maps: Tensor, runs
         halved = maps[..., :: block.stride, :: block.stride].unflatten(1, (runs, -1))
         maps = F.pad(halved, (0, 0, 0, 0, block.padding, block.padding)).flatten(1, 2)
     return F.relu(residual + maps)
+
+
+def _of_runs(inputs: Tensor, places: Tensor | None) -> Tensor:
+    return inputs if places is None else inputs.index_select(0, places)
+
+
+def _conv_of_images(state: State, name: str, images: Tensor, places: Tensor | None, padding: int) -> Iterator[Tensor]:
+    """Convolve images (P, N, C, H, W); yield maps (N, k O, H, W), channels last, of each k neighbouring runs.
+
+    Runs that see the same images are one convolution of them with the kernels of all, which is twice as fast on a core
+    as a group for each. With more threads than one its gradient would depend on how many runs there are.
+    """
+    if images.is_cuda or torch.get_num_threads() > 1:
+        yield _conv(state, name, _side_by_side(_of_runs(images, places)), padding=padding)
+        return
+    weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
+    stop = 0
+    for place, members in groupby(range(len(weight)) if places is None else places.tolist()):
+        start, stop = stop, stop + len(list(members))
+        kernels, offsets = weight[start:stop].flatten(0, 1), bias[start:stop].flatten()
+        yield F.conv2d(images[place].to(memory_format=torch.channels_last), kernels, offsets, padding=padding)
 
 
 def _side_by_side(images: Tensor) -> Tensor:

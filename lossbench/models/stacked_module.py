@@ -61,7 +61,7 @@ class StackedModule(nn.Module):
             member.train(mode)
         return super().train(mode)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Map inputs (slots, N, ...) to what the members map theirs to, stacked."""
+    def forward(self, inputs: Tensor, *places: Tensor) -> Tensor:
+        """Map inputs (slots, N, ...), or (P, N, ...) with the places (slots,) of slots, to the members' outputs."""
         state = {name: getattr(self, own) for own, name in self._names.items()}
-        return form_of(self._members[0])(self._members[0], state, inputs)
+        return form_of(self._members[0])(self._members[0], state, inputs, *places)

@@ -40,16 +40,19 @@ class Stacking:
         With more runs a stack gets no faster for each of them.
     megabytes : float
         What one run needs in a stack, at batches of 128.
+    by_data : bool
+        Whether runs gain from company that sees the same batches.
 
     """
 
     least: int
     most: int
     megabytes: float
+    by_data: bool = False
 
 
 STACKING = {
-    "cpu": {"MLP": Stacking(1, 64, 3), "LeNet": Stacking(4, 16, 20)},
+    "cpu": {"MLP": Stacking(1, 64, 3), "LeNet": Stacking(4, 16, 20, by_data=True)},
     "gpu": {"MLP": Stacking(1, 256, 3), "LeNet": Stacking(1, 64, 20), "ResNet32": Stacking(2, 16, 400)},
 }
 """Where stacking pays: on a CPU a ResNet fills a core by itself. The figures for a GPU are not measured."""
@@ -161,6 +164,9 @@ def divided(cells: list[Cell], places: int) -> list[list[Cell]]:
     free = psutil.virtual_memory().available / 2**20 / 2 / cores()
     most = max(1, min(known.most, int(free / (known.megabytes * batch / 128))))
     parts = max(-(-len(cells) // most), min(places, len(cells) // 8), 1)
+    if known.by_data:
+        data = [digest(cell.resolved["data"]) for cell in cells]
+        cells = [cell for _, cell in sorted(zip(data, cells, strict=True), key=lambda each: data.index(each[0]))]
     ends = [round(len(cells) * part / parts) for part in range(parts + 1)]
     return [cells[start:stop] for start, stop in pairwise(ends)]
 

@@ -62,6 +62,7 @@ class Stack(pl.LightningModule):
 
     automatic_optimization = False
     _data: Tensor
+    _places: Tensor
     _summed: Tensor
 
     def __init__(
@@ -90,6 +91,7 @@ class Stack(pl.LightningModule):
         self._modules_of_runs = nn.ModuleList([*self._heads, *self._groups])  # what Lightning moves and converts
         self.segments: list[OptimizerGroup] = []
         self.register_buffer("_data", torch.tensor(data_of_runs))
+        self.register_buffer("_places", self._data[self._backbone.runs_of_slots])
         self.register_buffer("_summed", torch.tensor([each.loss.declaration.reduction == "sum" for each in learners]))
         self._weights: Tensor | None = None
         self._loss_sum: Tensor | float = 0.0
@@ -144,7 +146,7 @@ class Stack(pl.LightningModule):
 
     def _values(self, batch: Any) -> Tensor:
         """Return the weighted loss (R, N) of each sample of each run; 0 for those whose loss has failed."""
-        features = self._backbone(self._of_slots(batch.inputs))
+        features = self._backbone(batch.inputs, self._places)
         outputs = self._outputs(features)
         target = batch.target.index_select(0, self._data)
         weights = self._weights_of(batch, target)
@@ -170,9 +172,6 @@ class Stack(pl.LightningModule):
             return weights
         own = own.index_select(0, self._data)
         return own if weights is None else weights * own
-
-    def _of_slots(self, inputs: Tensor) -> Tensor:
-        return inputs.index_select(0, self._data[self._backbone.runs_of_slots])
 
     def _outputs(self, features: Tensor) -> list[Tensor]:
         """Return the outputs (slots, N, O) of each kind of head, (slots, N) for a single output."""
@@ -225,7 +224,7 @@ class Stack(pl.LightningModule):
                 self._tested = {run for run in self.alive if self._counts(run)}
             if not self._tested:
                 return
-        outputs = self._outputs(self._backbone(self._of_slots(batch.inputs)))
+        outputs = self._outputs(self._backbone(batch.inputs, self._places))
         part = {f"outputs/{head}": each for head, each in enumerate(outputs)} | self.learners[0].known_of(batch)
         part |= {name: batch.extras[name] for name in OF_SAMPLES if name in batch.extras}
         part = {name: tensor.detach().cpu() for name, tensor in part.items()}
