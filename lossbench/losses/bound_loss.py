@@ -5,7 +5,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
@@ -122,7 +121,7 @@ class BoundLoss:
         value = self.function.total(terms) if self.is_sum else terms["loss"]
         return value if self.factor == 1.0 else self.factor * value
 
-    @cached_property
+    @property
     def is_sum(self) -> bool:
         """Whether it is made of other losses."""
         return hasattr(self.function, "terms")
