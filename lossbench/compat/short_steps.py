@@ -12,6 +12,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loops.fetchers import _PrefetchDataFetcher
 from pytorch_lightning.loops.optimization.automatic import ClosureResult
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
@@ -65,6 +66,8 @@ class ShortSteps(_TrainingEpochLoop):
         self._called = {
             name: [getattr(each, name) for each in self._of if _has(each, name, pl.Callback)] for name in HOOKS
         }
+        idle = [each.on_train_batch_end for each in self._of if _saves_in_no_step(each)]
+        self._called[HOOKS[-1]] = [function for function in self._called[HOOKS[-1]] if function not in idle]
         self._own = {name: getattr(module, name) for name in HOOKS if _has(module, name, pl.LightningModule)}
         self._moves = _moves_batches(trainer)
 
@@ -182,6 +185,13 @@ def _named(module: pl.LightningModule, name: str, *given: Any) -> Any:
 def _has(owner: Any, name: str, base: type) -> bool:
     """Tell whether a callback or module has a hook of its own."""
     return getattr(getattr(owner, name), "__func__", None) is not getattr(base, name)
+
+
+def _saves_in_no_step(callback: pl.Callback) -> bool:
+    """Tell whether a callback writes checkpoints, and only after epochs."""
+    if type(callback) is not ModelCheckpoint:
+        return False
+    return callback._every_n_train_steps < 1 and callback._train_time_interval is None
 
 
 def _moves_batches(trainer: pl.Trainer) -> bool:

@@ -87,19 +87,21 @@ def fitted(tmp_path, short, names=HOOKS, module=None, data=None, resume=None, **
     return plain, [told, module.hooks, saved.replace("/short", "/long"), metrics, weights], kept.last_model_path
 
 
-@pytest.mark.parametrize("names", [HOOKS, [], ["on_train_batch_end"], ["on_before_zero_grad", "on_after_backward"]])
 @pytest.mark.parametrize(
-    ("module", "options"),
+    ("module", "options", "names"),
     [
-        ({}, {}),
-        ({}, {"gradient_clip_val": 0.1}),
-        ({}, {"gradient_clip_val": 0.01, "gradient_clip_algorithm": "value"}),
-        ({"returns": "dict"}, {"max_steps": 5}),
-        ({"returns": "nothing"}, {"limit_train_batches": 2}),
-        ({"returns": "stops"}, {}),
-        ({"returns": "logs"}, {"check_val_every_n_epoch": 2}),
-        ({"optimizer": "LBFGS"}, {"limit_val_batches": 0}),
-        ({"optimizer": "Adam"}, {"num_sanity_val_steps": 0, "overfit_batches": 2}),
+        ({}, {}, HOOKS),
+        ({}, {}, []),
+        ({}, {}, ["on_train_batch_end"]),
+        ({}, {}, ["on_before_zero_grad", "on_after_backward"]),
+        ({}, {"gradient_clip_val": 0.1}, []),
+        ({}, {"gradient_clip_val": 0.01, "gradient_clip_algorithm": "value"}, HOOKS),
+        ({"returns": "dict"}, {"max_steps": 5}, HOOKS),
+        ({"returns": "nothing"}, {"limit_train_batches": 2}, HOOKS),
+        ({"returns": "stops"}, {}, HOOKS),
+        ({"returns": "logs"}, {"check_val_every_n_epoch": 2}, HOOKS),
+        ({"optimizer": "LBFGS"}, {"limit_val_batches": 0}, HOOKS),
+        ({"optimizer": "Adam"}, {"num_sanity_val_steps": 0, "overfit_batches": 2}, HOOKS),
     ],
 )
 def test_steps_are_those_of_lightning(tmp_path, module, options, names):
@@ -161,6 +163,16 @@ def test_a_callback_that_comes_in_an_epoch_is_called(tmp_path):
         fitted(tmp_path / name, name == "short", callbacks=[Adds()])
         outcomes.append(told)
     assert outcomes[0][1:] == outcomes[1]  # from the next step on: Lightning calls it in the hook that has added it
+
+
+@pytest.mark.parametrize("every", [None, 2])
+def test_checkpoints_are_written_after_the_same_steps(tmp_path, every):
+    outcomes = []
+    for name in ("long", "short"):
+        saves = pl.callbacks.ModelCheckpoint(tmp_path / name, every_n_train_steps=every, save_top_k=-1)
+        fitted(tmp_path / name, name == "short", callbacks=[saves])
+        outcomes.append(sorted(path.name for path in (tmp_path / name).glob("*.ckpt")))
+    assert outcomes[0] == outcomes[1] and len(outcomes[0]) == (4 if every else 3)
 
 
 def test_another_version_of_lightning_steps_by_itself(monkeypatch):
