@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from lossbench.catalogue.curves import REACH, TWO_CLASSES, curves, drawn_over
+from lossbench.catalogue.curves import curves, drawn_over
+from lossbench.catalogue.loss_picture import REACH, TWO_CLASSES
 from lossbench.losses.bound_loss import BoundLoss
 from lossbench.losses.facts import declared_losses, sections_of
 from lossbench.tasks.loss_style import style_of

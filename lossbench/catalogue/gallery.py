@@ -172,7 +172,8 @@ def _draw(path: Path, names: list[str]) -> Path:
     import torch
 
     from lossbench.catalogue.binding import load_loss
-    from lossbench.catalogue.curves import TWO_CLASSES, draw_loss_curves
+    from lossbench.catalogue.curves import draw_loss_curves
+    from lossbench.catalogue.loss_picture import TWO_CLASSES
 
     losses = {name: load_loss(name, **TWO_CLASSES) for name in names}
     style = {"svg.hashsalt": path.stem, "svg.fonttype": "none", "path.simplify_threshold": 0.3}  # the same, and small

@@ -139,8 +139,9 @@ def show(request: argparse.Namespace) -> int:
 def plot(request: argparse.Namespace) -> int:
     """Draw the losses into one figure and say where it is."""
     from lossbench.catalogue.binding import bind
-    from lossbench.catalogue.curves import TWO_CLASSES, draw_loss_curves
+    from lossbench.catalogue.curves import draw_loss_curves
     from lossbench.catalogue.examine.example_batch import probe
+    from lossbench.catalogue.loss_picture import TWO_CLASSES
 
     losses = {}
     for entry in _entries(request):

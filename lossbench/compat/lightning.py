@@ -16,7 +16,7 @@ LOOPS = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
 
 
 class FastHooks(pl.LightningModule):
-    """A module whose current hook Lightning notes in the short way.
+    """A module whose current hook Lightning notes in the short way, and whose batches it leaves on the CPU as they are.
 
     Lightning sets `_current_fx_name` at each hook, some 40 times a step, and `nn.Module` looks through parameters,
     buffers and modules each time: 4.1 us where this takes 0.13 us (torch 2.14, one core), or 0.16 ms of a step.
@@ -28,6 +28,10 @@ class FastHooks(pl.LightningModule):
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Leave batches on the CPU as they are: to walk through them takes a tenth of a small step."""
+        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
 
 def tell_callbacks(trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lossbench.compat.lightning import FastHooks, tell_callbacks
+from lossbench.compat.torch import seed_device, without_gpu_checks
 from lossbench.errors import Diverged
 from lossbench.learners.combining import Combining
 from lossbench.losses.bound_loss import BoundLoss
@@ -172,23 +173,19 @@ class Learner(FastHooks):
         """Return a few small tensors that show what was learned up to an evaluation; `snapshots` keeps them."""
         return {}
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Leave batches on the CPU as they are: to walk through them takes a tenth of a small step."""
-        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
-
     def configure_optimizers(self) -> Any:
         """Optimize the network, and without weight decay what the loss, or the combination of its terms, learns."""
         groups: list[dict[str, Any]] = [{"params": list(self.network.parameters())}]
         learned = [each for each in (self.loss_module, self.combining) if each is not None]
         if own := [parameter for module in learned for parameter in module.parameters()]:
             groups.append({"params": own, "weight_decay": 0.0})
-        optimizer = self.optimizer_factory(groups)
+        optimizer = without_gpu_checks(self.optimizer_factory(groups))
         schedule = {"scheduler": self.scheduler_factory(optimizer), **self.stepping}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_train_epoch_start(self) -> None:
         """Set this epoch's random numbers."""
-        torch.manual_seed(derive_seed(self.seed, "step", self.current_epoch))
+        seed_device(self.device, derive_seed(self.seed, "step", self.current_epoch))
         self._loss_sum, self._samples, self._term_sums = 0.0, 0, {}
         if self.combining is not None:
             self.combining.start_epoch(self.current_epoch)
@@ -236,8 +233,8 @@ class Learner(FastHooks):
 
     def require_finite(self, value: Tensor) -> None:
         """Raise `Diverged` if the mean loss of a batch is not a finite number."""
-        if not torch.isfinite(value):
-            raise Diverged(self.current_epoch, self.global_step, float(value.detach()))
+        if not math.isfinite(number := value.item()):
+            raise Diverged(self.current_epoch, self.global_step, number)
 
     def add_terms(self, **terms: Tensor) -> None:
         """Add the parts (N,) of which the loss of a batch consists; the history has the mean of each over an epoch."""
@@ -247,7 +244,7 @@ class Learner(FastHooks):
     def on_train_epoch_end(self) -> None:
         """Add this epoch to the history."""
         train_loss = float(self._loss_sum) / max(1, self._samples)
-        self.log("train/loss", train_loss)
+        tell_callbacks(self.trainer, {"train/loss": train_loss})
         self.end_epoch(self.current_epoch, train_loss, self._samples, self._rate)
 
     def end_epoch(self, epoch: int, train_loss: float, samples: int, rate: float) -> None:

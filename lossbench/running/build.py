@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from lossbench.catalogue.binding import bind
 from lossbench.catalogue.facts import hyperparameters
 from lossbench.compat.lightning import NoProfiler, ask_signatures_once
+from lossbench.compat.short_steps import shorten_steps
 from lossbench.config.cell import without
 from lossbench.config.check_trainer import callbacks_of
 from lossbench.data.foreign import wrap
@@ -92,6 +93,8 @@ def build_trainer(node: DictConfig, callbacks: list[pl.Callback], folder: Path) 
         )
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
         trainer.strategy.checkpoint_io = WholeFiles()
+    if isinstance(trainer.profiler, NoProfiler):
+        shorten_steps(trainer)
     return trainer
 
 

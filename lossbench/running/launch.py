@@ -62,7 +62,9 @@ def launch(cells: list[Cell], start: Callable[[], object] | None = None) -> int:
     if all(map(record.is_done, entries)) and not cells[0].config.rerun:
         _say_reused(cells, entries)
         mend_cells(cells, entries, conclude(cells, entries))
-        say_where_to_look(cells[0], {})
+        from lossbench.tracking.sweep import places_of
+
+        say_where_to_look(cells[0], places_of(cells))
         return _exit_code(entries)
     from lossbench.tracking.store import prepare, set_environment
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from lossbench.catalogue.binding import bind
-from lossbench.catalogue.curves import REACH, TWO_CLASSES, curves, drawn_over
+from lossbench.catalogue.curves import curves, drawn_over
 from lossbench.catalogue.facts import default_parameters, facts_of, hyperparameters, loss_names, yaml_of
+from lossbench.catalogue.loss_picture import REACH, TWO_CLASSES
 from lossbench.locate import locate
 from lossbench.losses.bound_loss import BoundLoss
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from filelock import FileLock
 from omegaconf import DictConfig
@@ -56,6 +56,15 @@ class Note(TypedDict, total=False):
     """The store in which it was ended last; None if in none."""
     made_from: str | None
     """A hash of how its runs had ended then."""
+    place: list[str]
+    """MLflow's own numbers of experiment and parent run."""
+
+
+class Place(NamedTuple):
+    """Where MLflow has the parent run of a sweep."""
+
+    experiment_id: str
+    run_id: str
 
 
 @dataclass(frozen=True)
@@ -217,7 +226,8 @@ def close_parents(parents: Mapping[str, Parent], status: str, folders: Mapping[s
         try:
             _close(parent, status, folders)
             if status == "finished":
-                _write_note(parent.output_dir, parent.note, store_of(uri))
+                note: Note = {**parent.note, "place": [parent.experiment_id, parent.run_id]}
+                _write_note(parent.output_dir, note, store_of(uri))
         except Exception as error:
             log.warning("MLflow could not end the sweep: %s. Its records and report are whole.", first_line(error))
 
@@ -322,7 +332,19 @@ def _intervals(comparison: "Comparison") -> dict[str, dict[str, float]]:
     return sums
 
 
-def links(parents: Mapping[str, Parent], uri: str) -> Iterator[str]:
+def places_of(cells: list[Cell]) -> dict[str, Place]:
+    """Return where MLflow has the sweep of some cells, by experiment, as was noted when it was ended there."""
+    output_dir, uri = Path(cells[0].config.output_dir), cells[0].config.tracking.uri
+    found = {}
+    for note in notes_for(cells) if uri is not None and len(cells) > 1 else ():
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            kept = json.loads(_note_file(output_dir, note).read_text(encoding="utf-8"))
+            if kept["store"] == store_of(uri):
+                found[note["experiment"]] = Place(*kept["place"])
+    return found
+
+
+def links(parents: Mapping[str, Parent | Place], uri: str) -> Iterator[str]:
     """Say how to open the runs of a sweep in MLflow: the command, then an address for each view."""
     on_server = uri.startswith("http")
     yield f"Look at the runs: {uri if on_server else f'mlflow ui --backend-store-uri {shlex.quote(uri)}'}"

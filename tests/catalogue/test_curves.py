@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from lossbench.catalogue.binding import bind, load_loss
-from lossbench.catalogue.curves import MAX_LOSSES, REACH, TWO_CLASSES, curves, draw_loss_curves
+from lossbench.catalogue.curves import curves, draw_loss_curves
 from lossbench.catalogue.facts import loss_names
+from lossbench.catalogue.loss_picture import MAX_LOSSES, REACH, TWO_CLASSES
 from lossbench.errors import ConfigError
 from lossbench.losses.facts import declared_losses
 from lossbench.tasks import task_named

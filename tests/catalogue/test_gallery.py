@@ -8,9 +8,9 @@ from markdown_it import MarkdownIt
 from omegaconf import OmegaConf
 
 from lossbench.catalogue import gallery as gallery_module
-from lossbench.catalogue.curves import MAX_LOSSES
 from lossbench.catalogue.facts import hyperparameters, loss_names
 from lossbench.catalogue.gallery import COMMAND, gallery_pictures, gallery_texts
+from lossbench.catalogue.loss_picture import MAX_LOSSES
 from lossbench.cli.losses import answer, parse
 from lossbench.errors import ConfigError
 from lossbench.locate import CONF

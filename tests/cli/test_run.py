@@ -191,6 +191,8 @@ def test_a_sweep_with_a_diverging_loss_goes_on_and_is_recorded(lossbench, tmp_pa
     assert diverging.stderr.count("diverged") >= 2 and "breaks_down-s1" in diverging.stderr
     again = lossbench(*sweep)
     assert again.returncode == 0 and "all 4 runs were made before: reused" in again.stderr
+    seen, seen_again = ([line for line in each.stdout.splitlines() if "://" in line] for each in (first, again))
+    assert seen_again == seen and len(seen) > 3 and "Report: " in again.stdout
     table = lossbench(module="lossbench.compare")
     assert table.returncode == 0 and "mine" in table.stdout and "breaks_down seed 0: diverged" in table.stdout
     (written,) = (tmp_path / "outputs" / "comparisons").glob("*/table.md")

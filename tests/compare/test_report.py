@@ -231,13 +231,10 @@ def test_the_command_needs_no_torch(outputs):
     result = command(outputs.parent, "data=made_up", "select=best_val")
     assert result.returncode == 0, result.stderr
     html = (outputs / "comparisons" / "made_up-pppppppp" / "report.html").read_text()
-    assert "best validation epoch" in html and "curves of the losses are not drawn" in html
+    assert "best validation epoch" in html and "The losses" in html
+    assert "of the losses are not drawn" not in html and "The curves of" not in html
     assert "focal" in result.stdout and "a_function" not in result.stdout
     assert {path.name for path in outputs.parent.iterdir()} == {"outputs"}
-    assert (
-        "curves of the losses are not drawn"
-        in (outputs / "comparisons" / "made_up-pppppppp" / "report.html").read_text()
-    )
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
-"""The losses themselves: value, slope and curvature. The one picture that needs torch, which is imported on drawing.
+"""The losses themselves: value, slope and curvature.
 
-So it is kept as long as it would come out the same: for the same losses of lossbench, labels, colours and source text.
+Their curves are kept in the package, or computed by torch, which is imported for that: those of other losses than
+lossbench's, or with other parameters than the usual. So the picture is kept as long as it would come out the same: for
+the same losses of lossbench, labels, colours and source text.
 """
 
 import json
+from collections import defaultdict
 from contextlib import suppress
 from hashlib import sha256
 from importlib.metadata import version
@@ -11,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from lossbench.catalogue.facts import hyperparameters
+from lossbench.catalogue.kept_curves import kept_curve, single
+from lossbench.catalogue.loss_picture import TWO_CLASSES, Curve, draw_curves
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.report.figures.drawing import Picture
 from lossbench.compare.report.figures.in_numbers import in_numbers, number
@@ -94,11 +99,8 @@ def _made_from(analysis: Analysis, nodes: dict[str, dict[str, Any]]) -> str | No
 
 def _draw(analysis: Analysis, nodes: dict[str, dict[str, Any]], folder: Path) -> tuple[str, str]:
     """Draw; return what stands for the picture, "" where there is none, and what could not be drawn."""
-    try:
-        from lossbench.catalogue.curves import draw_loss_curves
-    except ImportError as error:
-        return "", f"The curves of the losses are not drawn: {error}."
-    losses, problems = {}, []
+    curves, dropped = dict[str, Curve](), list[str]()
+    problems, failed = [], defaultdict[str, list[str]](list)
     for label, node in nodes.items():
         if unknown := strangers(node, "loss", analysis.options.trust):
             problems.append(
@@ -106,21 +108,34 @@ def _draw(analysis: Analysis, nodes: dict[str, dict[str, Any]], folder: Path) ->
                 f"not imported. If you know it: trust=[{','.join(unknown)}]."
             )
             continue
+        if len(curves) == MOST_LOSSES:
+            dropped.append(label)
+            continue
         try:
-            losses[label] = _bind(node, analysis.comparison.task)
+            curves[label] = _curve(node, analysis.comparison.task)
         except Exception as error:
-            problems.append(f"The curves of {label} are not drawn: {first_line(error)}")
-    dropped = list(losses)[MOST_LOSSES:]
+            failed[first_line(error)].append(label)
+    problems += [f"The curves of {', '.join(labels)} are not drawn: {told}" for told, labels in failed.items()]
     if dropped:
         problems.append(f"Only {MOST_LOSSES} losses are drawn as curves; left out: {', '.join(dropped)}.")
-    if not losses:
+    if not curves:
         return "", " ".join(problems)
     try:
-        drawn = {label: losses[label] for label in list(losses)[:MOST_LOSSES]}
-        draw_loss_curves(drawn, folder / NAME, analysis.baseline, _endings(analysis))
+        draw_curves(curves, folder / NAME, analysis.baseline, _endings(analysis))
     except Exception as error:
         return "", " ".join([*problems, f"The curves of the losses are not drawn: {first_line(error)}"])
-    return _alt(drawn, _axis(analysis)), " ".join(problems)
+    return _alt(curves, _axis(analysis)), " ".join(problems)
+
+
+def _curve(node: dict[str, Any], task: Task) -> Curve:
+    """Return the curves of a loss: those that are kept, or else from what it computes."""
+    if (kept := kept_curve(node, task.name)) is not None:
+        return kept
+    from lossbench.catalogue.binding import bind
+    from lossbench.catalogue.curves import sampled
+
+    context = TWO_CLASSES if task.has_classes else {}
+    return single(sampled(bind(locate(node["_target_"]), hyperparameters(node), context, task.name)))
 
 
 def _axis(analysis: Analysis) -> str:
@@ -136,18 +151,12 @@ def _picture(analysis: Analysis, alt: str) -> Picture:
     return Picture(NAME, "The losses", caption, None, alt)
 
 
-def _alt(losses: dict[str, Any], axis: str) -> str:
+def _alt(curves: dict[str, Curve], axis: str) -> str:
     """Write the value and the slope of each loss at two places."""
-    import torch
-
-    from lossbench.catalogue.curves import curves
-
-    places = torch.tensor([-1.0, 1.0])
-    told = {}
-    for label, loss in losses.items():
-        with torch.random.fork_rng(devices=[]):
-            value, slope, _ = curves(loss, places)
-        told[label] = ", ".join(f"{number(value[k].item())} ({number(slope[k].item())})" for k in range(2))
+    told = {
+        label: ", ".join(f"{number(value)} ({number(slope)})" for value, slope in zip(*curve.at_one, strict=True))
+        for label, curve in curves.items()
+    }
     return in_numbers(f"Value (slope) where {axis} is -1 and 1", told)
 
 
@@ -159,10 +168,3 @@ def _distinct(analysis: Analysis) -> dict[str, dict[str, Any]]:
         if node not in nodes.values():
             nodes[label] = node
     return {label: nodes[label] for label in analysis.comparison.entries if label in nodes}
-
-
-def _bind(node: dict[str, Any], task: Task) -> Any:
-    from lossbench.catalogue.binding import bind
-    from lossbench.catalogue.curves import TWO_CLASSES
-
-    return bind(locate(node["_target_"]), hyperparameters(node), TWO_CLASSES if task.has_classes else {}, task.name)
