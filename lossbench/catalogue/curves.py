@@ -30,6 +30,8 @@ TWO_CLASSES: dict[str, Any] = {
 TEACHER = 2.0
 """The margin of the teacher, for a loss that learns from one."""
 MAX_LOSSES = 20
+WIDTH = 9.5
+"""Inches: a page that is narrower than this makes the letters smaller."""
 MARKED = 10
 """The lines of so many losses have markers; of more only those that share colour and dashes."""
 REACH = {"residual": 5.0, "linear": 6.0, "cosine": 2.0}
@@ -116,7 +118,7 @@ def draw_loss_curves(
     _check_drawable(losses)
     drawn = {label: _sampled(loss) for label, loss in losses.items()}
     labels, twins, marked = _labels_with_twins(drawn), alike(drawn), len(drawn) <= MARKED
-    figure = Figure(figsize=(13, 4.8 + 0.1 * len(losses)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.2 + 0.1 * len(losses)), layout="constrained")
     for axes, title, order in zip(figure.subplots(1, 3), _PANELS, (1, 2, 3), strict=True):
         for label, (name, entry) in zip(labels, drawn.items(), strict=True):
             look = marked_sparsely(line_of(name, baseline, marked=marked or name in twins), len(entry[0]))
@@ -125,11 +127,11 @@ def draw_loss_curves(
             axes.plot(entry[0], entry[order], label=shown, **{**look, "zorder": 2 + depth})
         name_ends(axes, [label for label, name in zip(labels, drawn, strict=True) if name in alike(drawn, marked=True)])
         beyond = _limit(axes, {label: entry[order] for label, entry in drawn.items()})
-        axes.set_title("\n".join([title, *textwrap.wrap(beyond, 60)]), fontsize=10)
+        axes.set_title("\n".join([title, *textwrap.wrap(beyond, int(4 * WIDTH))]), fontsize=10)
         axes.set_xlabel(_x_label(losses))
         axes.axvline(0, color="black", linewidth=0.6, alpha=0.5)
         axes.grid(alpha=0.25)
-    columns = min(len(labels), 5, max(1, 180 // (6 + max(map(len, labels)))))  # 180 small letters fit in a row
+    columns = min(len(labels), 5, max(1, int(14 * WIDTH) // (6 + max(map(len, labels)))))  # 14 small letters an inch
     lines = axes.get_legend_handles_labels()
     figure.legend(*lines, loc="outside lower center", ncols=columns, frameon=False, fontsize=9, handlelength=3.4)
     figure.suptitle(_caption(losses), fontsize=9, color="#444444")
@@ -233,7 +235,7 @@ def _name(label: str) -> str:
 def _x_label(losses: Mapping[str, BoundLoss]) -> str:
     if drawn_over(next(iter(losses.values()))) == "residual":
         return "residual: target − prediction"
-    return "margin: output of the true class − the other"
+    return "margin: the true class − the other"
 
 
 def _caption(losses: Mapping[str, BoundLoss]) -> str:
