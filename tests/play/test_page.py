@@ -116,7 +116,7 @@ def test_an_output_that_cannot_be_written_is_said(tmp_path, monkeypatch):
 
 
 def test_it_is_one_small_file_that_asks_for_nothing(whole_page):
-    assert len(whole_page.encode()) < 500_000
+    assert len(whole_page.encode()) < 550_000
     assert not re.search(r"(src|href)=[\"'](?!data:)|url\((?!#)|@import|fetch\(|XMLHttp|import\(", whole_page)
     assert page(["mse", "focal"]) == page(["mse", "focal"])
 

@@ -186,7 +186,7 @@
     const { better, name } = data.metrics[state.metric];
     if (!rows.length) return put(places.differences, el("p", {}, `No chosen loss has a difference to ${data.baseline} in ${name}.`));
     const width = widthOf(places.differences);
-    const letters = Math.max(8, Math.floor(width * 0.045));
+    const letters = Math.max(8, Math.floor(width * 0.056));
     const longest = Math.min(letters, Math.max(...rows.map((loss) => loss.name.length)));
     const points = rows.map((loss) => {
       const [mean, low, high, p, , , , ...alone] = differenceOf(loss);
