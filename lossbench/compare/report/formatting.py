@@ -67,8 +67,9 @@ _UPPER = (
     "npv", "nrmse", "psnr", "r2", "rmse", "smape", "ssim", "wer", "whdr", "wmape",
 )  # fmt: skip
 _WORDS = {
-    **{word: word.upper() for word in _UPPER}, "brier": "Brier", "cohen": "Cohen", "g": "G", "kendall": "Kendall",
-    "map": "mAP", "ndcg": "nDCG", "neg": "negative", "ovo": "one-vs-one", "spearman": "Spearman", "top5": "top-5",
+    **{word: word.upper() for word in _UPPER}, "brier": "Brier", "cohen": "Cohen", "dice": "Dice", "g": "G",
+    "iou": "IoU", "kendall": "Kendall", "map": "mAP", "miou": "mIoU", "ndcg": "nDCG", "neg": "negative",
+    "ovo": "one-vs-one", "spearman": "Spearman", "top5": "top-5",
     "frechet": "Fréchet distance", "voc11": "VOC 11", "wasserstein": "Wasserstein",
 }  # fmt: skip
 _NAMES = {
