@@ -40,7 +40,8 @@ def card(loss: BoundLoss, told: Mapping[str, str], rebind: Callable[[Mapping[str
     table = f"<table><tr><th>setting</th><th>value</th><th>allowed</th></tr>{rows}</table>" if rows else ""
     return (
         f"<div><b>{escape(loss.name)}</b> ({escape(loss.declaration.task)}): {escape(facts.summary)}"
-        f"<pre>{escape(formula)}</pre>{table}<p>{escape(loss.declaration.source)}</p>{_curve(rebind)}</div>"
+        f'<pre style="white-space:pre-wrap">{escape(formula)}</pre>{table}'
+        f"<p>{escape(loss.declaration.source)}</p>{_curve(rebind)}</div>"
     )
 
 

@@ -27,6 +27,8 @@ TWO_CLASSES: dict[str, Any] = {
 }
 """The run context of the curves: class 0, the true one, is rare."""
 MAX_LOSSES = 20
+WIDTH = 9.5
+"""Inches: a page that is narrower than this makes the letters smaller."""
 MARKED = 10
 """The lines of so many losses have markers; of more only those that share colour and dashes."""
 REACH = {"residual": 5.0, "linear": 6.0, "cosine": 2.0}
@@ -90,7 +92,7 @@ def draw_curves(
     """
     check_drawable({label: curve.over for label, curve in drawn.items()})
     labels, twins, marked = _labels_with_twins(drawn), alike(drawn), len(drawn) <= MARKED
-    figure = Figure(figsize=(13, 4.8 + 0.1 * len(drawn)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.2 + 0.1 * len(drawn)), layout="constrained")
     for axes, title, order in zip(figure.subplots(1, 3), _PANELS, range(3), strict=True):
         for label, (name, entry) in zip(labels, drawn.items(), strict=True):
             look = marked_sparsely(line_of(name, baseline, marked=marked or name in twins), len(entry.x))
@@ -99,11 +101,11 @@ def draw_curves(
             axes.plot(entry.x, entry.heights[order], label=shown, **{**look, "zorder": 2 + depth})
         name_ends(axes, [label for label, name in zip(labels, drawn, strict=True) if name in alike(drawn, marked=True)])
         beyond = _limit(axes, {label: entry.heights[order] for label, entry in drawn.items()})
-        axes.set_title("\n".join([title, *textwrap.wrap(beyond, 60)]), fontsize=10)
+        axes.set_title("\n".join([title, *textwrap.wrap(beyond, int(4 * WIDTH))]), fontsize=10)
         axes.set_xlabel(_x_label(drawn))
         axes.axvline(0, color="black", linewidth=0.6, alpha=0.5)
         axes.grid(alpha=0.25)
-    columns = min(len(labels), 5, max(1, 180 // (6 + max(map(len, labels)))))  # 180 small letters fit in a row
+    columns = min(len(labels), 5, max(1, int(14 * WIDTH) // (6 + max(map(len, labels)))))  # 14 small letters an inch
     lines = axes.get_legend_handles_labels()
     figure.legend(*lines, loc="outside lower center", ncols=columns, frameon=False, fontsize=9, handlelength=3.4)
     figure.suptitle(_caption(drawn), fontsize=9, color="#444444")
@@ -172,7 +174,7 @@ def _name(label: str) -> str:
 def _x_label(drawn: Mapping[str, Curve]) -> str:
     if next(iter(drawn.values())).over == "residual":
         return "residual: target − prediction"
-    return "margin: output of the true class − the other"
+    return "margin: the true class − the other"
 
 
 def _caption(drawn: Mapping[str, Curve]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -15,7 +16,18 @@ from lossbench.errors import ConfigError
 from lossbench.losses.facts import declared_losses
 from lossbench.play.choice import RATIOS, bound, chosen
 from lossbench.play.lessons import Try, lessons_with
-from lossbench.play.measure import BASE, POINTS, REACH, SHUFFLE, SPREAD, State, best_constant, best_probability, sample
+from lossbench.play.measure import (
+    BASE,
+    POINTS,
+    REACH,
+    SHUFFLE,
+    SPREAD,
+    State,
+    best_constant,
+    best_probability,
+    curves_at,
+    sample,
+)
 from lossbench.play.still import first_of, still
 from lossbench.play.tables import page_data
 from lossbench.records import files
@@ -36,6 +48,8 @@ PLACES: dict[str, dict[str, float]] = {
     "weight 10": {"eta": 0.09, "weight": 10.0},
 }
 """The places of the table of probabilities, beside one where the counts of the classes are 10 to 1."""
+STANDS = (-6.0, -3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 6.0)
+"""The places of the tables of values and slopes."""
 _FOLDER = Path(__file__).parent
 
 
@@ -178,9 +192,25 @@ def _tables(losses: list[dict[str, Any]]) -> list[Table]:
             probabilities,
         ),
     ]
-    return [table for table in tables if table.rows]
+    return [table for table in (*tables, *map(_places, ("residual", "margin"), (residual, margin))) if table.rows]
+
+
+def _places(over: str, names: list[str]) -> Table:
+    """Return value and slope of each loss where the slider would stand."""
+    rows = []
+    for name in names:
+        loss = bound(name)
+        reach = 2.0 if loss.declaration.head == "cosine" else STANDS[-1]
+        at = torch.tensor([x for x in STANDS if abs(x) <= reach], dtype=torch.float64)
+        value, slope, _ = curves_at(loss, at, 1)
+        found = zip(at.tolist(), value.tolist(), slope.tolist(), strict=True)
+        told = {x: f"{_told(height)} ({_told(steep)})" for x, height, steep in found}
+        rows.append([name, *(told.get(x, "") for x in STANDS)])
+    of = "residual" if over == "residual" else "margin of the right class, 1"
+    caption = f"Value and, in brackets, slope of each loss over the {of}; outputs that are cosines end at 2."
+    return Table(caption, ["loss", *(f"{x:g}".replace("-", "−") for x in STANDS)], rows)
 
 
 def _told(number: float) -> str:
-    text = f"{number:.2f}"
+    text = f"{number:.2f}" if abs(number) < 1e4 else f"{number:.2g}"
     return "0.00" if text == "-0.00" else text.replace("-", "−")

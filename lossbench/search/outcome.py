@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from lossbench.catalogue.curves import draw_loss_curves, drawn_over
 from lossbench.catalogue.facts import facts_of
 from lossbench.compare.numbers.comparisons import as_file_name
-from lossbench.compare.report.searched import FILE, NAME, conclusion, worths_of, worths_table
+from lossbench.compare.report.searched import FILE, NAME, RELATIVES, conclusion, worths_of, worths_table
 from lossbench.compare.report.tables import Table
 from lossbench.compare.report.writers import markdown_table
 from lossbench.config.cell import Cell
@@ -188,11 +188,7 @@ def _relatives(near: Mapping[str, float]) -> str:
     if not near:
         return "None that can be drawn over the same number."
     told = "\n".join(f"- {name}: {apart:.3f}" for name, apart in near.items())
-    return (
-        "Half the mean difference of the slopes over the margin of two classes from -6 to 6, or the residual from -5 "
-        "to 5, each slope divided by its mean size: 0 is the same loss but for factor and constant, 1 has nothing in "
-        f"common. Known losses are at their defaults.\n\n{told}"
-    )
+    return f"{RELATIVES}\n\n{told}"
 
 
 def _candidates(found: Found) -> Table:

@@ -9,6 +9,7 @@ from lossbench.compare.report.figures.drawing import (
     STYLE,
     Picture,
     label_axes,
+    log_beyond,
     name_rows,
     one_panel,
     panels,
@@ -39,6 +40,16 @@ def test_a_panel_is_where_it_would_be_if_all_were_measured(long, tmp_path):
     places, expected = ([axes.get_position().bounds for axes in each] for each in (grid, whole))
     np.testing.assert_allclose(places, expected, atol=2e-3)
     assert (tmp_path / "curves.png").is_file() and (tmp_path / "curves.svg").is_file()
+
+
+def test_a_scale_by_logarithm_has_numbers_that_are_no_formulas(tmp_path):
+    with matplotlib.rc_context(STYLE):
+        figure, axes = one_panel(2)
+        axes.plot([1, 2, 3], [0.4, 1.5, 30])
+        log_beyond(axes, 2.0)
+        figure.savefig(tmp_path / "a.svg", format="svg")
+    shown = [text.get_text() for text in axes.get_yticklabels()]
+    assert shown[:5] == ["0", "1", "2", "5", "10"] and "math" not in (tmp_path / "a.svg").read_text()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 9, 12])

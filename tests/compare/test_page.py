@@ -221,6 +221,14 @@ def test_a_picture_of_very_many_points_is_pixels(tmp_path):
     assert str(found.whole).startswith('<img class="pixels" style="--legible:')
 
 
+def test_a_sheet_of_images_is_not_cut_up_on_a_narrow_screen(tmp_path):
+    figure = Figure(figsize=(6, 2))
+    for axes in figure.subplots(1, 6):
+        axes.imshow(np.eye(2))
+        axes.set(xticks=[], yticks=[])
+    assert embed(Picture("sheet", "Sheet", "", figure), tmp_path, Glyphs()).panels == []
+
+
 def test_one_panel_with_a_colour_bar_is_shown_whole_on_a_narrow_screen(tmp_path):
     figure = Figure(layout="constrained")
     axes = figure.subplots()

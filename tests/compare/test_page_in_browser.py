@@ -196,8 +196,14 @@ def test_on_a_dark_screen_nothing_is_a_white_card(browser, page):
 def test_it_prints_with_all_that_is_folded(browser):
     browser.execute_script("window.dispatchEvent(new Event('beforeprint'))")
     assert not browser.find_elements(By.CSS_SELECTOR, "main details:not([open])")
+    charts = [
+        browser.find_element(By.CSS_SELECTOR, f"#{place} > svg:last-of-type") for place in ("differences", "curves")
+    ]
+    assert {chart.get_attribute("width") for chart in charts} == {"680"}  # as wide as paper: letters don't shrink
     printed = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {})["data"])
     assert printed.startswith(b"%PDF") and len(printed) > 50_000
+    browser.execute_script("window.dispatchEvent(new Event('afterprint'))")
+    assert int(browser.find_element(By.CSS_SELECTOR, "#differences > svg").get_attribute("width")) > 1000
 
 
 def test_without_scripts_there_are_tables_and_pictures(browser, page):

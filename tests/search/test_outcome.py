@@ -67,7 +67,9 @@ def test_the_page_says_how_much_of_the_lead_survived(asked, tmp_path, monkeypatc
     assert analysis.baseline == "cross_entropy" and list(comparison.entries)[-1] == "searched"
     section = told_of_search(analysis, tmp_path)
     assert section is not None and section.text.startswith(told["conclusion"]) and "6 trials" in section.text
-    assert (tmp_path / "comparisons" / "one" / section.address).resolve() == (folder / "search.md").resolve()
+    assert section.text.endswith(f"searched/{folder.name}.") and (folder / "search.md").is_file()
+    assert section.yaml == (folder / "loss" / "searched.yaml").read_text().strip() and "# Formula: " in section.yaml
+    assert dict(section.relatives.rows) == {name: f"{far:.3f}" for name, far in told["distances"].items()}
     assert [row[:2] for row in section.worths.rows] == [["gce", "+0.1000"], ["cross_entropy", "+0.2000"]]
     assert len(section.candidates.rows) == 6 and section.candidates.rows[0][-1] == "0.8000"
     without = replace(comparison, entries={name: comparison.entries[name] for name in ("gce", "cross_entropy")})

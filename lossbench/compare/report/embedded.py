@@ -22,8 +22,10 @@ _TITLE, _LABELS = 30.0, 32.0
 """Points above and below a panel that its title, its numbers and its names take."""
 _HALF_A_NUMBER = 5.5
 """Points below a panel that the lowest number beside it takes; the numbers below the panel lie lower."""
+_BEYOND = 7.5
+"""Points that the first and the last number below a panel reach beyond its sides."""
 COLORBAR = "<colorbar>"
-ENTRY = 1.25
+ENTRY = 1.5
 """Pixels a point of the legend on narrow screens."""
 _LEFT_OUT = (
     r"<\?xml.*?\?>", r"<!DOCTYPE.*?>", r"<!--.*?-->", r"<metadata>.*?</metadata>", r"<style.*?</style>",
@@ -165,8 +167,8 @@ def _panels(figure: Figure, name: str, legible: float) -> list[Markup]:
             _add(found, axes, Bbox(box.get_points()))
     bars = [box for axes, box in found if axes.get_label() == COLORBAR]
     panels = [(axes, box) for axes, box in found if axes.get_label() != COLORBAR]
-    if len(panels) < 2:
-        return []
+    if len(panels) < 2 or all(axes.images and not len(axes.get_xticks()) for axes, _ in panels):
+        return []  # a sheet of images is moved sideways: one a row would be a column of dozens
     height = figure.get_figheight() * 72
     drawn = [_window([box, *_shared_names(axes, box, panels)], height, name, 2, legible) for axes, box in panels]
     return [*(_window([box], height, name, 1.3, legible) for box in bars), *drawn]
@@ -210,7 +212,7 @@ def _shared_names(axes: Axes, box: Bbox, panels: list[tuple[Axes, Bbox]]) -> lis
         if there.rowspan == place.rowspan and _has_names(other, "left") and not _has_names(axes, "left"):
             beside = beside or Bbox.from_extents(outer.x0, inner.y0 - _HALF_A_NUMBER, inner.x0, box.y1)
         if there.colspan == place.colspan and _has_names(other, "bottom") and not _has_names(axes, "bottom"):
-            below = Bbox.from_extents(box.x0, outer.y0, box.x1, inner.y0)
+            below = Bbox.from_extents(box.x0 - _BEYOND, outer.y0, box.x1 + _BEYOND, inner.y0 - _HALF_A_NUMBER)
     return [strip for strip in (beside, below) if strip is not None]
 
 
@@ -234,9 +236,9 @@ def _window(
     shown += [_part(strip, height, name, 0.0, 0.0) for strip in beside]
     for strip in strips:
         if not any(strip is other for other in beside):
-            shown.append(_part(strip, height, name, left, down))
+            shown.append(_part(strip, height, name, left - _BEYOND, down))
             down += strip.height
-    width = left + first.width
+    width = left + first.width + _BEYOND * bool(len(strips) > len(beside))
     wide = f"width:{scale * width:.0f}px" if entry else f"max-width:{scale * width:.0f}px"
     narrow = f";min-width:{min(legible, scale) * width:.0f}px" if legible else ""
     return Markup(

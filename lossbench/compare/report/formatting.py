@@ -1,6 +1,7 @@
 """How numbers and names are written: digits that fit the interval, p-values, seeds, words for metrics."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
@@ -43,30 +44,39 @@ def words(metric: str) -> str:
 
     Examples
     --------
-    >>> words("balanced_accuracy"), words("nll"), words("recall/3")
-    ('balanced accuracy', 'NLL', 'recall, class 3')
+    >>> words("balanced_accuracy"), words("nll"), words("recall/3"), words("ndcg_at_10"), words("tar_at_far_01")
+    ('balanced accuracy', 'NLL', 'recall, class 3', 'nDCG@10', 'TAR at FAR 1 %')
 
     """
     name, of, number = metric.rpartition("/")
     if of and number.isdigit():
         per = "label" if name in _OF_LABELS else "fifth" if name in _OF_FIFTHS else "class"
         return f"{words(name)}{'' if per == 'fifth' else f', {per}'} {number}"
-    return " ".join(_WORDS.get(word, word) for word in metric.replace("_", " ").split(" "))
+    if metric in _NAMES:
+        return _NAMES[metric]
+    text = " ".join(_WORDS.get(word, word) for word in metric.replace("_", " ").split(" "))
+    return _AT.sub(r"@\1", text)
 
 
 _NUMBERED = {(metric.name, metric.per) for task in own_tasks().values() for metric in task.metrics if metric.per}
 _OF_FIFTHS = {name for name, per in _NUMBERED if per == "fifth"}
 _OF_LABELS = {name for name, per in _NUMBERED if per == "label"} - {name for name, per in _NUMBERED if per == "class"}
 _UPPER = (
-    "ae", "ap", "ap50", "ap75", "ar", "auprc", "aurc", "auroc", "cer", "crps", "d2", "ece", "elbo", "f0.5", "f1",
-    "f2", "fdr", "fnr", "fpr", "kl", "mae", "mape", "mcc", "mce", "mmd", "mse", "nll", "npv", "nrmse", "psnr", "r2",
-    "rmse", "smape", "ssim", "wer", "whdr", "wmape",
+    "ae", "ap", "ap50", "ap75", "ar", "auc", "auprc", "aurc", "auroc", "cer", "crps", "d2", "ece", "eer", "elbo",
+    "f0.5", "f1", "f2", "fdr", "fnr", "fpr", "kl", "mae", "mape", "mcc", "mce", "mmd", "mrr", "mse", "nll", "nmi",
+    "npv", "nrmse", "psnr", "r2", "rmse", "smape", "ssim", "wer", "whdr", "wmape",
 )  # fmt: skip
 _WORDS = {
-    **{word: word.upper() for word in _UPPER}, "brier": "Brier", "cohen": "Cohen", "g": "G", "kendall": "Kendall",
-    "map": "mAP", "neg": "negative", "ovo": "one-vs-one", "spearman": "Spearman", "top5": "top-5",
+    **{word: word.upper() for word in _UPPER}, "brier": "Brier", "cohen": "Cohen", "dice": "Dice", "g": "G",
+    "iou": "IoU", "kendall": "Kendall", "map": "mAP", "miou": "mIoU", "ndcg": "nDCG", "neg": "negative",
+    "ovo": "one-vs-one", "spearman": "Spearman", "top5": "top-5",
     "frechet": "Fréchet distance", "voc11": "VOC 11", "wasserstein": "Wasserstein",
 }  # fmt: skip
+_NAMES = {
+    "map_at_r": "mAP@R", "r_precision": "R-precision", "tar_at_far_01": "TAR at FAR 1 %",
+    "tar_at_far_001": "TAR at FAR 0.1 %",
+}  # fmt: skip
+_AT = re.compile(r" at (\d+)$")
 
 
 def decimals(intervals: Iterable[Bounded]) -> int:

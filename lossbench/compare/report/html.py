@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,16 +57,16 @@ class Block:
     """A piece of a section; a table may be folded away under a title of its own.
 
     The script of the page draws in place of "main", the table of losses, and of a "chart", which has its name as title.
-    A "link" has its address as title.
+    Code with a title is folded away under it.
     """
 
-    kind: Literal["text", "link", "code", "table", "main", "folded", "figure", "chart"]
+    kind: Literal["text", "code", "table", "main", "folded", "figure", "chart"]
     content: str | Table | Figure
     title: str = ""
 
     def __bool__(self) -> bool:
         """Whether there is something to show."""
-        return not isinstance(self.content, Table) or bool(self.content.rows)
+        return bool(self.content.rows if isinstance(self.content, Table) else self.content)
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,7 @@ def _page(analysis: Analysis, sections: list[Section], glyphs: Glyphs) -> str:
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined,
         keep_trailing_newline=True,
     )  # fmt: skip
+    pages.filters["in_lines"] = in_lines
     return pages.get_template(TEMPLATE).render(
         title=f"{comparison.title}: {counted(losses, 'loss', 'losses')} x {counted(len(seeds), 'seed')}",
         setting=f"{setting}; test metrics at the {analysis.epoch}",
@@ -220,6 +222,18 @@ def _page(analysis: Analysis, sections: list[Section], glyphs: Glyphs) -> str:
         data=as_script(page_data(analysis)),
         footer=f"lossbench {__version__}; problem {comparison.problem[:8]}",
     )
+
+
+def in_lines(name: str) -> Markup:
+    """Let a long name break behind its underscores, and nowhere else as long as its parts fit.
+
+    Examples
+    --------
+    >>> in_lines("a_<b>")
+    Markup('a_<wbr>&lt;b&gt;')
+
+    """
+    return Markup("<wbr>").join(re.split(r"(?<=[_+,])", name))
 
 
 def _policy(scripts: Sequence[str]) -> str:
@@ -278,7 +292,9 @@ def _search(analysis: Analysis, output_dir: Path) -> list[Block]:
     if told is None:
         return []
     return [
-        Block("text", told.text), Block("link", "All of the search", told.address), Block("table", told.worths),
+        Block("text", told.text), Block("table", told.worths),
+        Block("code", told.yaml, "the loss that was found: formula, parameters, YAML"),
+        Block("folded", told.relatives, "its nearest relatives"),
         Block("folded", told.candidates, counted(len(told.candidates.rows), "candidate")),
     ]  # fmt: skip
 

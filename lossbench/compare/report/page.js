@@ -7,6 +7,9 @@
   const losses = data.losses.map((loss, index) => ({ ...loss, index }));
   const known = new Map(losses.map((loss) => [loss.name, loss]));
   const MANY = 8; // more lines than this have no bands
+  const PAPER = 680; // pixels that a page of paper is wide
+  let onPaper = false;
+  const widthOf = (place) => (onPaper ? PAPER : place.clientWidth);
 
   // ---- what is chosen: kept in the address, so that a link shows the same
 
@@ -116,6 +119,8 @@
   const markerOf = (loss) => MARKERS[loss.marker] ?? MARKERS.o;
   const dashesOf = (loss) => loss.dashes.map((length) => 1.4 * length).join(" ") || null;
 
+  const inLines = (name) => name.split(/(?<=[_+,])/).flatMap((part, k) => (k ? [el("wbr"), part] : [part])); // long names break there
+
   function swatch(loss) {
     const [symbol, turn] = markerOf(loss);
     const svg = d3.create("svg").attr("class", "swatch").attr("width", 30).attr("height", 12).attr("aria-hidden", "true");
@@ -127,7 +132,7 @@
 
   const pinButton = (loss, text = loss.name) => el("button",
     { class: "plain", type: "button", "aria-pressed": String(state.pins.has(loss.name)), title: loss.command || null, onclick: () => pin(loss.name) },
-    swatch(loss), text);
+    swatch(loss), ...inLines(text));
 
   // ---- the controls above charts and table
 
@@ -180,8 +185,8 @@
     const rows = visible().filter((loss) => differenceOf(loss));
     const { better, name } = data.metrics[state.metric];
     if (!rows.length) return put(places.differences, el("p", {}, `No chosen loss has a difference to ${data.baseline} in ${name}.`));
-    const width = places.differences.clientWidth;
-    const letters = Math.max(8, Math.floor(width * 0.045));
+    const width = widthOf(places.differences);
+    const letters = Math.max(8, Math.floor(width * 0.056));
     const longest = Math.min(letters, Math.max(...rows.map((loss) => loss.name.length)));
     const points = rows.map((loss) => {
       const [mean, low, high, p, , , , ...alone] = differenceOf(loss);
@@ -236,7 +241,8 @@
         told: `${loss.name}\nepoch ${at.epoch}: ${name} ${at.mean}\nn = ${found.n[k]}, ${at.low === null ? "no interval" : `[${at.low}, ${at.high}]`}` })));
     }
     marks.push(Plot.dot(points, Plot.pointer({ x: "epoch", y: "mean", r: 4, fill: "currentColor" })), Plot.tip(points, Plot.pointer({ x: "epoch", y: "mean", title: "told", lineWidth: 40 })));
-    const chart = Plot.plot({ width: places.curves.clientWidth, height: Math.min(380, 0.75 * places.curves.clientWidth + 60), marginLeft: 56, style: { fontSize: "11.5px" },
+    const width = widthOf(places.curves);
+    const chart = Plot.plot({ width, height: Math.min(380, 0.75 * width + 60), marginLeft: 56, style: { fontSize: "11.5px" },
       marginBottom: 40,
       x: { label: "epoch", labelArrow: "none", labelAnchor: "center", labelOffset: 34, ticks: d3.ticks(...d3.extent(points, (at) => at.epoch), 10).filter(Number.isInteger), tickFormat: "d" }, y: { label: name, domain: [least - room, most + room], labelArrow: "none" }, marks });
     chart.addEventListener("click", () => chart.value && pin(chart.value.name));
@@ -314,7 +320,12 @@
   let waiting;
   addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(draw, 150); });
   addEventListener("hashchange", () => { read(); draw(); });
-  addEventListener("beforeprint", () => document.querySelectorAll("main details").forEach((one) => { one.open = true; }));
+  addEventListener("beforeprint", () => {
+    onPaper = true; // charts are drawn as wide as paper, so that their letters don't shrink
+    draw();
+    document.querySelectorAll("main details").forEach((one) => { one.open = true; });
+  });
+  addEventListener("afterprint", () => { onPaper = false; draw(); });
   document.querySelector("nav")?.addEventListener("click", (event) => { // the address is that of what is chosen
     const section = event.target.hash && document.getElementById(event.target.hash.slice(1));
     if (!section) return;

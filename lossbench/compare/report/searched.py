@@ -20,6 +20,12 @@ from lossbench.words import counted
 NAME = "searched"
 """What the loss that was found is called, and the folder of searches."""
 FILE = "search.json"
+RELATIVES = (
+    "Half the mean difference of the slopes over the margin of two classes from -6 to 6, or the residual from -5 to 5, "
+    "each slope divided by its mean size: 0 is the same loss but for factor and constant, 1 has nothing in common. "
+    "Known losses are at their defaults."
+)
+"""What the distance of a loss to another is, in words."""
 
 
 @dataclass(frozen=True)
@@ -131,17 +137,18 @@ class Told:
     Parameters
     ----------
     text : str
-        What came of it, what it cost, where all of it is.
-    address : str
-        Where that is, from the folder of the report; a report that was moved has the words only.
-    worths, candidates : Table
-        The leads, and all candidates, the best first.
+        What came of it, what it cost, and where it lies: all of it is in the report, which may be moved.
+    yaml : str
+        The loss that was found, with its formula; "" if the file is gone.
+    worths, relatives, candidates : Table
+        The leads, the known losses that are like it, and all candidates, the best first.
 
     """
 
     text: str
-    address: str
+    yaml: str
     worths: Table
+    relatives: Table
     candidates: Table
 
 
@@ -170,9 +177,25 @@ def _told_of(search: Mapping[str, Any], entries: Sequence[Record], folder: Path)
     metric, higher, family = search["metric"], search["higher_is_better"], search["family"]
     worths = worths_of(entries, search["leads"], metric, higher)
     came = f"{conclusion(worths)} " if worths else ""
-    place = f"{NAME}/{folder.name}/search.md"
-    text = f"{came}It was searched in the family {family}. {search['cost']} All of it: {place}."
+    text = (
+        f"{came}It was searched in the family {family}. {search['cost']} The same as files, in the output folder of "
+        f"the runs: {NAME}/{folder.name}."
+    )
     candidates = search["candidates"]
     caption = f"{counted(len(candidates['rows']), 'candidate')} of {family} by val/{metric} on the seeds of the search."
     all_of_them = Table(caption, candidates["heading"], candidates["rows"], set())
-    return Told(text, f"../../{place}", worths_table(worths, metric, higher), all_of_them)
+    yaml = folder / "loss" / f"{NAME}.yaml"
+    return Told(
+        text=text,
+        yaml=yaml.read_text(encoding="utf-8").strip() if yaml.is_file() else "",
+        worths=worths_table(worths, metric, higher),
+        relatives=relatives_table(search.get("distances") or {}),
+        candidates=all_of_them,
+    )
+
+
+def relatives_table(distances: Mapping[str, float]) -> Table:
+    """Make the table of the known losses that are most like the one that was found."""
+    return Table(
+        RELATIVES, ["known loss", "distance"], [[name, f"{far:.3f}"] for name, far in distances.items()], set()
+    )

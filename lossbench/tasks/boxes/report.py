@@ -4,7 +4,7 @@ import numpy as np
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import load_arrays
-from lossbench.compare.report.figures.drawing import Picture, draw_band, lines_legend, one_panel, over_seeds
+from lossbench.compare.report.figures.drawing import Picture, draw_band, lines_legend, log_beyond, one_panel, over_seeds
 from lossbench.compare.report.figures.first_runs import predictions_file
 from lossbench.compare.report.figures.in_numbers import in_numbers, mean_of, number
 from lossbench.tasks.boxes.figures import BINS, by_distance, distances, errors
@@ -35,7 +35,7 @@ def errors_by_distance(analysis: Analysis) -> list[Picture]:
     if not drawn:
         return []
     axes.set(xlabel="distance of the centres at the start, as a share of the largest", ylabel="error at the end")
-    axes.set_yscale("symlog", linthresh=0.01)
+    log_beyond(axes, 0.01)
     axes.grid(alpha=0.3)
     lines_legend(figure, axes, drawn, analysis.baseline)
     caption = (

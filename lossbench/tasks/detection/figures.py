@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 LEAST = 0.3
 """Detections of a lower score are not drawn."""
-TRUE, RIGHT, WRONG = "#ffffff", "#41e07a", "#ff5a5a"
+TRUE, RIGHT, WRONG = "#ffffff", "#4fc3ff", "#ff8a3c"
 _OUTLINE = [withStroke(linewidth=2.2, foreground="black")]
 Array = NDArray[Any]
 
@@ -35,7 +35,7 @@ def of_run(
     grid[0, 0].set_ylabel("truth", fontsize=8)
     grid[1, 0].set_ylabel("found", fontsize=8)
     figure.suptitle(
-        f"test images; green: the right class with an IoU of at least one half, red: not; scores from {LEAST:g}",
+        f"test images; blue: the right class with an IoU of at least one half, orange: not; scores from {LEAST:g}",
         fontsize=9,
     )
     path = folder / "boxes.png"

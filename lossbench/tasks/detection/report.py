@@ -29,7 +29,7 @@ def detections(analysis: Analysis) -> list[Picture]:
     label_rows(list(grid[:, 0]), ["truth", *shown])
     caption = (
         f"The first images of the test set with their objects; below, what each loss finds with a score of at least "
-        f"{LEAST:g}, with class and score in percent: green is the right class with an IoU of at least one half, red "
+        f"{LEAST:g}, with class and score in percent: blue is the right class with an IoU of at least one half, orange "
         f"is not ({told}).{left_out}"
     )
     right = {label: [found_right(arrays, row) for row in range(columns)] for label, arrays in shown.items()}

@@ -16,7 +16,7 @@ CLASSES = 10
 """So many classes are drawn in a view."""
 MOST = 1000
 """Pairs are those of at most so many samples."""
-SAME, DIFFERENT = "#2a9d5c", "#d1495b"
+SAME, DIFFERENT = "#2f6db5", "#d9822b"
 
 
 def of_run(

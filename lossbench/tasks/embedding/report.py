@@ -70,7 +70,7 @@ def neighbours(analysis: Analysis) -> list[Picture]:
     label_rows(list(grid[:, 0]), list(shown))
     caption = (
         f"Two samples of the test set, in grey frames, and their {columns - 1} nearest neighbours under each loss: "
-        f"green of the same class, red of another ({told})."
+        f"blue of the same class, orange of another ({told})."
     )
     right = {label: str(int(arrays["shown_same"][:QUERIES, 1:columns].sum())) for label, arrays in shown.items()}
     alt = in_numbers(f"Of {QUERIES * (columns - 1)} neighbours of the right class", right)

@@ -23,7 +23,7 @@ from lossbench.tasks.loss_lines import line_of
 from lossbench.tasks.retrieval.figures import RANDOM, draw_orders, recalled
 
 CURVES = ["found", "grades", "passages"]
-BETTER, EQUAL, WORSE = "#2a9d5c", "#d8d8d8", "#d1495b"
+BETTER, EQUAL, WORSE = "#6f9fd8", "#d8d8d8", "#e0985a"
 
 
 def recall(analysis: Analysis) -> list[Picture]:

@@ -10,6 +10,7 @@ from lossbench.compare.report.figures.drawing import (
     Picture,
     draw_band,
     lines_legend,
+    log_beyond,
     one_panel,
     over_epochs,
     over_seeds,
@@ -77,7 +78,7 @@ def areas(analysis: Analysis) -> list[Picture]:
         draw_band(axes, epochs, values, analysis.options.confidence, line_of(label, analysis.baseline), label, ERROR)
     axes.axhline(1, color="#888888", linewidth=0.8, linestyle=":")
     axes.set(xlabel="epoch", ylabel="predicted over true area")
-    axes.set_yscale("symlog", linthresh=2)
+    log_beyond(axes, 2.0)
     axes.grid(alpha=0.3)
     lines_legend(figure, axes, curves, analysis.baseline)
     caption = (

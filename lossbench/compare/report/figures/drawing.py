@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
 from lossbench.compare.numbers.analysis import Analysis
@@ -135,6 +136,15 @@ def title_panel(axes: Axes, label: str, columns: int, below: str = "") -> None:
     cut = max(label.rfind(mark, 1, fits) for mark in "+(_ ") if len(label) > fits else -1
     name = f"{label[:cut]}\n{label[cut:]}" if cut > 0 else label
     axes.set_title(f"{name}\n{below}" if below else name, fontsize=8.5, y=1.0)  # else it is looked for in each drawing
+
+
+def log_beyond(axes: Axes, start: float) -> None:
+    """Scale heights by logarithm beyond `start`, with numbers at 1, 2, 5, 10 ...: powers would be formulas."""
+    decades = 10.0 ** np.arange(-6, 7)
+    steps = np.outer(decades, (1, 2, 5)).ravel()
+    axes.set_yscale("symlog", linthresh=start)
+    axes.yaxis.set_major_locator(FixedLocator([0.0, start / 2, *steps[steps > 0.99 * start].tolist()]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def columns_of(grid: list[Axes]) -> int:
