@@ -32,7 +32,7 @@ def main() -> int:
     arguments = read_arguments("advising")
     put_user_code_on_path(arguments)
     if only_looks(arguments):
-        return show("advising")
+        return show(arguments)
     cell = compose_advising(arguments)
     check([cell])
     with stop_signals(""), files.telling_a_full_disk(cell.config.output_dir):

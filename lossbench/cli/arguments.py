@@ -33,13 +33,22 @@ def read_arguments(config_name: str, short: Collection[str] = (), group: str = "
     return arguments
 
 
-def look(config_name: str) -> int:
-    """Let Hydra answer what only asks for something to read: --help, --cfg, --info, completions of a shell."""
+def look(arguments: argparse.Namespace) -> int:
+    """Let Hydra answer what only asks for something to read: --help, --cfg, --info, completions of a shell.
+
+    Raises
+    ------
+    ConfigError
+        If the config that is to be shown can't be composed.
+
+    """
+    if arguments.cfg or arguments.info:
+        compose_one(arguments)
 
     def nothing(config: DictConfig) -> None:
         """Run nothing."""
 
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(nothing)()
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name=arguments.config_name)(nothing)()
     return 0
 
 

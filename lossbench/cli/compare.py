@@ -33,7 +33,7 @@ def main() -> int:
     own = [*OmegaConf.load(CONF / "compare" / "default.yaml"), *READ]
     arguments = read_arguments("comparison", short=own, group="compare")
     if only_looks(arguments):
-        return look("comparison")
+        return look(arguments)
     config = compose_and_log(arguments)
     check_comparing(config)
     with stop_signals(), files.telling_a_full_disk(config.output_dir):

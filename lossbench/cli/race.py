@@ -17,7 +17,7 @@ def main() -> int:
     arguments = read_arguments("racing")
     put_user_code_on_path(arguments)
     if only_looks(arguments):
-        return look("racing")
+        return look(arguments)
     cells = leave_out_impossible(compose_racing(arguments))
     check(cells)
     check_race(cells)

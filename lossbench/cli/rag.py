@@ -47,7 +47,7 @@ def main() -> int:
         if line.startswith("data="):
             raise ConfigError(f"{line}: a file is given as data.path={line.removeprefix('data=')}.")
     if only_looks(arguments):
-        return look("rag")
+        return look(arguments)
     config = compose_and_log(arguments)
     settings, systems = read(config)
     folder = Path(config.output_dir) / "rag"

@@ -27,7 +27,7 @@ def main() -> int:
     """Repair what the command line names."""
     arguments = read_arguments("repair")
     if only_looks(arguments):
-        return look("repair")
+        return look(arguments)
     config = compose_and_log(arguments)
     with stop_signals(), files.telling_a_full_disk(config.output_dir):
         repair(config)

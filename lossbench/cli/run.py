@@ -13,7 +13,7 @@ def main() -> int:
     arguments = read_arguments("config")
     put_user_code_on_path(arguments)
     if only_looks(arguments):
-        return look("config")
+        return look(arguments)
     cells = leave_out_impossible(compose_cells(arguments))
     check(cells)
     with stop_signals(), files.telling_a_full_disk(cells[0].config.output_dir):

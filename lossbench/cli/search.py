@@ -41,7 +41,7 @@ def main() -> int:
     arguments = read_arguments("searching")
     put_user_code_on_path(arguments)
     if only_looks(arguments):
-        return look("searching")
+        return look(arguments)
     asked = compose_searching(arguments)
     if importlib.util.find_spec("optuna") is None:
         raise ConfigError("the search needs Optuna: pip install '.[tune]'")

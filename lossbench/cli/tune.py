@@ -25,7 +25,7 @@ def main() -> int:
     arguments = read_arguments("tuning")
     put_user_code_on_path(arguments)
     if only_looks(arguments):
-        return look("tuning")
+        return look(arguments)
     cells = leave_out_impossible(compose_tuning(arguments))
     check(cells)
     check_tuning(cells)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml  # type: ignore[import-untyped]
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -34,12 +35,26 @@ def clear_errors(overrides: list[str], compose_raw: Compose) -> Iterator[None]:
         raise ConfigError(_unreadable(error)) from error
     except HydraException as error:
         raise ConfigError(_first_lines(error)) from error
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError(_not_yaml(error)) from error
+    except (AssertionError, AttributeError, KeyError) as error:
+        own = [line for line in overrides if line.lstrip("+~").startswith("hydra.")]
+        if not own:
+            raise
+        raise ConfigError(f"{' '.join(own)}: Hydra can't use it ({type(error).__name__}: {error}).") from error
     except ValueError as error:
         if "Config group override" not in str(error):
             raise
         group = next((line.partition("=")[0] for line in overrides if line.endswith("=null")), "")
         said = f"{group}=null: there must be one. {nearest('', _choices(group))}" if group else first_line(error)
         raise ConfigError(said) from error
+
+
+def _not_yaml(error: yaml.MarkedYAMLError) -> str:
+    """Say where a file is no YAML."""
+    mark = error.problem_mark or error.context_mark
+    where = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return f"{where}this is no YAML: {error.problem or error.context}."
 
 
 def _unknown_choice(error: MissingConfigException) -> str:
@@ -68,6 +83,8 @@ def as_list(word: str) -> str:
 def _unreadable(error: OverrideParseException) -> str:
     word = str(error.override)
     key, _, formula = word.partition("=")
+    if any(formula.count(quote) % 2 for quote in "\"'"):
+        return f"{word}: a quote is opened that is not closed."
     if re.search(r"[(^*]", formula) and not re.search(r"[\"']|^(choice|range|interval|glob|tag)\(", formula):
         return f"{word}: a formula stands in quotes, and once more for the shell: '{key}=\"{formula}\"'."
     if "=" in word or word.startswith("~"):
@@ -144,4 +161,5 @@ def _yaml(group: str, choice: str) -> str:
 def _first_lines(error: Exception) -> str:
     """Return what an error says, less where Hydra looked and how it shows more."""
     text = str(error).partition("\nConfig search path")[0]
-    return "\n".join(line for line in text.splitlines() if "HYDRA_FULL_ERROR" not in line).strip()
+    unsaid = ("HYDRA_FULL_ERROR", "See https://hydra.cc/docs/")
+    return "\n".join(line for line in text.splitlines() if not any(word in line for word in unsaid)).strip()

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 
 import numpy as np
 import pytest
@@ -96,8 +97,16 @@ def test_the_default_verdict_is_for_new_data_and_both_are_shown(of_samples):
 def test_the_verdict_says_where_chance_is():
     text = verdict(compared(made(0, {"cross_entropy": 0.80, "focal": 0.85}, 0.05, 0.01, 0.01)))
     assert "% is in the seeds" in text and "more seeds would narrow it most" in text
+    shares = [int(share) for share in re.findall(r"(\d+) % (?:is )?in (?:the|how)", text)]
+    assert len(shares) == 3 and 99 <= sum(shares) <= 101
     assert "no number of test samples alone would (5 and 200 now)" in text
     assert "narrow it alike" in verdict(compared(made(0, TWO, 0.0, 0.0, 1.0)))
+
+
+def test_losses_that_are_alike_have_one_order_however_they_were_given():
+    values = made(0, {"a": 0.5}, 1.0, 1.0, 1.0)["a"]
+    given = [compared(dict.fromkeys(names, values)).order for names in ("ab", "ba")]
+    assert given == [["a", "b"], ["a", "b"]]
 
 
 def test_other_metrics_and_lost_files_speak_of_this_test_set(of_samples):

@@ -217,7 +217,7 @@ def analyse(comparison: Comparison, options: Options, samples: BySample | None =
     columns = {name: _column(without_order, name, name in shown) for name in dict.fromkeys([*shown, *known])}
     sign = -1 if task.higher_is_better(metric) else 1
     means = {label: sign * interval.mean for label, interval in columns[metric].intervals.items()}
-    order = sorted(comparison.entries, key=lambda label: means.get(label, inf))
+    order = sorted(comparison.entries, key=lambda label: (means.get(label, inf), label))
     return replace(without_order, columns=columns, order=order)
 
 

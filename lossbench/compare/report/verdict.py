@@ -275,9 +275,10 @@ def _where_chance_is(analysis: Analysis) -> str:
         "seeds": "more seeds would narrow it most", "samples": "more test data would narrow it most",
         "either": "more seeds or more test data would narrow it alike",
     }  # fmt: skip
+    seeds, samples, rest = (100 * part / variance for part in (sources.seeds, sources.samples, sources.rest))
     return (
-        f"Of the chance in the difference of {best} and {other} {100 * sources.seeds / variance:.0f} % is in the seeds "
-        f"and {100 * sources.samples / variance:.0f} % in the test samples: {helps[sources.dominant]}."
+        f"Of the chance in the difference of {best} and {other} {seeds:.0f} % is in the seeds, {samples:.0f} % in the "
+        f"test samples and {rest:.0f} % in how seeds do on samples, which both reduce: {helps[sources.dominant]}."
     )
 
 
