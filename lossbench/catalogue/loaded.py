@@ -52,6 +52,7 @@ class LoadedLoss(nn.Module, BoundLoss):
         if bound.module is not None:
             self.add_module("function", known.pop("function"))
         vars(self).update(known, reduction=reduction, rebind=rebind)  # the fields of a `BoundLoss` are frozen
+        _ = self.declaration.sides  # kept from now on: torch.compile can't enter the lock of a cached property
 
     def forward(self, outputs: Tensor, target: Tensor, **context: Any) -> Tensor:
         """Return the loss (N,) of each sample, or what `reduction` makes of them; for errors see `BoundLoss.terms`."""
