@@ -120,15 +120,19 @@ def _as_sweep(cells: list[Cell], warm: bool) -> Iterator[_Sweep]:
         ended = "detached"
         raise
     finally:
-        sweep.entries = _read(cells)
+        sweep.entries, reported = _read(cells), False
         try:
             if ended in ("finished", "killed"):
                 sweep.folders = conclude(cells, sweep.entries, warm=warm)
+            reported = True
+        except Killed:
+            ended = "killed"  # a later call writes the report, and ends the parents with it
+            raise
         finally:
             status = "failed" if ended == "finished" and not all(map(record.is_done, sweep.entries)) else ended
             if status != "detached":
                 close_parents(sweep.parents, status, sweep.folders, str(cells[0].config.tracking.uri))
-            if ended == "killed":  # of a run that was stopped as it began or ended, MLflow knows less than its record
+            if ended == "killed" and reported:  # MLflow may not know of a run that it was stopped as it began or ended
                 mend_cells(cells, sweep.entries, sweep.folders)
 
 

@@ -102,7 +102,8 @@ def test_every_loss_trains_in_a_stack_as_alone(task, loss, cell, trained, lines)
     assert stacked(task).index(loss) in together.stack.alive
     steps = alone.trainer.global_step
     assert len(alone.history) == watched(task) and steps >= 25
-    assert_same(together.moments[loss], alone, rounding(steps, LR))
+    size = max(1.0, *(abs(row["train/loss"]) for row in alone.history))  # that of gradients, whose rounding counts
+    assert_same(together.moments[loss], alone, size * rounding(steps, LR))
 
 
 @of_each_loss

@@ -121,6 +121,20 @@ def test_a_run_that_is_stopped_while_its_files_are_written_does_not_stay_running
     assert differences(made) == []
 
 
+def test_a_sweep_that_is_stopped_while_its_report_is_written_has_it_after_the_next_call(cells, tmp_path, monkeypatch):
+    made = cells("unreported", "cross_entropy", "focal")
+    (tmp_path / "report.html").touch()
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("lossbench.running.launch.conclude", Mock(side_effect=Killed(15)))
+        sweep(made)
+    assert differences(made) == ["parents: ['KILLED']"]
+    monkeypatch.setattr("lossbench.running.launch.conclude", lambda *_, **__: {"digits": [tmp_path]})
+    assert sweep(made) == 0 and differences(made) == []
+    (parent,) = runs_of(made, "tags.`lossbench.kind` = 'sweep'")
+    listed = connect(made[0].config.tracking).list_artifacts(parent.info.run_id, "comparison")
+    assert [file.path for file in listed] == ["comparison/report.html"]
+
+
 def test_a_sweep_that_was_killed_before_its_end_is_ended_by_the_next_call(cells, monkeypatch):
     made = cells("unended", "cross_entropy", "focal")
     with monkeypatch.context() as patch:
