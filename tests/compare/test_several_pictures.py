@@ -212,11 +212,11 @@ def histories(seed, combine, conflict_of=lambda epoch: 0.5 - 0.5 * epoch):
 def test_weights_over_epochs():
     analysis = analysed([histories(seed, name) for name in ("famo", "dwa") for seed in (0, 1)])
     (picture,) = weights(analysis)
-    assert [axes.get_title() for axes in picture.figure.axes] == ["famo", "dwa"]
+    assert [axes.get_title() for axes in picture.figure.axes] == ["dwa", "famo"]  # alike: by name
     drawn = [line.get_ydata() for line in picture.figure.axes[1].lines]
     assert drawn[0] == pytest.approx([0.5, 0.6, 0.7]) and drawn[1] == pytest.approx([0.5, 0.4, 0.3])
     assert (
-        picture.alt == "Weights of terms in the last epoch. famo: left 0.7 and right 0.3; dwa: left 0.7 and right 0.3."
+        picture.alt == "Weights of terms in the last epoch. dwa: left 0.7 and right 0.3; famo: left 0.7 and right 0.3."
     )
     assert "2 seeds" in picture.caption
 
