@@ -268,7 +268,12 @@ def log_data(client: "MlflowClient", run_id: str, entry: Record, known: Known) -
     source = json.dumps({"source": facts["source"]})
     dataset = Dataset(entry["choices"]["data"], digest, "lossbench", source, profile=json.dumps(counts))
     inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
-    client.log_inputs(run_id, datasets=inputs)
+    try:
+        client.log_inputs(run_id, datasets=inputs)
+    except Exception as error:
+        if not any(word in str(error).lower() for word in ("unique", "duplicate")):
+            raise
+        client.log_inputs(run_id, datasets=inputs)  # a run beside this one had named the same data in between
     known.data = True
 
 

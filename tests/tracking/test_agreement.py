@@ -147,6 +147,19 @@ def test_a_sweep_that_was_killed_before_its_end_is_ended_by_the_next_call(cells,
     assert differences(made) == []
 
 
+@pytest.mark.parametrize("told", ["(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.name", "no route"])
+def test_data_that_a_run_beside_it_names_at_the_same_time_are_named_again(told):
+    entry = {"data": {"sizes": {}, "source": "made"}, "hashes": {}, "choices": {"data": "digits"}}
+    client, known = Mock(), agreement.Known()
+    client.log_inputs.side_effect = [RuntimeError(told), None]
+    if told == "no route":
+        with pytest.raises(RuntimeError):
+            agreement.log_data(client, "run", entry, known)
+    else:
+        agreement.log_data(client, "run", entry, known)
+    assert known.data == (client.log_inputs.call_count == 2) == (told != "no route")
+
+
 def test_a_run_that_goes_on_is_the_same_run_of_mlflow_and_has_every_value_once(cells, monkeypatch):
     (made,) = cells("goes_on", "cross_entropy")
     prepare([made])
