@@ -55,6 +55,17 @@ class Embedded:
     panels: list[Markup] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of a picture: where it is, in points from below, and the names of the elements that are drawn there.
+
+    A page builds an element anew for each part that names it: the whole of 40 panels for each would be 1,600 panels.
+    """
+
+    box: Bbox
+    elements: tuple[str, ...]
+
+
 class Glyphs:
     """The letters of all pictures of a page, each once."""
 
@@ -98,6 +109,8 @@ def embed(picture: Picture, folder: Path, glyphs: Glyphs, panels: bool = True) -
     """
     if picture.figure is not None:
         _keep_letters_on_colors(picture.figure)
+        for k, axes in enumerate(picture.figure.axes):
+            axes.set_gid(f"panel_{k}")
     save(picture, folder)
     written = (folder / f"{picture.name}.svg").read_text(encoding="utf-8")
     svg = _as_line_art(written)
@@ -112,14 +125,15 @@ def embed(picture: Picture, folder: Path, glyphs: Glyphs, panels: bool = True) -
     svg = _NAME.sub(lambda one: f"{one[1]}{name}-{one[2]}", glyphs.taken(svg)).replace("xlink:href", "href")
     inner = svg[svg.index(">", svg.index("<svg")) + 1 : svg.rindex("</svg>")]
     box = f'viewBox="0 0 {width} {height}"'
-    whole = f'<svg class="picture" role="img" aria-label="{alt}" {legible} {box}><g id="{name}">{inner}</g></svg>'
+    whole = f'<svg class="picture" role="img" aria-label="{alt}" {legible} {box}>{inner}</svg>'
     if not panels:
         return Embedded(Markup(whole))
     drawn = _panels(picture.figure, name, scale) if picture.figure is not None else _columns(inner, height, name, scale)
     if not drawn:
         return Embedded(Markup(whole))
     notes = [Markup('<p class="caption">{}</p>').format(note) for note in notes_of(written)]
-    entries = [_window([box], height, name, ENTRY, entry=True) for box in entries_of(written, height)]
+    rows = [Part(box, (legend,)) for legend, box in entries_of(written, height)]
+    entries = [_window([row], height, name, ENTRY, entry=True) for row in rows]
     return Embedded(Markup(whole), [*notes, *entries, *drawn])
 
 
@@ -160,59 +174,63 @@ def _panels(figure: Figure, name: str, legible: float) -> list[Markup]:
         return []
     figure.set_dpi(72)
     renderer = FigureCanvasAgg(figure).get_renderer()
-    found: list[tuple[Axes, Bbox]] = []
+    found: list[tuple[Axes, Part]] = []
     for axes in figure.axes:
         box = axes.get_tightbbox(renderer)
         if box is not None:
-            _add(found, axes, Bbox(box.get_points()))
-    bars = [box for axes, box in found if axes.get_label() == COLORBAR]
-    panels = [(axes, box) for axes, box in found if axes.get_label() != COLORBAR]
+            _add(found, axes, Part(Bbox(box.get_points()), (str(axes.get_gid()),)))
+    bars = [part for axes, part in found if axes.get_label() == COLORBAR]
+    panels = [(axes, part) for axes, part in found if axes.get_label() != COLORBAR]
     if len(panels) < 2 or all(axes.images and not len(axes.get_xticks()) for axes, _ in panels):
         return []  # a sheet of images is moved sideways: one a row would be a column of dozens
     height = figure.get_figheight() * 72
-    drawn = [_window([box, *_shared_names(axes, box, panels)], height, name, 2, legible) for axes, box in panels]
-    return [*(_window([box], height, name, 1.3, legible) for box in bars), *drawn]
+    drawn = [_window([part, *_shared_names(axes, part.box, panels)], height, name, 2, legible) for axes, part in panels]
+    return [*(_window([bar], height, name, 1.3, legible) for bar in bars), *drawn]
 
 
 def _columns(svg: str, height: float, name: str, legible: float) -> list[Markup]:
     """Return a window on each panel of a row, of a picture that is known only as line art."""
-    frames = re.findall(r'id="[^"]*-axes_\d+">\s*<g id="[^"]*"><path d="([^"]*)"', svg)
-    corners = [list(map(float, re.findall(r"-?[\d.]+", frame))) for frame in frames]
+    frames = re.findall(r'id="[^"]*-(axes_\d+)">\s*<g id="[^"]*"><path d="([^"]*)"', svg)
+    corners = [list(map(float, re.findall(r"-?[\d.]+", frame))) for _, frame in frames]
     if len(corners) < 2 or len({(max(each[1::2]), min(each[1::2])) for each in corners}) > 1:
         return []
-    sides = sorted((min(each[::2]), max(each[::2])) for each in corners)
-    edges = [0.0, *(right + 0.12 * (left - right) for (_, right), (left, _) in pairwise(sides)), sides[-1][1] + 8]
+    panels = zip(corners, frames, strict=True)
+    sides = sorted((min(each[::2]), max(each[::2]), axes) for each, (axes, _) in panels)
+    edges = [0.0, *(right + 0.12 * (left - right) for (_, right, _), (left, *_) in pairwise(sides)), sides[-1][1] + 8]
     upper = max(0.0, min(corners[0][1::2]) - _TITLE)
     lower = min(height, max(corners[0][1::2]) + _LABELS)
     boxes = (Bbox.from_extents(left, height - lower, right, height - upper) for left, right in pairwise(edges))
-    return [_window([box], height, name, 2, legible) for box in boxes]
+    parts = (Part(box, (axes,)) for box, (*_, axes) in zip(boxes, sides, strict=True))
+    return [_window([part], height, name, 2, legible) for part in parts]
 
 
-def _add(found: list[tuple[Axes, Bbox]], axes: Axes, box: Bbox) -> None:
+def _add(found: list[tuple[Axes, Part]], axes: Axes, part: Part) -> None:
     """Add a panel; one that lies in another, such as an inset or a second axis, belongs to it."""
     for k, (first, other) in enumerate(found):
-        both = Bbox.intersection(box, other)
-        smaller = min(box.width * box.height, other.width * other.height)
+        both = Bbox.intersection(part.box, other.box)
+        smaller = min(each.width * each.height for each in (part.box, other.box))
         if both is not None and both.width * both.height > 0.5 * smaller:
-            found[k] = first, Bbox.union([box, other])
+            found[k] = first, Part(Bbox.union([part.box, other.box]), other.elements + part.elements)
             return
-    found.append((axes, box))
+    found.append((axes, part))
 
 
-def _shared_names(axes: Axes, box: Bbox, panels: list[tuple[Axes, Bbox]]) -> list[Bbox]:
+def _shared_names(axes: Axes, box: Bbox, panels: list[tuple[Axes, Part]]) -> list[Part]:
     """Return where the numbers beside and below a panel stand, if another one of its row or column has them."""
     place = axes.get_subplotspec()
     if place is None:
         return []
     beside = below = None
-    for other, outer in panels:
-        there, inner = other.get_subplotspec(), other.get_window_extent()
+    for other, part in panels:
+        there, inner, outer = other.get_subplotspec(), other.get_window_extent(), part.box
         if there is None or other is axes:
             continue
         if there.rowspan == place.rowspan and _has_names(other, "left") and not _has_names(axes, "left"):
-            beside = beside or Bbox.from_extents(outer.x0, inner.y0 - _HALF_A_NUMBER, inner.x0, box.y1)
+            left = Bbox.from_extents(outer.x0, inner.y0 - _HALF_A_NUMBER, inner.x0, box.y1)
+            beside = beside or Part(left, part.elements)
         if there.colspan == place.colspan and _has_names(other, "bottom") and not _has_names(axes, "bottom"):
-            below = Bbox.from_extents(box.x0 - _BEYOND, outer.y0, box.x1 + _BEYOND, inner.y0 - _HALF_A_NUMBER)
+            lower = Bbox.from_extents(box.x0 - _BEYOND, outer.y0, box.x1 + _BEYOND, inner.y0 - _HALF_A_NUMBER)
+            below = Part(lower, part.elements)
     return [strip for strip in (beside, below) if strip is not None]
 
 
@@ -222,23 +240,24 @@ def _has_names(axes: Axes, side: str) -> bool:
 
 
 def _window(
-    boxes: list[Bbox], height: float, name: str, scale: float, legible: float = 0.0, entry: bool = False
+    parts: list[Part], height: float, name: str, scale: float, legible: float = 0.0, entry: bool = False
 ) -> Markup:
     """Show parts of a picture as one: the first, those beside it on its left, those below it under it.
 
     It is as wide as the screen, but not wider than `scale` pixels a point or narrower than `legible` ones; an entry of
     a legend is as wide as `scale` says.
     """
-    first, *strips = boxes
-    beside = [strip for strip in strips if strip.x1 <= first.x1 and strip.y1 == first.y1]
-    left = sum(strip.width for strip in beside)
-    shown, down = [_part(first, height, name, left, 0.0)], first.height
-    shown += [_part(strip, height, name, 0.0, 0.0) for strip in beside]
-    for strip in strips:
-        if not any(strip is other for other in beside):
-            shown.append(_part(strip, height, name, left - _BEYOND, down))
-            down += strip.height
-    width = left + first.width + _BEYOND * bool(len(strips) > len(beside))
+    box, *strips = (part.box for part in parts)
+    beside = [strip.x1 <= box.x1 and strip.y1 == box.y1 for strip in strips]
+    left = sum(strip.width for strip, is_left in zip(strips, beside, strict=True) if is_left)
+    shown, down = [_drawn(parts[0], height, name, left, 0.0)], box.height
+    for part, is_left in zip(parts[1:], beside, strict=True):
+        if is_left:
+            shown.append(_drawn(part, height, name, 0.0, 0.0))
+        else:
+            shown.append(_drawn(part, height, name, left - _BEYOND, down))
+            down += part.box.height
+    width = left + box.width + _BEYOND * (not all(beside))
     wide = f"width:{scale * width:.0f}px" if entry else f"max-width:{scale * width:.0f}px"
     narrow = f";min-width:{min(legible, scale) * width:.0f}px" if legible else ""
     return Markup(
@@ -247,7 +266,9 @@ def _window(
     )
 
 
-def _part(box: Bbox, height: float, name: str, x: float, y: float) -> str:
+def _drawn(part: Part, height: float, name: str, x: float, y: float) -> str:
+    box = part.box
     size = f'width="{box.width:.1f}" height="{box.height:.1f}"'
     window = f"{box.x0:.1f} {height - box.y1:.1f} {box.width:.1f} {box.height:.1f}"
-    return f'<svg x="{x:.1f}" y="{y:.1f}" {size} viewBox="{window}"><use href="#{name}"/></svg>'
+    uses = "".join(f'<use href="#{name}-{element}"/>' for element in part.elements)
+    return f'<svg x="{x:.1f}" y="{y:.1f}" {size} viewBox="{window}">{uses}</svg>'

@@ -9,7 +9,7 @@ SMALLEST = 9.0
 """Pixels of a font that can be read on a phone."""
 _FONT = re.compile(r"scale\((0\.\d+) -0")
 _NOTE = re.compile(r'\n  <g id="text_\d+">\n   <!-- (.*?) -->', re.DOTALL)
-_LEGEND = re.compile(r'\n  <g id="legend_\d+">(.*?)\n  </g>', re.DOTALL)
+_LEGEND = re.compile(r'\n  <g id="(legend_\d+)">(.*?)\n  </g>', re.DOTALL)
 _MARKS = re.compile(r"<defs>.*?</defs>", re.DOTALL)
 _TEXT = re.compile(r'<g id="text_\d+">(?:(?!<g id=).)*?translate\(([\d.]+) ([\d.]+)\) scale\((0\.\d+) -', re.DOTALL)
 _NUMBERS = re.compile(r"-?[\d.]+")
@@ -42,10 +42,12 @@ def notes_of(svg: str) -> list[str]:
     return [note.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") for note in _NOTE.findall(svg)]
 
 
-def entries_of(svg: str, height: float) -> list[Bbox]:
-    """Return where each line of the legend stands that belongs to all panels, in points from below."""
-    rows = [row for legend in _LEGEND.findall(svg) for row in _rows(_MARKS.sub("", legend))]
-    return [Bbox.from_extents(left, height - low, right, height - top) for left, top, right, low in rows]
+def entries_of(svg: str, height: float) -> list[tuple[str, Bbox]]:
+    """Return the legend of all panels for each of its lines, and where that stands in points from below."""
+    rows = [(name, row) for name, drawn in _LEGEND.findall(svg) for row in _rows(_MARKS.sub("", drawn))]
+    return [
+        (name, Bbox.from_extents(left, height - low, right, height - top)) for name, (left, top, right, low) in rows
+    ]
 
 
 def _rows(legend: str) -> Iterator[tuple[float, float, float, float]]:
