@@ -250,3 +250,12 @@ def test_one_panel_with_a_colour_bar_is_shown_whole_on_a_narrow_screen(tmp_path)
     axes = figure.subplots()
     figure.colorbar(axes.imshow(np.eye(2)), ax=axes)
     assert embed(Picture("one", "One", "", figure), tmp_path, Glyphs()).panels == []
+
+
+def test_a_legend_below_one_panel_is_above_it_on_a_narrow_screen(tmp_path):
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], label="first")
+    figure.legend(loc="outside lower center")
+    entry, panel = map(str, embed(Picture("one", "One", "", figure), tmp_path, Glyphs()).panels)
+    assert "legend_1" in entry and "panel_0" in panel and "legend" not in panel

@@ -147,6 +147,17 @@ def test_a_link_restores_what_was_seen(browser, page):
     assert len(losses(browser)) == 7 and browser.find_element(By.ID, "metric").get_attribute("value") != "nothing"
 
 
+def test_one_wide_interval_does_not_hide_the_others(browser, tmp_path):
+    show(browser, report(tmp_path, losses=6, wide="gce"))
+    caption = browser.find_element(By.CSS_SELECTOR, "#differences .caption").text
+    assert "Arrows: an interval that goes on" in caption
+    ticks = browser.find_elements(By.CSS_SELECTOR, "#differences [aria-label='x-axis tick label'] text")
+    assert 0 < max(abs(float(tick.text.replace("−", "-"))) for tick in ticks) < 1
+    browser.find_element(By.CSS_SELECTOR, "#choose-losses summary").click()
+    browser.find_element(By.CSS_SELECTOR, "#choose-losses input[value=gce]").click()
+    assert "Arrows" not in browser.find_element(By.CSS_SELECTOR, "#differences .caption").text
+
+
 def test_the_contents_open_what_is_folded(browser):
     browser.execute_script("document.querySelector('nav a:nth-last-child(2)').click()")
     opened = browser.find_elements(By.CSS_SELECTOR, "details.folded[open]")

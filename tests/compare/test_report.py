@@ -25,6 +25,7 @@ from lossbench.tasks.loss_style import style_of
 from lossbench.tracking.read import read_mlflow
 from tests.support.commands import ended
 from tests.support.compared import made_up, write
+from tests.support.pages import compared
 
 pytestmark = pytest.mark.xdist_group("report")
 
@@ -92,7 +93,7 @@ def test_the_report_says_what_a_reader_needs(folders):
     text = Reader((folders["made_up"] / "report.html").read_text()).text
     for part in (
         "gce seed 1: diverged in epoch 2", "python -m lossbench -m", "run-of-focal-2", "torch", "samples/s",
-        "over 6 pairs of losses", "95 % Student", "3 seeds", made_up("ldam", 1, 0.0)["key"],
+        "over 6 pairs of losses", "95 % Student", "3 seeds", made_up("ldam", 1, 0.0)["key"][:12],
     ):  # fmt: skip
         assert part in text, part
 
@@ -138,6 +139,21 @@ def test_a_loss_has_its_own_style_in_every_picture_and_the_baseline_is_thicker(o
         assert lines[label].get_linewidth() == (2.6 if label == "mse" else 1.6)
     (legend,) = picture.figure.legends
     assert "mse (baseline)" in [text.get_text() for text in legend.get_texts()]
+
+
+def test_one_wide_interval_does_not_hide_the_others():
+    """It ends at four times the reach of the median one, in an arrow; the words have all of it."""
+    (picture,) = forest(compared(losses=6, wide="gce"))
+    lines = picture.figure.axes[0].lines
+    ends = {line.get_marker(): float(line.get_xdata()[0]) for line in lines if line.get_marker() in "<>"}
+    reach = max(abs(float(x)) for line in lines if len(line.get_xdata()) == 2 for x in line.get_xdata()[:2])
+    assert -ends["<"] == ends[">"] == reach < 1 and "Arrows" in picture.caption
+    assert "gce -0.26 [-8.49, 7.97]" in picture.alt
+    (picture,) = forest(compared(losses=6))
+    assert (
+        not {line.get_marker() for line in picture.figure.axes[0].lines} & {"<", ">"}
+        and "Arrows" not in picture.caption
+    )
 
 
 def test_many_losses_have_a_panel_each():

@@ -13,12 +13,15 @@ from tests.support.compared import made_up
 HOSTILE = "</script><b onclick=x>&"
 
 
-def compared(losses: int = 5, seeds: int = 4, names: tuple[str, ...] = (), **options) -> Analysis:
-    """Return a comparison of losses that get worse one by one; at the best validation epoch their order is turned."""
+def compared(losses: int = 5, seeds: int = 4, names: tuple[str, ...] = (), wide: str = "", **options) -> Analysis:
+    """Return a comparison of losses that get worse one by one; at the best validation epoch their order is turned.
+
+    The values of the loss that is `wide` spread far more than the others'.
+    """
     labels = [*("cross_entropy", "focal", "ldam", "gce"), *names, *(f"loss_{k}" for k in range(losses))][:losses]
     entries = []
     for place, loss in enumerate(labels):
-        drawn = np.random.default_rng(place).normal(0.6 - 0.03 * place, 0.02, seeds)
+        drawn = np.random.default_rng(place).normal(0.6 - 0.03 * place, 1.0 if loss == wide else 0.02, seeds)
         for seed, value in enumerate(drawn.tolist()):
             entry = made_up(loss, seed, value, folder="nowhere")
             for at, row in enumerate(entry["history"]):

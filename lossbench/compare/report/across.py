@@ -11,7 +11,7 @@ import numpy as np
 from lossbench.compare.numbers.across import PairwiseSummary, Posterior, bayesian_signed_rank, pairwise_signed_rank
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.ranks import RankSummary, average_ranks, letter_display
-from lossbench.compare.report.formatting import equals, listed, p_value, words
+from lossbench.compare.report.formatting import equals, in_short, listed, p_value, words
 from lossbench.compare.report.tables import Table
 from lossbench.words import counted
 
@@ -179,7 +179,7 @@ def ranks_table(across: DatasetRanking) -> Table:
             [
                 label,
                 f"{rank:.2f}",
-                letters[label],
+                in_short(letters[label]),
                 *(["–"] * 4 if found is None else [p_value(pairwise.p[k, base])]),
                 *([] if found is None else map(_chance, (found.better, found.equal, found.worse))),
                 *(

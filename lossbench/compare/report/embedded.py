@@ -47,7 +47,7 @@ class Embedded:
         The element.
     panels : list of Markup
         Elements that show one panel each, for narrow screens, and before them the notes and each line of the legend;
-        none if it has only one panel.
+        none if it has only one panel and no legend beside it.
 
     """
 
@@ -128,11 +128,14 @@ def embed(picture: Picture, folder: Path, glyphs: Glyphs, panels: bool = True) -
     whole = f'<svg class="picture" role="img" aria-label="{alt}" {legible} {box}>{inner}</svg>'
     if not panels:
         return Embedded(Markup(whole))
-    drawn = _panels(picture.figure, name, scale) if picture.figure is not None else _columns(inner, height, name, scale)
+    rows = [Part(box, (legend,)) for legend, box in entries_of(written, height)]
+    if picture.figure is None:
+        drawn = _columns(inner, height, name, scale)
+    else:
+        drawn = _panels(picture.figure, name, scale, least=1 if rows else 2)
     if not drawn:
         return Embedded(Markup(whole))
     notes = [Markup('<p class="caption">{}</p>').format(note) for note in notes_of(written)]
-    rows = [Part(box, (legend,)) for legend, box in entries_of(written, height)]
     entries = [_window([row], height, name, ENTRY, entry=True) for row in rows]
     return Embedded(Markup(whole), [*notes, *entries, *drawn])
 
@@ -168,9 +171,9 @@ def _keep_letters_on_colors(figure: Figure) -> None:
                 text.set_color(kept.get(color, color))
 
 
-def _panels(figure: Figure, name: str, legible: float) -> list[Markup]:
+def _panels(figure: Figure, name: str, legible: float, least: int) -> list[Markup]:
     """Return a window on each panel of a picture, with the names of axes that it shares, and on its colour bars."""
-    if len(figure.axes) < 2:
+    if len(figure.axes) < least:
         return []
     figure.set_dpi(72)
     renderer = FigureCanvasAgg(figure).get_renderer()
@@ -181,7 +184,7 @@ def _panels(figure: Figure, name: str, legible: float) -> list[Markup]:
             _add(found, axes, Part(Bbox(box.get_points()), (str(axes.get_gid()),)))
     bars = [part for axes, part in found if axes.get_label() == COLORBAR]
     panels = [(axes, part) for axes, part in found if axes.get_label() != COLORBAR]
-    if len(panels) < 2 or all(axes.images and not len(axes.get_xticks()) for axes, _ in panels):
+    if len(panels) < least or all(axes.images and not len(axes.get_xticks()) for axes, _ in panels):
         return []  # a sheet of images is moved sideways: one a row would be a column of dozens
     height = figure.get_figheight() * 72
     drawn = [_window([part, *_shared_names(axes, part.box, panels)], height, name, 2, legible) for axes, part in panels]

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
+from string import ascii_letters
 from typing import Protocol
 
 from lossbench.compare.numbers.analysis import Analysis, Options, span
@@ -46,6 +47,8 @@ def words(metric: str) -> str:
     --------
     >>> words("balanced_accuracy"), words("nll"), words("recall/3"), words("ndcg_at_10"), words("tar_at_far_01")
     ('balanced accuracy', 'NLL', 'recall, class 3', 'nDCG@10', 'TAR at FAR 1 %')
+    >>> words("bm25_r_precision"), words("rouge_l"), words("chrf")
+    ('BM25 R-precision', 'ROUGE-L', 'chrF')
 
     """
     name, of, number = metric.rpartition("/")
@@ -55,28 +58,36 @@ def words(metric: str) -> str:
     if metric in _NAMES:
         return _NAMES[metric]
     text = " ".join(_WORDS.get(word, word) for word in metric.replace("_", " ").split(" "))
-    return _AT.sub(r"@\1", text)
+    for pattern, written in _SIGNS:
+        text = pattern.sub(written, text)
+    return text
 
 
 _NUMBERED = {(metric.name, metric.per) for task in own_tasks().values() for metric in task.metrics if metric.per}
 _OF_FIFTHS = {name for name, per in _NUMBERED if per == "fifth"}
 _OF_LABELS = {name for name, per in _NUMBERED if per == "label"} - {name for name, per in _NUMBERED if per == "class"}
 _UPPER = (
-    "ae", "ap", "ap50", "ap75", "ar", "auc", "auprc", "aurc", "auroc", "cer", "crps", "d2", "ece", "eer", "elbo",
-    "f0.5", "f1", "f2", "fdr", "fnr", "fpr", "kl", "mae", "mape", "mcc", "mce", "mmd", "mrr", "mse", "nll", "nmi",
-    "npv", "nrmse", "psnr", "r2", "rmse", "smape", "ssim", "wer", "whdr", "wmape",
+    "ae", "ap", "ap50", "ap75", "ar", "auc", "auprc", "aurc", "auroc", "bleu", "bm25", "cer", "crps", "d2", "ece",
+    "eer", "elbo", "f0.5", "f1", "f2", "fdr", "fnr", "fpr", "kl", "mae", "mape", "mcc", "mce", "meteor", "mmd", "mrr",
+    "mse", "nll", "nmi", "npv", "nrmse", "pq", "psnr", "r2", "rmse", "rouge", "rq", "smape", "sq", "ssim", "ter",
+    "wer", "whdr", "wmape",
 )  # fmt: skip
 _WORDS = {
-    **{word: word.upper() for word in _UPPER}, "brier": "Brier", "cohen": "Cohen", "dice": "Dice", "g": "G",
+    **{word: word.upper() for word in _UPPER}, "brier": "Brier", "chrf": "chrF", "cohen": "Cohen", "dice": "Dice",
+    "g": "G", "hamming": "Hamming", "hausdorff": "Hausdorff", "poisson": "Poisson",
     "iou": "IoU", "kendall": "Kendall", "map": "mAP", "miou": "mIoU", "ndcg": "nDCG", "neg": "negative",
     "ovo": "one-vs-one", "spearman": "Spearman", "top5": "top-5",
     "frechet": "Fréchet distance", "voc11": "VOC 11", "wasserstein": "Wasserstein",
 }  # fmt: skip
 _NAMES = {
-    "map_at_r": "mAP@R", "r_precision": "R-precision", "tar_at_far_01": "TAR at FAR 1 %",
+    "map_at_r": "mAP@R", "tar_at_far_01": "TAR at FAR 1 %",
     "tar_at_far_001": "TAR at FAR 0.1 %",
 }  # fmt: skip
-_AT = re.compile(r" at (\d+)$")
+_SIGNS = (
+    (re.compile(r" at (\d+)$"), lambda found: f"@{found[1]}"),
+    (re.compile(r"^(.* )?r precision$"), lambda found: f"{found[1] or ''}R-precision"),
+    (re.compile(r"^ROUGE (\w)$"), lambda found: f"ROUGE-{found[1].upper()}"),
+)
 
 
 def decimals(intervals: Iterable[Bounded]) -> int:
@@ -112,6 +123,23 @@ def with_interval(interval: Bounded, digits: int = 3, sign: str = "") -> str:
     if "BCa" in interval.kind or cut:
         return f"{mean} {bounds(interval, digits, sign)}"
     return f"{mean} ± {(interval.high - interval.low) / 2:.{digits}f}"
+
+
+def in_short(letters: str) -> str:
+    """Write the letters of groups, runs of four and more as from and to.
+
+    Examples
+    --------
+    >>> in_short("abd"), in_short("abdfghijlqrstu"), in_short("yzABa'")
+    ('abd', 'abd f–j l q–u', "y–B a'")
+
+    """
+    runs: list[list[str]] = []
+    for letter in re.findall("[a-zA-Z]'*", letters):
+        follows = runs and letter in ascii_letters and runs[-1][-1] + letter in ascii_letters
+        runs = [*runs[:-1], [*runs[-1], letter]] if follows else [*runs, [letter]]
+    text = "".join(f" {run[0]}–{run[-1]} " if len(run) > 3 else "".join(run) for run in runs)
+    return " ".join(text.split())
 
 
 def interval_words(options: Options) -> str:

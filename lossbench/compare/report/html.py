@@ -208,7 +208,7 @@ def _page(analysis: Analysis, sections: list[Section], glyphs: Glyphs) -> str:
     return pages.get_template(TEMPLATE).render(
         title=f"{comparison.title}: {counted(losses, 'loss', 'losses')} x {counted(len(seeds), 'seed')}",
         setting=f"{setting}; test metrics at the {analysis.epoch}",
-        verdict=verdict(analysis),
+        verdict=verdict(analysis).replace(" %", "\N{NO-BREAK SPACE}%"),
         warning=_warning(analysis),
         numbered=list(enumerate(sections)),
         open=losses <= OVERLAID,
@@ -302,8 +302,11 @@ def _search(analysis: Analysis, output_dir: Path) -> list[Block]:
 def _differences(analysis: Analysis) -> list[Block]:
     """Fold the differences on the other shown metrics away; table.csv has those of all metrics."""
     others = [name for name in analysis.shown if name != analysis.metric and analysis.columns[name].against]
-    folded = [Block("folded", differences_table(analysis, name), words(name)) for name in others]
-    more = "All is adjusted within each metric, not over the metrics. table.csv has every recorded metric."
+    folded = [Block("folded", differences_table(analysis, name, explained=False), words(name)) for name in others]
+    more = (
+        f"Columns as in “differences to {analysis.baseline}, with tests”. All is adjusted within each metric, not over "
+        "the metrics. table.csv has every recorded metric."
+    )
     return [*folded, Block("text", more)] if folded else []
 
 

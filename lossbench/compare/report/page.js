@@ -181,6 +181,11 @@
 
   // ---- the chart of differences to the baseline
 
+  function farthest(differences) { // as in figures/metrics.py: one wide interval would make points of all the others
+    const reaches = differences.filter(([, low]) => low !== null).map(([, low, high]) => Math.max(-low, high));
+    return Math.max(4 * (d3.median(reaches) ?? Infinity), ...differences.map(([mean]) => Math.abs(mean)));
+  }
+
   function drawDifferences() {
     const rows = visible().filter((loss) => differenceOf(loss));
     const { better, name } = data.metrics[state.metric];
@@ -188,9 +193,11 @@
     const width = widthOf(places.differences);
     const letters = Math.max(8, Math.floor(width * 0.056));
     const longest = Math.min(letters, Math.max(...rows.map((loss) => loss.name.length)));
+    const far = farthest(rows.map(differenceOf)), inside = (value) => value !== null && Math.abs(value) <= far;
     const points = rows.map((loss) => {
       const [mean, low, high, p, , , , ...alone] = differenceOf(loss);
-      return { y: loss.name, name: loss.name, mean, low, high, p, alone: alone.filter((bound) => bound !== null), told: toldOfDifference(loss) };
+      return { y: loss.name, name: loss.name, mean, p, low: low === null ? null : Math.max(low, -far), high: high === null ? null : Math.min(high, far),
+        beyond: [low < -far ? -far : null, high > far ? far : null].filter((bound) => bound !== null), alone: alone.filter(inside), told: toldOfDifference(loss) };
     });
     const marks = [Plot.gridX({ strokeOpacity: 0.15 })];
     if (data.margin !== null && state.metric === data.metric) marks.push(Plot.rectX([0], { x1: -data.margin, x2: data.margin, fill: "currentColor", fillOpacity: 0.1 }));
@@ -199,6 +206,7 @@
       const [symbol, rotate] = markerOf(loss), here = [points[k]], opacity = faint(loss);
       const strokeWidth = state.pins.has(loss.name) ? 4 : 2.2;
       if (here[0].low !== null) marks.push(Plot.ruleY(here, { y: "y", x1: "low", x2: "high", stroke: loss.color, strokeWidth, opacity, strokeDasharray: dashesOf(loss) }));
+      for (const side of here[0].beyond) marks.push(Plot.dot([side], { x: side, y: () => loss.name, symbol: "triangle", rotate: side < 0 ? -90 : 90, r: 4, fill: loss.color, opacity }));
       marks.push(Plot.tickX(here[0].alone, { x: (bound) => bound, y: () => loss.name, stroke: loss.color, strokeWidth: 1.5, opacity, insetTop: 4, insetBottom: 4 }));
       marks.push(Plot.dot(here, { y: "y", x: "mean", symbol, rotate, r: 5, stroke: loss.color, strokeWidth: 1.8, opacity, fill: here[0].p !== null && here[0].p <= data.alpha ? loss.color : "var(--back)" }));
     });
@@ -216,6 +224,7 @@
     put(places.differences, chart, el("p", { class: "caption" },
       `${name} (${data.selects[state.select]}): each loss minus ${data.baseline}, mean and ${numbers.kinds} interval; filled where p is at most ${data.alpha}. ` +
       `${points.some((point) => point.alone.length) ? "Bars: for new seeds and new test data; upright strokes: for new seeds on this test set. " : ""}` +
+      `${points.some((point) => point.beyond.length) ? "Arrows: an interval that goes on, beyond four times the reach of the median one. " : ""}` +
       `Both are simultaneous over ${numbers.family}.${alone} Point at a loss for its numbers, click to pin it.`));
   }
 

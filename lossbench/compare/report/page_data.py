@@ -10,7 +10,7 @@ import numpy as np
 from lossbench.catalogue.facts import facts_of
 from lossbench.compare.numbers.analysis import Analysis, MetricSummary, at_another_epoch
 from lossbench.compare.report.figures.drawing import mean_and_half_width, over_epochs
-from lossbench.compare.report.formatting import Bounded, bounds, decimals, equals, with_interval, words
+from lossbench.compare.report.formatting import Bounded, bounds, decimals, equals, in_short, with_interval, words
 from lossbench.compare.report.selection_table import HEADINGS, selections
 from lossbench.compare.report.tables import means_of, repeats
 from lossbench.tasks.loss_style import style_of
@@ -97,7 +97,7 @@ def _loss(analysis: Analysis, label: str) -> dict[str, Any]:
     command, source, link = source_of(analysis, label)
     return {
         "name": label, "color": style.color, "dashes": list(style.dashes), "marker": style.marker,
-        "command": command, "source": source, "link": link, "group": analysis.main.letters.get(label, ""),
+        "command": command, "source": source, "link": link, "group": in_short(analysis.main.letters.get(label, "")),
     }  # fmt: skip
 
 

@@ -207,7 +207,8 @@ def cells_table(analysis: Analysis) -> Table:
                 continue
             status = entry["status"] + (f": {entry['error']}" if entry.get("error") else "")
             shown = "–" if value is None else f"{value:.4f}"
-            ids = [entry["key"], entry.get("mlflow_run_id") or "–", entry.get("folder") or "–"]
+            ids = [entry["key"][:12], entry.get("mlflow_run_id") or "–", entry.get("folder") or "–"]
             rows.append([label, str(seed), status, shown, *ids])
     heading = ["loss", "seed", "status", f"test/{analysis.metric}", "key", "MLflow run", "folder"]
-    return Table(f"Every cell; the metric is that of the {analysis.epoch}.", heading, rows, set())
+    told = f"Every cell; the metric is that of the {analysis.epoch}. Of the key its first 12 digits: runs.csv has all."
+    return Table(told, heading, rows, set())

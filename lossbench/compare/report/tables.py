@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import isclose, isfinite
+from math import isclose, isfinite, isnan
 
 from lossbench.compare.numbers.analysis import Analysis, Values, seeds_for, span
 from lossbench.compare.numbers.pairs import PairComparison
@@ -11,6 +11,7 @@ from lossbench.compare.report.formatting import (
     better_is,
     bounds,
     decimals,
+    in_short,
     missing_lines,
     p_value,
     seeds_range,
@@ -68,7 +69,7 @@ def means_table(analysis: Analysis) -> Table:
         [
             row[0],
             _runs(analysis, row[0]) if row[0] in analysis.order else "–",
-            *([letters.get(row[0], "–")] if group else []),
+            *([in_short(letters[row[0]]) if row[0] in letters else "–"] if group else []),
             *row[1:],
         ]
         for row in means.rows
@@ -144,7 +145,7 @@ def means_of(analysis: Analysis, names: list[str], caption: str) -> Table:
 
 def _of_reference(analysis: Analysis, reference: str, digits: dict[str, int]) -> list[str]:
     """Return the row of what nobody trained: its value on each metric, which is the same under each loss."""
-    row = [reference]
+    row = [words(reference)]
     for name, places in digits.items():
         column = analysis.columns.get(f"{reference}_{name}")
         means = [interval.mean for interval in column.intervals.values()] if column else []
@@ -152,8 +153,8 @@ def _of_reference(analysis: Analysis, reference: str, digits: dict[str, int]) ->
     return row
 
 
-def differences_table(analysis: Analysis, metric: str) -> Table:
-    """Make the table of the differences to the baseline on one metric."""
+def differences_table(analysis: Analysis, metric: str, explained: bool = True) -> Table:
+    """Make the table of the differences to the baseline on one metric; its caption explains the columns or not."""
     column, kind = analysis.columns[metric], ""
     digits = decimals([each.difference for each in column.against.values()])
     margin, rows = analysis.margin(metric), []
@@ -176,13 +177,16 @@ def differences_table(analysis: Analysis, metric: str) -> Table:
     over = f"over {analysis.family(metric)}"
     text = (
         f"Loss minus {analysis.baseline} on {words(metric)} ({better_is(metric, analysis.comparison.task)}), test set, "
-        f"{analysis.epoch}. Interval: {kind} of pairs of runs with the same seed, {over}. p: paired t "
-        "test and exact signed-rank test, adjusted alike (Bonferroni), so that an interval leaves out 0 where p (t) is "
-        f"at most {alpha:g}. Effect size: mean over standard deviation of the differences (d_z). P(better): share of "
-        f"the pairs in which the loss is better, ties half. Seeds needed: a rough range, which holds the right "
-        f"number as likely as not, for a power of 0.8 at level {alpha:g}/{size}"
+        f"{analysis.epoch}. Interval: {kind} of pairs of runs with the same seed, {over}"
     )
-    if margin:
+    if explained:
+        text += (
+            ". p: paired t test and exact signed-rank test, adjusted alike (Bonferroni), so that an interval leaves "
+            f"out 0 where p (t) is at most {alpha:g}. Effect size: mean over standard deviation of the differences "
+            "(d_z). P(better): share of the pairs in which the loss is better, ties half. Seeds needed: a rough range, "
+            f"which holds the right number as likely as not, for a power of 0.8 at level {alpha:g}/{size}"
+        )
+    if margin and explained:
         text += (
             f". Outcome: equivalent where p (equivalent), of two one-sided t tests adjusted alike, is below {alpha:g} "
             f"(the {100 * (1 - 2 * alpha / size):g} % interval of the t test lies within ±{margin:g}), even if the "
@@ -230,7 +234,7 @@ def _difference_cells(against: PairComparison, digits: int) -> list[str]:
         p_value(against.p_t),
         p_value(against.p_wilcoxon),
         f"{difference.effect_size:+.2f}" if difference.effect_size == difference.effect_size else "–",
-        f"{difference.improvement:.2f}",
+        "–" if isnan(difference.improvement) else f"{difference.improvement:.2f}",
     ]
 
 
@@ -254,6 +258,8 @@ def caption(analysis: Analysis) -> str:
             f"; losses that share a letter can't be told apart{equal} on {words(analysis.metric)} "
             f"(paired t tests at {options.alpha:g} over {analysis.family(analysis.metric)})"
         )
+        if any("–" in in_short(each) for each in analysis.main.letters.values()):
+            text += "; a–d is a, b, c and d"
     return text + "."
 
 

@@ -6,7 +6,7 @@ from lossbench.compare.numbers.analysis import Analysis, seeds_for
 from lossbench.compare.numbers.far_runs import far_runs
 from lossbench.compare.numbers.pairs import PairComparison
 from lossbench.compare.numbers.seeds import SeedsNeeded
-from lossbench.compare.numbers.statistics import PairedDifference, smallest_p
+from lossbench.compare.numbers.statistics import NO_TEST, PairedDifference, smallest_p
 from lossbench.compare.numbers.two_sources import Sources
 from lossbench.compare.numbers.what_helps import what_helps
 from lossbench.compare.report.formatting import (
@@ -170,7 +170,8 @@ def _shown_worse(analysis: Analysis, worse: list[str]) -> str:
     if not worse:
         return f"none of the {others} other losses is shown to differ from it{over}"
     size = max(analysis.main.against[label].p_t for label in worse)
-    sure = f"(each p ≤ {_ceil(size)}{over.replace('(', ', ', 1).rstrip(')')})" if over else f"(p ≤ {_ceil(size)})"
+    each = "each " * (len(worse) > 1)
+    sure = f"({each}p ≤ {_ceil(size)}{over.replace('(', ', ', 1).rstrip(')')})" if over else f"(p ≤ {_ceil(size)})"
     return f"{listed(worse)} {'is' if len(worse) == 1 else 'are'} shown to be worse {sure.replace(' ,', ',')}"
 
 
@@ -227,6 +228,8 @@ def _ties(analysis: Analysis) -> list[str]:
 
 def _plan(analysis: Analysis, label: str, other: str) -> str:
     pair = analysis.main.pair(label, other)
+    if pair is not None and pair.difference.note == NO_TEST and pair.difference.mean == 0:
+        return "both have the same value under every seed"
     seeds = seeds_for(analysis, label, other, analysis.metric)
     if pair is not None and pair.sources is not None:
         return _plan_of_both(analysis, pair.sources, pair.difference.mean, seeds)

@@ -38,15 +38,20 @@ def forest(analysis: Analysis) -> list[Picture]:
     if not against:
         return []
     figure, axes = one_panel(1.3 + 0.32 * len(against))
+    far = _farthest([each.difference for each in against.values()])
     for row, (label, each) in enumerate(against.items()):
         difference = each.difference
         look = line_of(label)
         color = look["color"]
         if math.isfinite(difference.low):
-            axes.plot([difference.low, difference.high], [row, row], color=color, linewidth=2.2)
+            axes.plot([max(difference.low, -far), min(difference.high, far)], [row, row], color=color, linewidth=2.2)
+            beyond = (difference.low < -far, -far, "<"), (difference.high > far, far, ">")
+            for side, mark in ((side, mark) for is_beyond, side, mark in beyond if is_beyond):
+                axes.plot(side, row, mark, color=color, markersize=6)
         alone = each.this_test_set
         if alone is not None and math.isfinite(alone.low):
-            axes.plot([alone.low, alone.high], [row, row], "|", color=color, markersize=9, markeredgewidth=1.2)
+            ends = [end for end in (alone.low, alone.high) if abs(end) <= far]
+            axes.plot(ends, [row] * len(ends), "|", color=color, markersize=9, markeredgewidth=1.2)
         decided = each.p_t <= analysis.options.alpha
         axes.plot(difference.mean, row, look["marker"], color=color, markerfacecolor=color if decided else "white")
         known = equals(each.p_t) if math.isfinite(each.p_t) else difference.note
@@ -69,6 +74,8 @@ def forest(analysis: Analysis) -> list[Picture]:
     )
     if any(each.this_test_set for each in against.values()):
         caption += " Bars: for new seeds and new test data; upright strokes: for new seeds on this test set."
+    if any(max(-each.difference.low, each.difference.high) > far for each in against.values()):
+        caption += " Arrows: an interval that goes on, beyond four times the reach of the median one."
     if margin is not None:
         caption += f" Grey band: the margin of ±{margin:g}, within which a difference is none in practice."
     differences = {label: _in_words(each.difference, each.p_t) for label, each in against.items()}
@@ -78,6 +85,12 @@ def forest(analysis: Analysis) -> list[Picture]:
         differences,
     )
     return [Picture("paired_differences", f"Differences to {analysis.baseline}", caption, figure, alt)]
+
+
+def _farthest(differences: list[PairedDifference]) -> float:
+    """Return how far from 0 intervals are drawn: one that is very wide would make points of all the others."""
+    reaches = [max(-each.low, each.high) for each in differences if math.isfinite(each.low)]
+    return max([4 * float(np.median(reaches)) if reaches else math.inf, *(abs(each.mean) for each in differences)])
 
 
 def _in_words(difference: PairedDifference, p: float) -> str:
