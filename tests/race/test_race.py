@@ -244,9 +244,10 @@ def test_a_race_warns_of_runs_that_fail(tmp_path):
     assert as_data(usual, values, contest)["warning"] is None and usual.ran["mae"] > 6
     values["mae"][4] = 9.0
     found = race(values, contest.seeds, contest.rules)
-    warning = as_data(found, values, contest)["warning"]
+    data = as_data(found, values, contest)
+    warning = data["warning"]
     assert f"1 of {found.ran['mae']} runs of mae (seed 4)" in warning and "up to 17 %" in warning
-    assert warning in as_markdown(found, values, contest) and list(told(found, values, contest))[-1] == warning
+    assert warning in as_markdown(found, contest, data) and list(told(found, values, contest))[-1] == warning
 
 
 @pytest.mark.parametrize(("planned", "text"), [(3, "goes on from here, with what is left"), (9, "goes on from here.")])
