@@ -82,11 +82,11 @@ class ForeignDataModule(pl.LightningDataModule):
             self.target_center, self.target_scale = center_and_scale(targets, standardize)
         elif task.target == "labels":
             self.num_classes = _number_of_labels(targets)
-            self.train_class_counts = counts_by_class(_with_unknown(targets), self.num_classes, several=True)
+            self.train_class_counts = counts_by_class(_with_unknown(targets), self.num_classes, task.target)
         elif task.target != "count":
             require_labels(targets, "the training set", task)
             self.num_classes = int(getattr(module, "num_classes", task.classes or int(targets.max()) + 1))
-            self.train_class_counts = counts_by_class(targets.long(), self.num_classes, several=False)
+            self.train_class_counts = counts_by_class(targets.long(), self.num_classes, task.target)
         loaders = {"val": _optional(module, "val_dataloader"), "test": _optional(module, "test_dataloader")}
         self.sizes = {"train": len(targets)}
         for name, loader in loaders.items():

@@ -285,8 +285,8 @@ class DataModule(pl.LightningDataModule):
         """Return the rows of training and validation; of disjoint classes all with the numbers that parts give them."""
         stream, samples = numpy_stream(self.run_seed, "split"), training.samples
         if not self.disjoint:
-            several, group = source.has_several_labels, samples.extras.get("group")
-            parts = validation_split(samples.target, self.val_fraction, stream, several, group)
+            group = samples.extras.get("group")
+            parts = validation_split(samples.target, source.target, self.val_fraction, stream, group)
             return source, training, *parts
         known, names = int(source.train_target.max()) + 1, source.class_names
         held = split_classes(samples.target, known, self.val_fraction, stream)
@@ -316,7 +316,7 @@ class DataModule(pl.LightningDataModule):
                 self._describe_density(source, samples.target, train)
             return
         self.class_counts, self.train_class_counts, self.val_class_counts = (
-            counts_by_class(target, self.num_classes, source.has_several_labels)
+            counts_by_class(target, self.num_classes, source.target)
             for target in (samples.target, samples.target[train], samples.target[val])
         )
         if self.disjoint:
@@ -370,9 +370,7 @@ class DataModule(pl.LightningDataModule):
 def _test_samples(source: Source, max_test: int | None) -> Batch:
     index = torch.arange(len(source.test_target))
     if max_test is not None:
-        chosen = stratified_subset(
-            strata(source.test_target, source.has_several_labels), max_test, numpy_stream(FIXED, "max_test")
-        )
+        chosen = stratified_subset(strata(source.test_target, source.target), max_test, numpy_stream(FIXED, "max_test"))
         index = torch.from_numpy(chosen)
     clean = source.test_target if source.test_target_clean is None else source.test_target_clean
     every = torch.arange(len(clean))

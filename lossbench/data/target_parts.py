@@ -43,9 +43,9 @@ def described(
 
 
 def _described(task: str, shape: tuple[int, ...], names: tuple[str, ...], target: Tensor, standardize: str) -> Part:
-    counts = counts_by_class(target.long(), len(names), False) if names else []
-    number = task_named(task).target == "number"
-    center, scale = center_and_scale(target, standardize) if number else (0.0, 1.0)
+    kind = task_named(task).target
+    counts = counts_by_class(target.long(), len(names), kind) if names else []
+    center, scale = center_and_scale(target, standardize) if kind == "number" else (0.0, 1.0)
     return Part(task, shape, names, tuple(counts), center, scale)
 
 

@@ -27,6 +27,7 @@ from lossbench.data.sources.source import Source
 from lossbench.errors import ConfigError
 from lossbench.ranges import takes
 from lossbench.seeding import numpy_stream
+from lossbench.tasks.task import Target
 
 Settings = Mapping[str, Any]
 
@@ -68,7 +69,7 @@ def training_set(
     index = torch.from_numpy(_imbalanced(source, imbalance, numpy_stream(seed, "imbalance")))
     if max_train is not None:
         chosen = stratified_subset(
-            strata(source.train_target[index], source.has_several_labels), max_train, numpy_stream(seed, "max_train")
+            strata(source.train_target[index], source.target), max_train, numpy_stream(seed, "max_train")
         )
         index = index[torch.from_numpy(chosen)]
     inputs, target = source.train_inputs[index], source.train_target[index]
@@ -78,7 +79,7 @@ def training_set(
     if noise["kind"] != "none":
         labels = _noisy(name, source, index, noise, numpy_stream(seed, "noise"))
         observed = torch.from_numpy(labels)
-        contaminated = (observed != target).flatten(1).any(1) if target.ndim > 1 else observed != target
+        contaminated = (observed != target).reshape(len(target), -1).any(1)
     if contamination["kind"] != "none":
         stream = numpy_stream(seed, "contamination")
         arrays = contaminate(inputs=inputs.numpy(), target=target.numpy(), rng=stream, **contamination)
@@ -88,20 +89,20 @@ def training_set(
 
 
 def validation_split(
-    target: Tensor, fraction: float, rng: Rng, several: bool = False, group: Tensor | None = None
+    target: Tensor, kind: Target, fraction: float, rng: Rng, group: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Split rows into a training and a validation part, stratified by the observed class (not for regression).
 
     Parameters
     ----------
-    target : Tensor, shape (N,) or (N, L)
-        Observed targets; each combination of labels is a class.
+    target : Tensor, shape (N, ...)
+        Observed targets.
+    kind : str
+        What they are, see `Source.target`: classes, labels, of which each combination is a class, or else no classes.
     fraction : float
         Of each class floor(fraction * n_c) samples go to validation, but never all; 0 means no validation.
     rng : numpy.random.Generator
         Draws which ones.
-    several : bool
-        Whether a sample may have several labels.
     group : Tensor of int, shape (N,), optional
         What samples come from: no group is in both parts, and validation has at most its fraction of the samples, but
         one group at least; see `grouped.choose_groups`.
@@ -117,9 +118,9 @@ def validation_split(
         If a fraction above 0 gives no validation sample at all.
 
     """
-    labels = strata(target, several)
+    labels = strata(target, kind)
     if group is not None:
-        classes = np.zeros(len(labels), dtype=np.int64) if several else labels
+        classes = np.zeros(len(labels), dtype=np.int64) if kind == "labels" else labels
         held = choose_groups(classes, group.numpy(), fraction, rng) if fraction > 0 else np.empty(0, dtype=np.int64)
         return torch.from_numpy(np.delete(np.arange(len(labels)), held)), torch.from_numpy(held)
     counts = np.bincount(labels)
@@ -135,17 +136,16 @@ def validation_split(
     return torch.from_numpy(train), torch.from_numpy(val)
 
 
-def strata(target: Tensor, several: bool) -> Array:
-    """Return the classes as an array; of labels (N, L) their combination, for regression and sequences 0 for all."""
-    if several:
+def strata(target: Tensor, kind: Target) -> Array:
+    """Return the classes as an array; of labels (N, L) their combination, of all else 0."""
+    if kind == "labels":
         return np.unique(target.numpy(), axis=0, return_inverse=True)[1].reshape(-1)
-    one_class = target.ndim == 1 and not target.is_floating_point()
-    return target.numpy() if one_class else np.zeros(len(target), dtype=np.int64)
+    return target.numpy() if kind == "class" else np.zeros(len(target), dtype=np.int64)
 
 
-def counts_by_class(target: Tensor, num_classes: int, several: bool) -> list[int]:
+def counts_by_class(target: Tensor, num_classes: int, kind: Target) -> list[int]:
     """Return the samples of each class, or that have each label; of sequences and masks how often a class is there."""
-    if several:
+    if kind == "labels":
         return list((target > 0).sum(0).tolist())  # -1 is a label that is not known
     counted = target[(target >= 0) & (target < num_classes)]  # -1 pads a sequence, 255 is a pixel that is left out
     return list(torch.bincount(counted, minlength=num_classes).tolist())
@@ -178,7 +178,7 @@ def _imbalanced(source: Source, imbalance: Settings, rng: Rng) -> Array:
 def _noisy(name: str, source: Source, index: Tensor, noise: Settings, rng: Rng) -> Array:
     assert source.num_classes is not None
     settings = {key: noise[key] for key in noise if key != "kind"}
-    if source.train_target.ndim == 3:
+    if source.target == "mask":
         objects = source.train_extras.get("instances")
         known = None if objects is None else objects[index].numpy()
         return noisy_masks(noise["kind"], source.train_target[index].numpy(), rng, instances=known, **settings)

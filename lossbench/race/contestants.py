@@ -2,7 +2,7 @@
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from omegaconf import OmegaConf
@@ -29,12 +29,15 @@ class Contest:
         In the order in which they are given out.
     rules : Rules
         How it is run.
+    avoided : frozenset of int
+        Seeds that are not given out.
 
     """
 
     contestants: dict[str, Cell]
     seeds: list[int]
     rules: Rules
+    avoided: frozenset[int] = frozenset()
     _made: dict[tuple[str, int], Cell] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -54,11 +57,12 @@ class Contest:
         The budget and the steps are not in it: with more seeds a race goes on.
         """
         begun = list(self.seeds)
-        while len(begun) > 1 and begun[-1] == max(begun[:-1]) + 1:  # which follow from those before, however many
+        while len(begun) > 1 and begun[-1] == _next_seed(begun[:-1], self.avoided):  # they follow, however many
             begun.pop()
         losses = sorted(_without_seed(cell) for cell in self.contestants.values())
         judged = [self.metric, str(self.any_cell.config.compare.select), self.rules.margin, self.rules.alpha]
-        return digest({"losses": losses, "seeds": begun, "judged": judged})
+        ahead = sorted(seed for seed in self.avoided if seed > max(begun))
+        return digest({"losses": losses, "seeds": begun, "judged": judged} | ({"avoided": ahead} if ahead else {}))
 
     def cell(self, label: str, seed: int) -> Cell:
         """Return the run of a loss on a seed, as a sweep would make it."""
@@ -74,6 +78,7 @@ class Contest:
 def contests(cells: Sequence[Cell], rules: Rules, avoided: Iterable[int] = ()) -> list[Contest]:
     """Sort the cells of a command into races, one for each problem, in their order; no race uses the avoided seeds."""
     given = list(dict.fromkeys(int(cell.config.seed) for cell in cells))
+    barred = frozenset(avoided)
     problems: dict[str, dict[str, Cell]] = defaultdict(dict)
     for cell in (_as_of_a_sweep(cell, rules.margin) for cell in cells):
         problems[cell.problem].setdefault(_without_seed(cell), cell)
@@ -85,8 +90,9 @@ def contests(cells: Sequence[Cell], rules: Rules, avoided: Iterable[int] = ()) -
         found.append(
             Contest(
                 dict(zip(names, own, strict=True)),
-                race_seeds(given, rules.max_seeds, avoided),
+                race_seeds(given, rules.max_seeds, barred),
                 Rules(**{**vars(rules), "higher_is_better": higher}),
+                barred,
             )
         )
     return found
@@ -97,7 +103,7 @@ def rules_of(cell: Cell) -> Rules:
     return Rules(**OmegaConf.to_container(cell.config.race, resolve=True))  # type: ignore[arg-type]
 
 
-def race_seeds(given: Sequence[int], count: int, avoided: Iterable[int] = ()) -> list[int]:
+def race_seeds(given: Sequence[int], count: int, avoided: Collection[int] = ()) -> list[int]:
     """Return the seeds of a race: those that are given, then those that follow the largest of them.
 
     Examples
@@ -106,12 +112,17 @@ def race_seeds(given: Sequence[int], count: int, avoided: Iterable[int] = ()) ->
     ([0, 1, 2, 3], [7, 3, 9, 10])
 
     """
-    seeds, barred, following = list(given), set(avoided), max(given)
+    seeds = list(given)
     while len(seeds) < count:
-        following += 1
-        if following not in barred:
-            seeds.append(following)
+        seeds.append(_next_seed(seeds, avoided))
     return seeds[:count]
+
+
+def _next_seed(seeds: Sequence[int], avoided: Collection[int]) -> int:
+    following = max(seeds) + 1
+    while following in avoided:
+        following += 1
+    return following
 
 
 def check_race(cells: Sequence[Cell]) -> None:

@@ -17,10 +17,10 @@ _SPREADS = (np.arange(400) + 0.5) / 400
 def fixed_seeds(found: Race, values: Values, seeds: Sequence[int], rules: Rules, power: float = POWER) -> int | None:
     """Estimate how many seeds of every loss a design with a fixed number would have needed for the same decisions.
 
-    It would say the same with the same guarantee: paired t tests at the end, at the levels of
-    `lossbench.race.decide`. The number is that at
-    which the hardest decision has a chance of `power`, if the differences to the best that the race saw are the true
-    ones. Of a race that ended as soon as it could they are a little too large, so the number is rather too small.
+    It would say the same with the same guarantee: paired t tests at the end, at the levels of `lossbench.race.decide`.
+    The number is that at which the hardest decision has a chance of `power`, if the differences to the best that the
+    race saw are the true ones. Of a race that ended as soon as it could they are a little too large, so the number is
+    rather too small.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -152,25 +152,23 @@ def skewed(found: Race, values: Values, contest: Contest) -> str:
     )
 
 
-def cost(found: Race, values: Values, contest: Contest) -> str:
+def cost(found: Race, contest: Contest, fixed_design: Mapping[str, Any] | None) -> str:
     """Say what the race cost, and what the same answer would have cost without looking."""
-    n = fixed_seeds(found, values, contest.seeds, contest.rules)
-    all_losses = len(contest.contestants)
-    taken = f"The race took {found.runs} runs; {all_losses * contest.rules.max_seeds} were allowed."
-    if n is None:
+    taken = f"The race took {found.runs} runs; {len(contest.contestants) * contest.rules.max_seeds} were allowed."
+    if fixed_design is None:
         return taken
     return (
         f"{taken} Tests at the end of a fixed number of seeds, with the same guarantee and a chance of "
-        f"{100 * POWER:g} % for the hardest of these decisions, would have taken about {all_losses * n} ({n} seeds of "
-        "each loss), if the differences seen here are the true ones."
+        f"{100 * POWER:g} % for the hardest of these decisions, would have taken about {fixed_design['runs']} "
+        f"({fixed_design['seeds']} seeds of each loss), if the differences seen here are the true ones."
     )
 
 
 def write_race(found: Race, values: Values, contest: Contest, picture: bool) -> None:
     """Write `race.json` and `race.md`, and at the end of a race its picture."""
-    folder = folder_of(contest)
-    files.write_text(folder / "race.json", json.dumps(_finite(as_data(found, values, contest)), indent=2) + "\n")
-    files.write_text(folder / "race.md", as_markdown(found, values, contest))
+    folder, data = folder_of(contest), as_data(found, values, contest)
+    files.write_text(folder / "race.json", json.dumps(_finite(data), indent=2) + "\n")
+    files.write_text(folder / "race.md", as_markdown(found, contest, data))
     if picture:
         from lossbench.race.picture import draw_race
 
@@ -202,8 +200,8 @@ def as_data(found: Race, values: Values, contest: Contest) -> dict[str, Any]:
     }
 
 
-def as_markdown(found: Race, values: Values, contest: Contest) -> str:
-    """Write a race for people: what is known, who left when and why, what it cost."""
+def as_markdown(found: Race, contest: Contest, data: Mapping[str, Any]) -> str:
+    """Write a race, and what `as_data` has of it, for people: what is known, who left when and why, what it cost."""
     rules = contest.rules
     shown = conclusion(found, contest) if not found.missing else "The race goes on."
     rows = [
@@ -217,8 +215,8 @@ def as_markdown(found: Race, values: Values, contest: Contest) -> str:
         + " Differences are over the seeds that both losses have had, and taken for normal, as by a t test."
     )
     parts = [
-        f"# A race on {markdown(contest.any_cell.data)}", markdown(shown), markdown(skewed(found, values, contest)),
-        "\n".join(["| loss | seeds | |", "|---|---:|---|", *rows]), cost(found, values, contest), how,
+        f"# A race on {markdown(contest.any_cell.data)}", markdown(shown), markdown(data["warning"] or ""),
+        "\n".join(["| loss | seeds | |", "|---|---:|---|", *rows]), cost(found, contest, data["fixed_design"]), how,
         "![The race](race.png)", "## Looks", "\n".join(f"- {markdown(told_look(look))}" for look in found.looks),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"

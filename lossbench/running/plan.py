@@ -165,8 +165,10 @@ def divided(cells: list[Cell], places: int) -> list[list[Cell]]:
     most = max(1, min(known.most, int(free / (known.megabytes * batch / 128))))
     parts = max(-(-len(cells) // most), min(places, len(cells) // 8), 1)
     if known.by_data:
-        data = [digest(cell.resolved["data"]) for cell in cells]
-        cells = [cell for _, cell in sorted(zip(data, cells, strict=True), key=lambda each: data.index(each[0]))]
+        same_data: dict[str, list[Cell]] = defaultdict(list)
+        for cell in cells:
+            same_data[digest(cell.resolved["data"])].append(cell)
+        cells = [cell for group in same_data.values() for cell in group]
     ends = [round(len(cells) * part / parts) for part in range(parts + 1)]
     return [cells[start:stop] for start, stop in pairwise(ends)]
 

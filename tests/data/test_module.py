@@ -260,7 +260,7 @@ def test_index_points_into_the_source(tmp_path):
 
 def test_a_class_keeps_its_last_training_sample():
     target = torch.tensor([0, 0, 0, 2, 3, 3])
-    train, val = validation_split(target, 1 - 1e-12, numpy_stream(0, "split"))
+    train, val = validation_split(target, "class", 1 - 1e-12, numpy_stream(0, "split"))
     assert sorted(target[train].tolist()) == [0, 2, 3]
     assert sorted(target[val].tolist()) == [0, 0, 3]
 

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,10 +40,10 @@ def racing(tmp_path, undrawn, monkeypatch):
     """Race in this process, without the report of the comparison; return exit code and `race.json`."""
     monkeypatch.setattr(rounds, "conclude", lambda *_, **__: {})
 
-    def run_it(*overrides: str, folder: str = "outputs"):
+    def run_it(*overrides: str, folder: str = "outputs", avoided: Sequence[int] = ()):
         cells = compose(*overrides, output_dir=tmp_path / folder)
-        code = rounds.run_races(cells, "single", rules_of(cells[0]))
-        (contest,) = contests(cells, rules_of(cells[0]))
+        code = rounds.run_races(cells, "single", rules_of(cells[0]), avoided)
+        (contest,) = contests(cells, rules_of(cells[0]), avoided)
         return code, json.loads((folder_of(contest) / "race.json").read_text())
 
     return run_it
@@ -128,6 +129,16 @@ def test_another_race_on_the_data_has_a_plan_and_a_folder_of_its_own(racing, mad
     assert racing("loss=mse,mae", "race.max_seeds=4")[1] == begun
     _, more = racing("loss=mae,mse", "race.max_seeds=6")  # the same, and goes on by its own plan
     assert more["rules"]["planned"] == 4 and len(more["looks"]) > len(begun["looks"])
+
+
+def test_a_race_goes_on_by_its_plan_past_seeds_that_it_avoids(racing, made_up):
+    made_up({"mse": 0.0, "mae": 0.0})
+    words = ("loss=mse,mae", "race.futility=0")
+    _, begun = racing(*words, "race.max_seeds=4", avoided=[5])
+    _, more = racing(*words, "race.max_seeds=7", avoided=[5])
+    assert more["seeds"]["mae"] == [0, 1, 2, 3, 4, 6, 7] and more["key"] == begun["key"]
+    assert more["rules"]["planned"] == 4 and more["looks"][: len(begun["looks"])] == begun["looks"]
+    assert racing(*words, "race.max_seeds=7", avoided=[6])[1]["rules"]["planned"] == 7  # on other seeds
 
 
 def test_a_race_that_an_earlier_version_wrote_goes_on_where_it_is(racing, made_up, tmp_path):
@@ -244,9 +255,10 @@ def test_a_race_warns_of_runs_that_fail(tmp_path):
     assert as_data(usual, values, contest)["warning"] is None and usual.ran["mae"] > 6
     values["mae"][4] = 9.0
     found = race(values, contest.seeds, contest.rules)
-    warning = as_data(found, values, contest)["warning"]
+    data = as_data(found, values, contest)
+    warning = data["warning"]
     assert f"1 of {found.ran['mae']} runs of mae (seed 4)" in warning and "up to 17 %" in warning
-    assert warning in as_markdown(found, values, contest) and list(told(found, values, contest))[-1] == warning
+    assert warning in as_markdown(found, contest, data) and list(told(found, values, contest))[-1] == warning
 
 
 @pytest.mark.parametrize(("planned", "text"), [(3, "goes on from here, with what is left"), (9, "goes on from here.")])

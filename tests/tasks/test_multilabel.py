@@ -72,7 +72,7 @@ def test_the_split_keeps_the_share_of_each_combination_of_labels():
 
 def test_strata_number_the_combinations():
     labels = torch.tensor([[0, 1], [1, 1], [0, 1], [0, 0]])
-    numbers = strata(labels, "multilabel")
+    numbers = strata(labels, "labels")
     assert numbers.shape == (4,) and numbers[0] == numbers[2] and len(set(numbers.tolist())) == 3
 
 

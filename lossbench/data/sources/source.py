@@ -15,7 +15,9 @@ from lossbench.data.corruptions import Array
 from lossbench.data.files import ensure_files
 from lossbench.data.shapes import declared_sources
 from lossbench.errors import ConfigError, nearest
+from lossbench.tasks import task_named
 from lossbench.tasks.problem import Modes
+from lossbench.tasks.task import Target
 
 FIXED = 0
 """The seed of draws that are the same under every seed of the user."""
@@ -83,9 +85,9 @@ class Source:
         return len(self.class_names) or None
 
     @property
-    def has_several_labels(self) -> bool:
-        """Whether a sample may have several labels."""
-        return self.task == "multilabel"
+    def target(self) -> Target:
+        """What its targets are, as its task declares it; those of points, which only generation has, are "sample"."""
+        return "sample" if self.task == "points" else task_named(self.task).target
 
 
 Load = TypeVar("Load", bound=Callable[..., Source])

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lossbench.compat.torch import without_gpu_checks
 from lossbench.learners.supervised import Supervised
 from lossbench.models.stacked_module import StackedModule
 
@@ -36,7 +37,7 @@ class OptimizerGroup:
         groups: list[State] = [{"params": [part.leaf for part in self._parts]}]
         if own := [parameter for parameters in self._own.values() for parameter in parameters]:
             groups.append({"params": own, "weight_decay": 0.0})
-        self.optimizer = learners[self.leader].optimizer_factory(groups)
+        self.optimizer = without_gpu_checks(learners[self.leader].optimizer_factory(groups))
         self.scheduler: Any = learners[self.leader].scheduler_factory(self.optimizer)
 
     @property

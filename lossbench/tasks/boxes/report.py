@@ -4,7 +4,14 @@ import numpy as np
 
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.numbers.comparisons import load_arrays
-from lossbench.compare.report.figures.drawing import Picture, draw_band, lines_legend, log_beyond, one_panel, over_seeds
+from lossbench.compare.report.figures.drawing import (
+    Picture,
+    band_over_seeds,
+    draw_band,
+    lines_legend,
+    log_beyond,
+    one_panel,
+)
 from lossbench.compare.report.figures.first_runs import predictions_file
 from lossbench.compare.report.figures.in_numbers import in_numbers, mean_of, number
 from lossbench.tasks.boxes.figures import BINS, by_distance, distances, errors
@@ -39,8 +46,8 @@ def errors_by_distance(analysis: Analysis) -> list[Picture]:
     axes.grid(alpha=0.3)
     lines_legend(figure, axes, drawn, analysis.baseline)
     caption = (
-        f"Error of centre, width and height ({epoch}) by how far the centres were apart at the start, mean and "
-        f"{100 * analysis.options.confidence:g} % Student-t band over {over_seeds(analysis)}."
+        f"Error of centre, width and height ({epoch}) by how far the centres were apart at the start, "
+        f"{band_over_seeds(analysis)}."
     )
     alt = in_numbers("Mean error of boxes that started near to those that started far away", drawn)
     return [Picture("errors_by_distance", "Which boxes were brought home", caption, figure, alt)]

@@ -11,6 +11,7 @@ from lossbench.compare.report.figures.drawing import (
     OVERLAID,
     Array,
     Picture,
+    band_over_seeds,
     columns_of,
     draw_band,
     label_axes,
@@ -56,9 +57,8 @@ def calibration_curves(analysis: Analysis) -> list[Picture]:
         lines_legend(figure, grid[0], runs, analysis.baseline)
     caption = (
         f"Calibration on the test set ({epoch}): the share of targets below each predicted quantile, minus its level; "
-        f"mean and {100 * analysis.options.confidence:g} % Student-t band over {over_seeds(analysis)}. Right ones lie "
-        "on the dashed line. Above it at low and below it at high levels: intervals are too narrow; the other way "
-        "round: too wide."
+        f"{band_over_seeds(analysis)}. Right ones lie on the dashed line. Above it at low and below it at high levels: "
+        "intervals are too narrow; the other way round: too wide."
     )
     alt = in_numbers("Targets below the quantile minus its level, where this is furthest from 0", furthest)
     return [Picture("calibration_curves", "Calibration of the predicted distributions", caption, figure, alt)]

@@ -9,6 +9,7 @@ from lossbench.compare.numbers.reliability import Array
 from lossbench.compare.report.figures.drawing import (
     OVERLAID,
     Picture,
+    band_over_seeds,
     columns_of,
     draw_band,
     label_axes,
@@ -138,10 +139,7 @@ def fitted_function(analysis: Analysis) -> list[Picture]:
         lines_legend(figure, grid[0], [*runs, "true function"], analysis.baseline)
     else:
         label_axes(grid, "input, standardised", "target")
-    caption = (
-        f"Prediction over the input ({epoch}), mean and {100 * analysis.options.confidence:g} % Student-t band over "
-        f"{over_seeds(analysis)}, and the true function (dashed){told}."
-    )
+    caption = f"Prediction over the input ({epoch}), {band_over_seeds(analysis)}, and the true function (dashed){told}."
     alt = in_numbers("Mean distance of the mean prediction to the true function, along the input", errors)
     return [Picture("fitted_function", "Fitted and true function", caption, figure, alt)]
 

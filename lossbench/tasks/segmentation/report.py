@@ -8,15 +8,15 @@ from lossbench.compare.numbers.comparisons import Arrays
 from lossbench.compare.report.figures.drawing import (
     WIDTH,
     Picture,
+    band_over_seeds,
+    curves_over_epochs,
     draw_band,
     lines_legend,
     log_beyond,
     one_panel,
-    over_epochs,
-    over_seeds,
 )
 from lossbench.compare.report.figures.first_runs import first_arrays, label_rows
-from lossbench.compare.report.figures.in_numbers import first_to_last, in_numbers, number, of_epochs
+from lossbench.compare.report.figures.in_numbers import curves_in_numbers, in_numbers, number
 from lossbench.losses.labelled_pixels import IGNORED
 from lossbench.tasks.loss_lines import line_of
 from lossbench.tasks.segmentation.figures import draw_classes, draw_image
@@ -70,8 +70,8 @@ def _predicted(arrays: Arrays, row: int) -> np.ndarray:
 
 def areas(analysis: Analysis) -> list[Picture]:
     """Draw the predicted over the true area of the foreground over the epochs."""
-    curves = {label: over_epochs(analysis.comparison.finished(label), "test/area_ratio") for label in analysis.counted}
-    if not curves or max(len(epochs) for epochs, _ in curves.values()) < 2:
+    curves = curves_over_epochs(analysis, "test/area_ratio")
+    if not curves:
         return []
     figure, axes = one_panel(3.2)
     for label, (epochs, values) in curves.items():
@@ -82,14 +82,11 @@ def areas(analysis: Analysis) -> list[Picture]:
     axes.grid(alpha=0.3)
     lines_legend(figure, axes, curves, analysis.baseline)
     caption = (
-        "Pixels of the test set that are predicted as foreground, over those that are, mean and "
-        f"{100 * analysis.options.confidence:g} % Student-t band over {over_seeds(analysis)}. Losses of overlap predict"
-        " larger regions than those of likelihood where it is not sure; 1 is as much as there is."
+        "Pixels of the test set that are predicted as foreground, over those that are, "
+        f"{band_over_seeds(analysis)}. Losses of overlap predict larger regions than those of likelihood where it is "
+        "not sure; 1 is as much as there is."
     )
-    alt = in_numbers(
-        f"Predicted over true area, {of_epochs(epochs for epochs, _ in curves.values())}",
-        {label: first_to_last(values) for label, (_, values) in curves.items()},
-    )
+    alt = curves_in_numbers("Predicted over true area", curves)
     return [Picture("areas", "Predicted area", caption, figure, alt)]
 
 

@@ -8,17 +8,17 @@ from lossbench.compare.report.figures.drawing import (
     OVERLAID,
     WIDTH,
     Picture,
+    band_over_seeds,
     columns_of,
+    curves_over_epochs,
     draw_band,
     label_axes,
     lines_legend,
-    over_epochs,
-    over_seeds,
     panels,
     title_panel,
 )
 from lossbench.compare.report.figures.first_runs import predictions_file
-from lossbench.compare.report.figures.in_numbers import first_to_last, in_numbers, number, of_epochs
+from lossbench.compare.report.figures.in_numbers import curves_in_numbers, in_numbers, number
 from lossbench.tasks.loss_lines import line_of
 from lossbench.tasks.sequence.figures import draw_line, draw_posteriors
 from lossbench.tasks.task import SHARE
@@ -80,8 +80,8 @@ def _of_one_seed(analysis: Analysis, name: str) -> tuple[int, dict[str, Arrays]]
 
 def blank_share(analysis: Analysis) -> list[Picture]:
     """Draw the share of the frames that are read as blank over the epochs."""
-    curves = {label: over_epochs(analysis.comparison.finished(label), "test/blank_share") for label in analysis.counted}
-    if not curves or max(len(epochs) for epochs, _ in curves.values()) < 2:
+    curves = curves_over_epochs(analysis, "test/blank_share")
+    if not curves:
         return []
     overlaid = len(curves) <= OVERLAID
     figure, grid = panels(1, 3.4) if overlaid else panels(len(curves), 1.75, share_x=True, share_y=True)
@@ -98,14 +98,10 @@ def blank_share(analysis: Analysis) -> list[Picture]:
     if overlaid:
         lines_legend(figure, grid[0], curves, analysis.baseline)
     caption = (
-        "Part of the frames of the test lines whose most probable class is the blank, mean and "
-        f"{100 * analysis.options.confidence:g} % Student-t band over {over_seeds(analysis)}. A loss that leaves the "
-        "alignment free may read a digit in a single frame."
+        "Part of the frames of the test lines whose most probable class is the blank, "
+        f"{band_over_seeds(analysis)}. A loss that leaves the alignment free may read a digit in a single frame."
     )
-    alt = in_numbers(
-        f"Share of blank frames, {of_epochs(epochs for epochs, _ in curves.values())}",
-        {label: first_to_last(values) for label, (_, values) in curves.items()},
-    )
+    alt = curves_in_numbers("Share of blank frames", curves)
     return [Picture("blank_share", "Blank frames", caption, figure, alt)]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from lossbench.compare.numbers.analysis import Analysis
 from lossbench.compare.report.figures.drawing import (
     Picture,
+    band_over_seeds,
     draw_band,
     lines_legend,
     mean_of,
@@ -60,12 +61,12 @@ def _over_epochs(analysis: Analysis, keys: dict[str, str], name: str, title: str
         axes.set(xlabel="epoch", title=keys[part].partition("/")[2].replace("_", " "))
         axes.grid(alpha=0.3)
     lines_legend(figure, grid[0], analysis.counted, analysis.baseline)
-    band = f"mean and {100 * analysis.options.confidence:g} % Student-t band over {over_seeds(analysis)}"
     last = {
         label: numbers({part: mean_of(each[label][1])[-1] for part, each in drawn.items() if len(each[label][0])})
         for label in analysis.counted
     }
-    return [Picture(name, title, f"{what}: {band}.", figure, in_numbers(f"{title}, in the last epoch", last))]
+    alt = in_numbers(f"{title}, in the last epoch", last)
+    return [Picture(name, title, f"{what}: {band_over_seeds(analysis)}.", figure, alt)]
 
 
 def one_part_against_another(analysis: Analysis) -> list[Picture]:

@@ -43,6 +43,8 @@ STYLE: dict[str, Any] = {
 """Settings of matplotlib under which the pictures are drawn and saved."""
 
 Array = NDArray[np.float64]
+Curves = dict[str, tuple[Array, Array]]
+"""By loss the epochs (E,) and the values of each run (n, E)."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,12 @@ def over_epochs(entries: list[Record], name: str) -> tuple[Array, Array]:
     return np.array(epochs, dtype=float), np.array(values, dtype=float).reshape(len(rows), len(epochs))
 
 
+def curves_over_epochs(analysis: Analysis, name: str) -> Curves:
+    """Return a metric of each loss `over_epochs`; of none, where none has two epochs."""
+    curves = {label: over_epochs(analysis.comparison.finished(label), name) for label in analysis.counted}
+    return curves if any(len(epochs) > 1 for epochs, _ in curves.values()) else {}
+
+
 def mean_of(values: Array) -> Array:
     """Return the mean over the first axis; NaN is left out, and stays where nothing is known."""
     known = np.isfinite(values)
@@ -234,6 +242,11 @@ def over_seeds(analysis: Analysis) -> str:
     """Say over how many seeds, for captions."""
     counts = {len(analysis.comparison.finished(label)) for label in analysis.counted}
     return f"{counts.pop()} seeds" if len(counts) == 1 else f"{min(counts)} to {max(counts)} seeds"
+
+
+def band_over_seeds(analysis: Analysis) -> str:
+    """Say what `draw_band` draws of the seeds, for captions."""
+    return f"mean and {100 * analysis.options.confidence:g} % Student-t band over {over_seeds(analysis)}"
 
 
 def save(picture: Picture, folder: Path) -> None:

@@ -1,13 +1,12 @@
 """What stands for a picture where it can't be seen: what is shown, in the numbers that are drawn."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
 from lossbench.compare.numbers.statistics import Interval, PairedDifference
-from lossbench.compare.report.figures.drawing import Array, mean_of
+from lossbench.compare.report.figures.drawing import Array, Curves, mean_of
 
 MOST = 600
 """So many characters are read out."""
@@ -87,14 +86,16 @@ def first_to_last(values: Array) -> str:
     return f"{number(known[0])} to {number(known[-1])}" if known.size else "unknown"
 
 
-def of_epochs(epochs: Iterable[Sequence[Any] | Array]) -> str:
-    """Write from which to which epoch curves go.
+def curves_in_numbers(what: str, curves: Curves) -> str:
+    """Write from which to which epoch curves go, then of each loss from where to where its mean goes.
 
     Examples
     --------
-    >>> of_epochs([[1, 2, 3], [1, 2]])
-    'epochs 1 to 3'
+    >>> epochs = np.array([1.0, 2.0, 3.0])
+    >>> curves_in_numbers("Accuracy", {"mse": (epochs, np.array([[0.1, 0.5, 0.75]]))})
+    'Accuracy, epochs 1 to 3: mse 0.1 to 0.75.'
 
     """
-    found = [float(epoch) for each in epochs for epoch in each]
-    return f"epochs {min(found):g} to {max(found):g}" if found else "no epochs"
+    found = [float(epoch) for epochs, _ in curves.values() for epoch in epochs]
+    reach = f"epochs {min(found):g} to {max(found):g}"
+    return in_numbers(f"{what}, {reach}", {label: first_to_last(values) for label, (_, values) in curves.items()})

@@ -14,7 +14,9 @@ from lossbench.compare.report.figures.drawing import (
     REFERENCE,
     Array,
     Picture,
+    band_over_seeds,
     columns_of,
+    curves_over_epochs,
     draw_band,
     label_axes,
     lines_legend,
@@ -25,7 +27,7 @@ from lossbench.compare.report.figures.drawing import (
     panels,
     title_panel,
 )
-from lossbench.compare.report.figures.in_numbers import first_to_last, in_numbers, of_epochs, with_interval
+from lossbench.compare.report.figures.in_numbers import curves_in_numbers, in_numbers, with_interval
 from lossbench.compare.report.formatting import equals, words
 from lossbench.tasks.loss_lines import line_of, thin_line_of
 
@@ -106,19 +108,14 @@ def learning_curves(analysis: Analysis) -> list[Picture]:
     known = any(f"test/{analysis.metric}" in names_in(history) for history in histories)
     metric = analysis.metric if known else analysis.comparison.task.columns[0]
     name = f"test/{metric}"
-    curves = {label: over_epochs(analysis.comparison.finished(label), name) for label in analysis.counted}
-    if not curves or max(len(epochs) for epochs, _ in curves.values()) < 2:
+    curves = curves_over_epochs(analysis, name)
+    if not curves:
         return []
-    band = f"{100 * analysis.options.confidence:g} % Student-t band over {over_seeds(analysis)}"
-    alt = in_numbers(
-        f"Test {words(metric)}, mean over {over_seeds(analysis)}, {of_epochs(epochs for epochs, _ in curves.values())}",
-        {label: first_to_last(values) for label, (_, values) in curves.items()},
-    )
+    band = band_over_seeds(analysis)
+    alt = curves_in_numbers(f"Test {words(metric)}, mean over {over_seeds(analysis)}", curves)
     if len(curves) > OVERLAID:
         figure = _small_multiples(analysis, curves, metric)
-        caption = (
-            f"Test {words(metric)} after each epoch, mean and {band}; thin in each panel: {analysis.baseline}. {_CUT}"
-        )
+        caption = f"Test {words(metric)} after each epoch, {band}; thin in each panel: {analysis.baseline}. {_CUT}"
         return [Picture("learning_curves", "Learning curves", caption, figure, alt)]
     monitor = analysis.comparison.any_entry["monitor"]
     parts = {"test set": name, "validation part, as it came": f"val/{monitor}"}
@@ -145,7 +142,7 @@ def learning_curves(analysis: Analysis) -> list[Picture]:
             analysis.comparison.task.higher_is_better(parts[title].partition("/")[2]),
         )
     lines_legend(figure, grid[0], curves, analysis.baseline)
-    caption = f"Test and validation {words(metric)} after each epoch, mean and {band}. {_CUT}"
+    caption = f"Test and validation {words(metric)} after each epoch, {band}. {_CUT}"
     return [Picture("learning_curves", "Learning curves", caption, figure, alt)]
 
 

@@ -17,12 +17,12 @@ from lossbench.compare.report.figures.drawing import (
     REFERENCE,
     Array,
     Picture,
+    band_over_seeds,
     columns_of,
     draw_band,
     label_axes,
     lines_legend,
     over_epochs,
-    over_seeds,
     panels,
     title_panel,
 )
@@ -49,7 +49,7 @@ def weights(analysis: Analysis) -> list[Picture]:
         return []
     caption = (
         "Weight that the sum of the terms has in a step, mean over each epoch; each method on a scale of its own; "
-        f"{_over(analysis)}."
+        f"{band_over_seeds(analysis)}."
     )
     alt = f"Weights of terms in the last epoch. {_told(found)}"
     return [Picture("term_weights", "Weights over epochs", caption, _drawn(analysis, found, "weight"), alt)]
@@ -69,7 +69,7 @@ def conflict(analysis: Analysis) -> list[Picture]:
         axes.set_ylim(-1.05, 1.05)
     caption = (
         "Cosine between the gradients of two terms in the shared parameters, mean over the steps of each epoch at "
-        f"which it was taken; below 0 (line) what helps one harms the other; {_over(analysis)}."
+        f"which it was taken; below 0 (line) what helps one harms the other; {band_over_seeds(analysis)}."
     )
     below = "; ".join(f"{label}: {_below(lines)}" for label, lines in list(found.items())[:MOST_TOLD])
     alt = f"Cosine between gradients of terms in the last epoch. {_told(found)} Epochs with a mean below 0: {below}."
@@ -89,7 +89,7 @@ def gradient_norms(analysis: Analysis) -> list[Picture]:
         axes.yaxis.set_minor_formatter(NullFormatter())
     caption = (
         "Norm of the gradient of each term in the shared parameters, mean over the steps of each epoch at which it was "
-        f"taken; {_over(analysis)}."
+        f"taken; {band_over_seeds(analysis)}."
     )
     alt = f"Gradient norms of terms in the last epoch. {_told(found)}"
     return [Picture("term_gradient_norms", "Gradients of the terms over epochs", caption, figure, alt)]
@@ -142,10 +142,6 @@ def _drawn(
     label_axes(grid, "epoch", y_label)
     lines_legend(figure, grid[0], names)
     return figure
-
-
-def _over(analysis: Analysis) -> str:
-    return f"mean and {100 * analysis.options.confidence:g} % Student-t band over {over_seeds(analysis)}"
 
 
 def _told(found: Mapping[str, Lines]) -> str:
