@@ -7,6 +7,7 @@ from lossbench.config.cell import Cell
 from lossbench.config.checks import check, leave_out_impossible
 from lossbench.config.compose import compose_cells, only_looks, put_user_code_on_path
 from lossbench.config.engines import engine_of
+from lossbench.config.repeats import once_each
 from lossbench.race.contestants import check_race, rules_of
 from lossbench.records import files
 from lossbench.running.stopping import stop_signals
@@ -20,6 +21,7 @@ def main() -> int:
         return look(arguments)
     cells = leave_out_impossible(compose_racing(arguments))
     check(cells)
+    cells = once_each(cells)
     check_race(cells)
     from lossbench.race.rounds import run_races
 

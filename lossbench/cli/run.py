@@ -3,6 +3,7 @@
 from lossbench.cli.arguments import look, read_arguments
 from lossbench.config.checks import check, leave_out_impossible
 from lossbench.config.compose import compose_cells, only_looks, put_user_code_on_path
+from lossbench.config.repeats import once_each
 from lossbench.records import files
 from lossbench.running.launch import launch
 from lossbench.running.stopping import stop_signals
@@ -16,5 +17,6 @@ def main() -> int:
         return look(arguments)
     cells = leave_out_impossible(compose_cells(arguments))
     check(cells)
+    cells = once_each(cells)
     with stop_signals(), files.telling_a_full_disk(cells[0].config.output_dir):
         return launch(cells)

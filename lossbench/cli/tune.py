@@ -10,6 +10,7 @@ from lossbench.cli.arguments import look, read_arguments
 from lossbench.config.cell import Cell
 from lossbench.config.checks import check, leave_out_impossible
 from lossbench.config.compose import compose_cells, only_looks, put_user_code_on_path
+from lossbench.config.repeats import once_each
 from lossbench.errors import ConfigError, Killed
 from lossbench.race.contestants import check_race, rules_of
 from lossbench.records import files
@@ -83,7 +84,7 @@ def tune_and_compare(cells: list[Cell]) -> int:
             file=sys.stderr,
         )
         return 1
-    chosen = [tuned_cell(cell, values) for cell in cells if (values := found[study_name(cell)]) is not None]
+    chosen = once_each([tuned_cell(cell, values) for cell in cells if (values := found[study_name(cell)]) is not None])
     if first.tune.race:
         from lossbench.race.rounds import run_races
 

@@ -25,8 +25,30 @@ BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the words of a command, by default those of this process, as `hydra.main` does."""
-    return get_args_parser().parse_args(words)
+    """Read the words of a command, by default those of this process, as `hydra.main` does.
+
+    Raises
+    ------
+    argparse.ArgumentError
+        With what is wrong.
+    UnreadWords
+        With the words that are not read: unknown flags, or overrides on both sides of a flag.
+
+    """
+    parser = get_args_parser()
+    parser.exit_on_error = False
+    arguments, unread = parser.parse_known_args(words)
+    if unread:
+        raise UnreadWords(unread, [flag for action in parser._actions for flag in action.option_strings])
+    return arguments
+
+
+class UnreadWords(Exception):
+    """Words of a command line that Hydra does not read, and the flags that it knows."""
+
+    def __init__(self, words: list[str], flags: list[str]) -> None:
+        super().__init__(" ".join(words))
+        self.words, self.flags = words, flags
 
 
 def expand_sweep(overrides: list[Override]) -> list[list[str]]:

@@ -1,8 +1,9 @@
 """What the options of Lightning's trainer, its callbacks and a schedule must be, so that every number is what it says.
 
-Nothing here imports torch.
+Nothing here imports torch, unless the user brings a callback of their own.
 """
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from lossbench.config.cell import Cell
 from lossbench.config.source import said_by
 from lossbench.errors import ConfigError, nearest
+from lossbench.locate import locate
 
 WHOLE = "the test set is evaluated whole, whatever is trained on"
 REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
@@ -96,9 +98,39 @@ def callbacks_of(trainer: DictConfig) -> list[DictConfig]:
 
 
 def _check_callback(cell: Cell, node: DictConfig) -> None:
-    monitor = node.get("monitor")
-    if monitor is not None and str(node["_target_"]).startswith("pytorch_lightning."):
-        _check_monitor(cell, f"trainer.callbacks: {str(node['_target_']).rpartition('.')[2]}: monitor", str(monitor))
+    monitor, target = node.get("monitor"), str(node["_target_"])
+    if not target.startswith("pytorch_lightning."):
+        _check_own_callback(node, target)
+    elif monitor is not None:
+        _check_monitor(cell, f"trainer.callbacks: {target.rpartition('.')[2]}: monitor", str(monitor))
+
+
+def _check_own_callback(node: DictConfig, target: str) -> None:
+    """Check that a class of the user is a callback and takes its options."""
+    try:
+        found = locate(target)
+    except ConfigError:  # a method of a class: the run sees what it returns
+        return
+    if not isinstance(found, type):
+        return
+    from pytorch_lightning import Callback
+
+    if not issubclass(found, Callback):
+        raise no_callback(target)
+    given = {str(name): value for name, value in node.items() if not str(name).startswith("_")}
+    signature = inspect.signature(found)
+    try:
+        signature.bind(*node.get("_args_", ()), **given)
+    except TypeError as error:
+        raise ConfigError(f"trainer.callbacks: {target}: {error}. Its signature is {signature}.") from error
+
+
+def no_callback(target: str) -> ConfigError:
+    """Return what is said of a class or function that makes no callback."""
+    return ConfigError(
+        f"trainer.callbacks: {target} is no callback of pytorch_lightning. "
+        "(The package `lightning` has classes of the same names that do not mix with it.)"
+    )
 
 
 def _check_monitor(cell: Cell, key: str, name: str) -> None:

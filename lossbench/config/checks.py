@@ -18,6 +18,7 @@ from lossbench.config.check_data import check_own_data, check_parts, check_sides
 from lossbench.config.check_method import check_method
 from lossbench.config.check_model import check_model, say_of_large_images
 from lossbench.config.check_several import check_terms_of_parts
+from lossbench.config.check_targets import check_targets
 from lossbench.config.check_teacher import check_teacher, check_teachers
 from lossbench.config.check_tracking import check_tracking
 from lossbench.config.check_trainer import check_trainer
@@ -26,7 +27,7 @@ from lossbench.config.engines import engine_of
 from lossbench.config.seeds import without_other_seeds
 from lossbench.config.source import said_by
 from lossbench.config.tested_epochs import check_test_every
-from lossbench.config.values import OF_OTHERS, check_node, check_values, table_of
+from lossbench.config.values import check_node, check_values, table_of
 from lossbench.config.variants import check_names
 from lossbench.data.shapes import axis_of, data_for, declared_sources, require_fit, tasks_of
 from lossbench.errors import ConfigError, nearest
@@ -148,7 +149,7 @@ def check_fit(cell: Cell) -> None:
     noise = cell.config.data.get("noise")
     if noise is not None and noise.kind in FAMILIES:
         _check_choice("data.noise.family", noise.family, FAMILIES[noise.kind])
-    _check_targets(cell)
+    check_targets(cell)
     _check_loss(cell)
     check_teacher(cell)
     check_warm_start(cell)
@@ -197,14 +198,6 @@ def _groups() -> set[str]:
 def _check_choice(key: str, value: Any, allowed: list[str]) -> None:
     if value is not None and value not in allowed:
         raise ConfigError(f"{key}={value} is not known. {nearest(str(value), allowed)}")
-
-
-def _check_targets(cell: Cell) -> None:
-    """Import what the user brings in place of our own parts."""
-    for group in ("data", "learner", "model", "optimizer", "scheduler", "trainer", *AXES):
-        target = str(cell.config[group]["_target_"])
-        if not target.startswith("lossbench.") and target not in OF_OTHERS:
-            locate(target)
 
 
 def _check_loss(cell: Cell) -> None:

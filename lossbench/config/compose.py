@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from lossbench.compat.hydra import BASIC_SWEEPER, expand_sweep, reading_each_file_once
 from lossbench.config.cell import Cell, cell_of
 from lossbench.config.hydra_errors import SEARCHED, as_list, clear_errors
+from lossbench.config.repeats import say_lost_sweeps
 from lossbench.config.values import takes_a_list
 from lossbench.config.variants import as_hydra_reads, beside, is_of_variants, key_of, variants_in
 from lossbench.errors import ConfigError
@@ -56,6 +57,7 @@ def compose_cells(arguments: argparse.Namespace) -> list[Cell]:
         if not multirun:
             return [cell_of(first)]
         parameters = [f"{key}={value}" for key, value in dict(first.hydra.sweeper.get("params") or {}).items()]
+        say_lost_sweeps(arguments.overrides, _is_swept)
         lines = parameters + [line for line in arguments.overrides if not is_of_variants(line)]
 
         def compose_others(lines: list[str]) -> DictConfig:

@@ -12,6 +12,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lossbench.config.variants import QUOTED, WRITTEN, is_of_variants
 from lossbench.errors import ConfigError, first_line, nearest
 from lossbench.locate import CONF, own_choices
 
@@ -46,7 +47,8 @@ def clear_errors(overrides: list[str], compose_raw: Compose) -> Iterator[None]:
         if "Config group override" not in str(error):
             raise
         group = next((line.partition("=")[0] for line in overrides if line.endswith("=null")), "")
-        said = f"{group}=null: there must be one. {nearest('', _choices(group))}" if group else first_line(error)
+        options = f" {nearest('', known)}" if (known := _choices(group)) else ""
+        said = f"{group}=null: there must be one.{options}" if group else first_line(error)
         raise ConfigError(said) from error
 
 
@@ -59,6 +61,8 @@ def _not_yaml(error: yaml.MarkedYAMLError) -> str:
 
 def _unknown_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    if not group:
+        return f"--config-name {choice}: there is no such config. {nearest(choice, own_choices(''))}"
     if group == "hydra/sweeper":
         return f"{group}={choice}: a comparison runs every combination of its values. {SEARCHED}"
     if group == "hydra/launcher" and "submitit" in choice:
@@ -83,8 +87,12 @@ def as_list(word: str) -> str:
 def _unreadable(error: OverrideParseException) -> str:
     word = str(error.override)
     key, _, formula = word.partition("=")
+    if is_of_variants(word):
+        return f"{word.lstrip('+')}: {_first_lines(error)}. {WRITTEN} {QUOTED}"
     if any(formula.count(quote) % 2 for quote in "\"'"):
         return f"{word}: a quote is opened that is not closed."
+    if any(word.count(opened) > word.count(closed) for opened, closed in ("[]", "{}")):
+        return f"{word}: a bracket is opened that is not closed. With spaces it needs quotes for the shell: '{key}=...'"
     if re.search(r"[(^*]", formula) and not re.search(r"[\"']|^(choice|range|interval|glob|tag)\(", formula):
         return f"{word}: a formula stands in quotes, and once more for the shell: '{key}=\"{formula}\"'."
     if "=" in word or word.startswith("~"):
@@ -97,17 +105,48 @@ def _unreadable(error: OverrideParseException) -> str:
 def _not_composed(error: Exception, overrides: list[str], compose_raw: Compose) -> str:
     if ambiguous := re.search(r"Ambiguous value for argument '(.+)'", str(error)):
         return f"{ambiguous[1]}: {as_list(ambiguous[1])}"
-    key = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error))
-    line = next((line for line in overrides if key and line.lstrip("+~").startswith(key[1])), None)
-    if key is None or line is None:
+    if doubled := re.search(r"Multiple values for (\S+)\.|force-add of config groups[^']*'\++([^=']+)", str(error)):
+        return _chosen_twice(doubled[1] or doubled[2], overrides)
+    found = re.search(r"Could not (override|append|delete)[^']*'([^']+)'", str(error))
+    sign = {"append": "+", "delete": "~"}.get(found[1], "") if found else ""
+    lines = [line for line in overrides if found and line.startswith(sign) and line.lstrip("+~").startswith(found[2])]
+    if found is None or not lines:
         return _first_lines(error) + (f": {first_line(error.__cause__)}" if error.__cause__ else "")
-    if line.startswith(("+", "~")):
-        return f"{line}: {_first_lines(error)}"
+    groups = [other for other in overrides if other not in lines and "." not in other.partition("=")[0]]
+    return (
+        f"{lines[0]}: {_not_applied(lines[0], found[2], error, overrides, _compose_what_can_be(groups, compose_raw))}"
+    )
+
+
+def _not_applied(line: str, key: str, error: Exception, overrides: list[str], config: DictConfig) -> str:
+    """Say why an override does not fit a config that is composed without it."""
+    name, _, value = line.lstrip("+~").partition("=")
+    if "An item is already" in str(error):
+        return f"there is a key {key!r} already. Write {name}={value}"
+    if line.startswith("+"):
+        return _first_lines(error)
+    if line.startswith("~"):
+        now = config.hydra.runtime.choices.get(name) or (None if "/" in name else OmegaConf.select(config, name))
+        is_other = value and now is not None
+        return f"it is {name}={now} here. Write ~{name}" if is_other else unknown_key(name, "", config)
     inner = re.search(r"full_key: (\S+)", str(error.__cause__))  # of `scheduler={gamma: 1}` the key scheduler.gamma
-    missing = inner[1] if inner and inner[1].startswith(f"{key[1]}.") else key[1]
-    groups = [other for other in overrides if other != line and "." not in other.partition("=")[0]]
-    value = line.partition("=")[2]
-    return f"{line}: {_unknown_key(missing, value, _compose_what_can_be(groups, compose_raw))}"
+    missing = inner[1] if inner and inner[1].startswith(f"{key}.") else key
+    target = f"{missing.rpartition('.')[0]}._target_="
+    own = next((other.removeprefix(target) for other in overrides if other.startswith(target)), None)
+    if own is not None:
+        return f"there is no such key yet. As an option of {own} it is +{missing}=..."
+    added = f" (To add a new key, write +{missing}=...)" if "/" not in missing else ""
+    return unknown_key(missing, value, config) + added
+
+
+def _chosen_twice(group: str, overrides: list[str]) -> str:
+    """Say how a group is chosen that has a choice already; a file that does so has no `override`."""
+    line = next((line for line in overrides if line.startswith("+") and line.lstrip("+").startswith(group)), None)
+    if line is None:
+        return f"{group}: there is a choice already, so a file that makes another one writes override /{group}: NAME."
+    choice = line.partition("=")[2]
+    known = f" {nearest(choice, _choices(group))}" if _choices(group) and choice not in _choices(group) else ""
+    return f"{line}: there is a choice of {group} already. Without the plus, {group}={choice} takes its place.{known}"
 
 
 def _compose_what_can_be(overrides: list[str], compose_raw: Compose) -> DictConfig:
@@ -117,7 +156,11 @@ def _compose_what_can_be(overrides: list[str], compose_raw: Compose) -> DictConf
         return compose_raw([])
 
 
-def _unknown_key(key: str, value: str, config: DictConfig) -> str:
+def unknown_key(key: str, value: str, config: DictConfig) -> str:
+    """Say that a composed config has no such key, or group, which was to get a value, and which there are."""
+    if "/" in key:
+        groups = {str(group).partition("@")[0] for group in config.hydra.runtime.choices}
+        return f"there is no group {key!r}. {nearest(key, groups)}"
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
     if not isinstance(node, DictConfig):
@@ -133,7 +176,7 @@ def _unknown_key(key: str, value: str, config: DictConfig) -> str:
     where = f"{group}={chosen}, which is chosen here" if chosen else parent or "the config"
     others = [each for each in _choices(group) if re.search(rf"^{name}:", _yaml(group, each), re.MULTILINE)]
     instead = f" It is a key of {', '.join(f'{group}={each}' for each in others)}." if chosen and others else ""
-    return f"there is no key {name!r} in {where}. {hint}{instead} (To add a new key, write +{key}=...)"
+    return f"there is no key {name!r} in {where}. {hint}{instead}"
 
 
 def _nearest_below(name: str, config: DictConfig) -> str:

@@ -24,6 +24,10 @@ OF_COMMAND = (
 )  # fmt: skip
 """What holds for a whole command, so that no variant can set it."""
 WRITTEN = 'Write variants.NAME="loss=focal loss.gamma=1", or in YAML variants: {NAME: [loss=focal, loss.gamma=1]}.'
+QUOTED = (
+    "Quotes stand around all overrides of a name, and inside them quotes of the other kind: "
+    "variants.NAME=\"loss=expression loss.expression='-log(p)'\"."
+)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _TYPED = re.compile(r"\+{0,2}variants\.([^=]*)=(.*)", re.DOTALL)
 _OF_PART = re.compile(r"(loss\.(?:terms|weights)\.[^\W\d]\w*=.*)", re.DOTALL)
@@ -57,7 +61,7 @@ def _quoted(word: str) -> str:
     match = _TYPED.fullmatch(word)
     if match is None:
         return _added(word)
-    name, value = match[1], match[2].strip()
+    name, value = match[1], _within_quotes(match[2].strip())
     _require_name(f"variants.{name}", name)
     if value.startswith('["'):
         return f"++variants.{name}={value}"
@@ -67,6 +71,11 @@ def _quoted(word: str) -> str:
         raise ConfigError(f"variants.{name}={value}: nothing stands under the name. {WRITTEN}")
     escaped = (part.replace('"', '\\"') for part in parts)
     return f"++variants.{name}=[" + ",".join(f'"{part}"' for part in escaped) + "]"
+
+
+def _within_quotes(text: str) -> str:
+    """Take off the quotes that stand around a whole text, and leave those that other text parts."""
+    return text[1:-1].strip() if text[:1] in ("'", '"') and text.find(text[0], 1) == len(text) - 1 else text
 
 
 def _added(word: str) -> str:
@@ -87,7 +96,7 @@ def _split(text: str, separators: str) -> list[str]:
         else:
             parts[-1] += character
     trimmed = [part.strip() for part in parts if part.strip()]
-    return [part[1:-1] if part[0] == part[-1] and part[0] in "'\"" else part for part in trimmed]
+    return [_within_quotes(part) for part in trimmed]
 
 
 def variants_in(config: DictConfig) -> dict[str, list[str]]:
@@ -108,7 +117,7 @@ def variants_in(config: DictConfig) -> dict[str, list[str]]:
     for name, lines in node.items():
         key = f"variants.{name}"
         _require_name(key, str(name))
-        given = _split(lines, " \t\n") if isinstance(lines, str) else lines
+        given = _split(_within_quotes(lines), " \t\n") if isinstance(lines, str) else lines
         if not isinstance(given, list) or not all(isinstance(line, str) for line in given):
             raise ConfigError(f"{key}={lines}: a variant is a list of overrides. {WRITTEN}")
         if not given:
@@ -130,7 +139,7 @@ def _require_override(key: str, line: str) -> None:
     try:
         override = OverridesParser.create().parse_override(line)
     except HydraException as error:
-        raise ConfigError(f"{key}: {line} can't be read: {first_line(error)}") from error
+        raise ConfigError(f"{key}: {line} can't be read: {first_line(error)}. {WRITTEN} {QUOTED}") from error
     if override.is_sweep_override():
         raise ConfigError(f"{key}: {line} has several values. A variant has one of each key: make a variant of each.")
     if (top := re.split(r"[./@]", override.key_or_group)[0]) in OF_COMMAND:

@@ -20,7 +20,7 @@ from lossbench.catalogue.facts import hyperparameters
 from lossbench.compat.lightning import NoProfiler, ask_signatures_once
 from lossbench.compat.short_steps import shorten_steps
 from lossbench.config.cell import without
-from lossbench.config.check_trainer import callbacks_of
+from lossbench.config.check_trainer import callbacks_of, no_callback
 from lossbench.data.foreign import wrap
 from lossbench.errors import ConfigError
 from lossbench.locate import CONF, locate
@@ -117,10 +117,7 @@ def _is_built(node: dict[str, Any]) -> bool:
 def _callback(node: DictConfig) -> pl.Callback:
     made = build(node)
     if not isinstance(made, pl.Callback):
-        raise ConfigError(
-            f"trainer.callbacks: {node['_target_']} is no callback of pytorch_lightning. "
-            "(The package `lightning` has classes of the same names that do not mix with it.)"
-        )
+        raise no_callback(str(node["_target_"]))
     return made
 
 

@@ -39,8 +39,9 @@ def train(trainer: pl.Trainer, learner: Learner, data: Any, checkpoint: Path | N
 
 
 def quiet() -> None:
-    """Leave out what Lightning says of loaders and devices: batches come from memory."""
+    """Leave out what Lightning says of loaders and devices: batches come from memory. What a profiler says is shown."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("pytorch_lightning.profilers").setLevel(logging.INFO)
     patterns = (
         ".*does not have many workers.*",
         ".*logging interval.*",

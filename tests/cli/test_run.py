@@ -68,6 +68,13 @@ MISTAKES = {
     "tracking.uri=./mlruns": ["tracking.uri=./mlruns", "sqlite:///FILE"],
     "tracking.uri=http://127.0.0.1:9": ["no server answers", "tracking.uri=http://127.0.0.1:9"],
     "model._target_=nowhere.Model": ["nowhere", "current folder"],
+    "trainer.callbacks=[{_target_:nowhere.Stop}]": ["_target_=nowhere.Stop", "current folder"],
+    "trainer.callbacks=[{_target_:pytorch_lightning.callbacks.EarlyStoping}]": [
+        "EarlyStoping",
+        "Nearest: EarlyStopping",
+    ],
+    "--cfg job --package los": ["--package los", "Nearest: loss"],
+    "seed=0 -m loss=focal,ldam": ["loss=focal,ldam", "before a flag and after it"],
     "--config-dir nowhere": ["--config-dir nowhere", "no such folder"],
 }
 

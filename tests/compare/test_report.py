@@ -333,6 +333,6 @@ def test_what_nobody_trained_has_a_row_in_every_table():
     analysis = analyse(comparison, Options(metric="ndcg_at_10"))
     (means, *_), grouped = tables(analysis), group_tables(analysis)
     assert means.heading[:4] == ["loss", "n", "group", "nDCG@10"]
-    assert [row[:4] for row in means.rows[2:]] == [["bm25", "–", "–", "0.380"], ["random", "–", "–", "–"]]
+    assert [row[:4] for row in means.rows[2:]] == [["BM25", "–", "–", "0.380"], ["random", "–", "–", "–"]]
     assert [row[1:] for row in grouped["Ranking"].rows[2:]] == [["0.380", "–"], ["–", "0.010"]]
     assert not {"BM25", "Random order"} & set(grouped)

@@ -4,9 +4,11 @@ import copy
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
+from lossbench.config.check_targets import lightning_callbacks
 from lossbench.errors import ConfigError
 from lossbench.records import record
 from lossbench.running.assemble import build_learner
@@ -77,10 +79,52 @@ def test_callbacks_may_be_a_mapping_as_in_templates(cell):
     assert run(listed)["history"] == run(mapped)["history"]
 
 
-def test_a_callback_of_another_kind_is_refused(cell):
-    made = cell(*SMALL, "trainer.callbacks=[{_target_: torch.nn.ReLU}]")
-    with pytest.raises(ConfigError, match=r"torch\.nn\.ReLU is no callback of pytorch_lightning"):
-        run(made)
+class Every(Callback):
+    """Take an option, and be made by a method, too."""
+
+    def __init__(self, steps=1):
+        self.steps = steps
+
+    @classmethod
+    def second(cls):
+        return cls(2)
+
+
+def no_callback():
+    return 3
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("callbacks=[{_target_: torch.nn.ReLU}]", "torch.nn.ReLU is no callback of pytorch_lightning"),
+        ("callbacks=[{_target_: nowhere.Stop}]", "importing 'nowhere' failed"),
+        ("callbacks={a: {_target_: pytorch_lightning.callbacks.EarlyStoping}}", "Nearest: EarlyStopping"),
+        (f"callbacks=[{{_target_: {__name__}.Evry}}]", "Nearest: Every"),
+        (f"callbacks=[{{_target_: {__name__}.Every, stps: 2}}]", "unexpected keyword argument 'stps'"),
+        (f"callbacks=[{{_target_: {__name__}.Every, steps: {{_target_: nowhere.N}}}}]", "importing 'nowhere' failed"),
+        ("profiler={_target_: nowhere.Profiler}", "importing 'nowhere' failed"),
+    ],
+)
+def test_parts_of_a_trainer_that_can_t_be_built_are_told_before_anything_starts(option, told, cell):
+    with pytest.raises(ConfigError) as error:
+        cell(*SMALL, f"trainer.{option}")
+    assert told in str(error.value)
+
+
+def test_what_a_method_or_a_function_makes_is_seen_when_it_is_built(cell):
+    assert run(cell(*SMALL, f"trainer.callbacks=[{{_target_: {__name__}.Every.second}}]"))["status"] == "finished"
+    with pytest.raises(ConfigError, match=r"no_callback is no callback of pytorch_lightning"):
+        run(cell(*SMALL, f"trainer.callbacks=[{{_target_: {__name__}.no_callback}}]"))
+
+
+def test_the_callbacks_of_lightning_are_known_without_importing_it():
+    assert lightning_callbacks() == list(pl.callbacks.__all__)
+
+
+def test_a_profiler_says_what_it_has_measured(cell, caplog):
+    run(cell(*SMALL, "trainer.profiler=simple"))
+    assert "FIT Profiler Report" in caplog.text and "run_training_epoch" in caplog.text
 
 
 class Shrink(Callback):

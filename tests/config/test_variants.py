@@ -71,6 +71,10 @@ def test_the_name_is_in_no_key_and_no_folder(sweep):
         ("loss=weighted_sum 'loss.terms.1={name: focal}'", ["loss=weighted_sum", "loss.terms.1={name: focal}"]),
         ("loss.terms.1={name: focal, gamma: 1} a='b c'", ["loss.terms.1={name: focal, gamma: 1}", "a='b c'"]),
         ('a="b c"', ['a=\\"b c\\"']),
+        ('"loss=focal loss.gamma=1"', ["loss=focal", "loss.gamma=1"]),
+        ("'loss=focal loss.gamma=1'", ["loss=focal", "loss.gamma=1"]),
+        ('"loss=focal" "loss.gamma=1"', ["loss=focal", "loss.gamma=1"]),
+        ("\"loss=expression a='p q'\"", ["loss=expression", "a='p q'"]),
     ],
 )
 def test_words_become_lists_that_hydra_reads(typed, lines):
@@ -110,6 +114,15 @@ def test_yaml_brings_variants_and_the_command_line_more(tmp_path, sweep):
         ("'variants.a=loss=focal engine=single'", ["variants.a: engine=single", "whole command"]),
         ("variants.a=loss=focal loss=gce,sce", ["variants.a sets loss", "loss=gce,sce", "several values"]),
         ("variants.a=loss=focal 'variants.b=loss=focal loss.gamma=2.0'", ["variants.a and variants.b", "the same run"]),
+        (
+            '\'variants.a="loss=expression loss.expression="-log(p)""\'',
+            ["variants.a: ", "can't be read", "quotes of the other kind"],
+        ),
+        (
+            '\'variants.a="loss=focal", "loss.gamma=1"\'',
+            ["variants.a: ", 'Write variants.NAME="loss=focal loss.gamma=1"'],
+        ),
+        ('\'variants.a=["loss=focal" "loss.gamma=1"]\'', ["variants.a=[", "in YAML variants: {NAME: [loss=focal,"]),
         ("variants.ldam=loss=focal", ["variants.ldam", "there is a loss ldam", "focal"]),
         ("'variants.a=loss=focal loss.gamma=-1'", ["loss.gamma=-1"]),
         ("variants.a=loss=focal compare.baseline=b seed=0,1", ["compare.baseline=b", "Allowed: a, focal"]),
@@ -165,6 +178,18 @@ def test_names_in_labels():
     assert meanings(comparison.entries) == {"mild": "focal(gamma=1)"}
     assert names(comparison) == ["mild is focal(gamma=1)."] and tags_of({**mild, "learner": "supervised", "config": {
         **mild["config"], "tracking": {"experiment": None}}})["variant"] == "mild"  # fmt: skip
+
+
+def test_labels_of_a_users_loss_say_its_parameters_as_those_of_ours_do():
+    def entry(seed, variant=None, **settings):
+        made = made_up("mine", seed, 0.5, variant=variant)
+        return {**made, "config": {**made["config"], "loss": {"_target_": "own.mine", **settings}}}
+
+    assert labels([entry(0, alpha=1.0), entry(0, alpha=2.0)]) == ["mine(alpha=1)", "mine(alpha=2)"]
+    assert labels([entry(0), entry(0, alpha=2.0)]) == ["mine", "mine(alpha=2)"]  # what it is else, its code says
+    assert labels([entry(0, alpha=2.0), entry(1, alpha=2.0)]) == ["mine", "mine"]
+    (comparison,) = comparisons([entry(0, "strong", alpha=2.0), made_up("gce", 0, 0.5)])
+    assert names(comparison) == ["strong is mine(alpha=2)."]
 
 
 def test_a_name_says_its_parameters_even_if_nothing_differs():

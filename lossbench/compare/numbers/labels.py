@@ -100,18 +100,37 @@ def plain_labels(records: list[Record], whole: bool = False) -> list[str]:
         for name, value in _parameters(entry).items():
             settings[_owner(entry, name)].add(_shown(value))
     names, known = [], set(loss_names())
+    lacked = _lacked_by_some(records)
     for entry in records:
         own = _parameters(entry)
+        unsaid = set(hyperparameters(entry["config"]["loss"])) if whole and _is_own(entry) else set()
         usual = default_parameters(entry["loss"]) if whole and entry["loss"] in known else own
         differing = [
-            name for name in own if len(settings[_owner(entry, name)]) > 1 or own[name] != usual.get(name, own[name])
-        ]
+            name for name in own
+            if len(settings[_owner(entry, name)]) > 1 or own[name] != usual.get(name, own[name])
+            or name in unsaid or (entry["loss"], name) in lacked
+        ]  # fmt: skip
         shown = ", ".join(f"{name}={_shown(own[name])}" for name in differing if name != SUM)
         if SUM in own:  # the name of the loss does not say what it adds
             shown = f"{own[SUM]}, {shown}" if shown else own[SUM]
         own_name = entry["loss"] + additions(entry) + (f"({shown})" if shown else "")
         names.append(own_name + after(entry.get("warm_start")))
     return names
+
+
+def _is_own(entry: Record) -> bool:
+    """Tell whether the loss is the user's: what its parameters are where nothing is given, only its code says."""
+    return facts_of(entry["config"]["loss"].get("_target_", "")) is None
+
+
+def _lacked_by_some(records: list[Record]) -> set[tuple[str, str]]:
+    """Return the parameters of the user's losses that some of their runs are given and others not, with the loss."""
+    given: dict[str, list[set[str]]] = defaultdict(list)
+    for entry in filter(_is_own, records):
+        given[entry["loss"]].append(set(hyperparameters(entry["config"]["loss"])))
+    return {
+        (loss, name) for loss, each in given.items() for name in set[str]().union(*each) - each[0].intersection(*each)
+    }
 
 
 def is_as_usual(entry: Record) -> bool:
