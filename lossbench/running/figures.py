@@ -43,5 +43,6 @@ def _learning_curves(axes: Axes, entry: Record) -> None:
             epochs, values = [row["epoch"] for row in rows], [row[f"{part}/{metric}"] for row in rows]
             axes.plot(epochs, values, color=COLORS[part], label=part, marker="." if len(rows) < 30 else None)
     axes.set(xlabel="epoch", ylabel=metric.replace("_", " "), title=f"{entry['name']} ({entry['status']})")
+    axes.locator_params(axis="x", integer=True)
     axes.legend(frameon=False)
     axes.grid(alpha=0.3)

@@ -73,3 +73,13 @@ def test_names_beside_a_panel_are_not_cut_off(name, tmp_path):
         name_rows(axes, ["mse", name], name)
         save(Picture("rows", "Rows", "", figure), tmp_path)
         assert outside(figure) <= 0
+
+
+def test_epochs_are_whole_numbers(tmp_path):
+    figure, grid = panels(4, 1.8, share_x=True)
+    for axes in grid:
+        axes.plot([1, 2, 3], [0, 1, 0])
+    label_axes(grid, "epoch", "loss")
+    save(Picture("epochs", "Epochs", "", figure), tmp_path)
+    for axes in grid:
+        assert all(tick == round(tick) for tick in axes.get_xticks()) and len(axes.get_xticks()) >= 3

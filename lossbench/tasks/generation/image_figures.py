@@ -70,5 +70,6 @@ def loss_terms(axes: Axes, entry: Mapping[str, Any]) -> None:
         label, style = name.removeprefix("train/"), "k-" if name == "train/loss" else "-"
         axes.plot([row["epoch"] for row in rows], [row[name] for row in rows], style, label=label, marker=".")
     axes.set(xlabel="epoch", ylabel="mean over the training samples", title=f"{entry['name']}: the loss and its terms")
+    axes.locator_params(axis="x", integer=True)
     axes.legend(frameon=False)
     axes.grid(alpha=0.3)

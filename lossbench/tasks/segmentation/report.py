@@ -13,6 +13,7 @@ from lossbench.compare.report.figures.drawing import (
     draw_band,
     lines_legend,
     log_beyond,
+    name_epochs,
     one_panel,
 )
 from lossbench.compare.report.figures.first_runs import first_arrays, label_rows
@@ -77,7 +78,8 @@ def areas(analysis: Analysis) -> list[Picture]:
     for label, (epochs, values) in curves.items():
         draw_band(axes, epochs, values, analysis.options.confidence, line_of(label, analysis.baseline), label, ERROR)
     axes.axhline(1, color="#888888", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="epoch", ylabel="predicted over true area")
+    name_epochs(axes)
+    axes.set_ylabel("predicted over true area")
     log_beyond(axes, 2.0)
     axes.grid(alpha=0.3)
     lines_legend(figure, axes, curves, analysis.baseline)

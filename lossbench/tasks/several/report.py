@@ -11,6 +11,7 @@ from lossbench.compare.report.figures.drawing import (
     draw_band,
     lines_legend,
     mean_of,
+    name_epochs,
     over_epochs,
     over_seeds,
     panels,
@@ -58,7 +59,8 @@ def _over_epochs(analysis: Analysis, keys: dict[str, str], name: str, title: str
             if len(epochs):
                 look = line_of(label, analysis.baseline)
                 draw_band(axes, epochs, values, analysis.options.confidence, look, label, bounds)
-        axes.set(xlabel="epoch", title=keys[part].partition("/")[2].replace("_", " "))
+        name_epochs(axes)
+        axes.set(title=keys[part].partition("/")[2].replace("_", " "))
         axes.grid(alpha=0.3)
     lines_legend(figure, grid[0], analysis.counted, analysis.baseline)
     last = {

@@ -111,6 +111,12 @@ def panels(
     return figure, list(grid.flat[:count])
 
 
+def name_epochs(axes: Axes) -> None:
+    """Name the axis of epochs, which are whole numbers; axes that share it have the same numbers."""
+    axes.set_xlabel("epoch")
+    axes.locator_params(axis="x", integer=True)
+
+
 def label_axes(grid: list[Axes], x_label: str, y_label: str) -> None:
     """Name the axes of panels that share them, which have their titles: below the last row and before each row.
 
@@ -119,7 +125,9 @@ def label_axes(grid: list[Axes], x_label: str, y_label: str) -> None:
     columns = columns_of(grid)
     last = (len(grid) - 1) // columns
     for position, axes in enumerate(grid):
-        if position // columns == last:
+        if position // columns == last and x_label == "epoch":
+            name_epochs(axes)
+        elif position // columns == last:
             axes.set_xlabel(x_label)
         if position % columns == 0:
             axes.set_ylabel(y_label)

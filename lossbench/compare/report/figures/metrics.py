@@ -21,6 +21,7 @@ from lossbench.compare.report.figures.drawing import (
     label_axes,
     lines_legend,
     mean_and_half_width,
+    name_epochs,
     one_panel,
     over_epochs,
     over_seeds,
@@ -130,11 +131,8 @@ def learning_curves(analysis: Analysis) -> list[Picture]:
             bounds = analysis.comparison.task.bounds(parts[title])
             look = line_of(label, analysis.baseline)
             draw_band(axes, epochs, values, analysis.options.confidence, look, label, bounds)
-        axes.set(
-            xlabel="epoch",
-            ylabel=words(parts[title].partition("/")[2]),
-            title=title,
-        )
+        name_epochs(axes)
+        axes.set(ylabel=words(parts[title].partition("/")[2]), title=title)
         axes.grid(alpha=0.3)
         _keep_in_view(
             axes,

@@ -20,6 +20,7 @@ from lossbench.compare.report.figures.drawing import (
     lines_legend,
     mean_and_half_width,
     mean_of,
+    name_epochs,
     name_rows,
     one_panel,
     over_epochs,
@@ -157,7 +158,8 @@ def _overlaid_memory(analysis: Analysis, found: dict[str, Memory]) -> Figure:
         look = line_of(label, analysis.baseline)
         for axes, name in zip(grid, MEMORY, strict=False):
             draw_band(axes, *each[name], analysis.options.confidence, look, label, SHARE)
-            axes.set(xlabel="epoch", ylabel=MEMORY[name], ylim=(-0.02, 1.02))
+            name_epochs(axes)
+            axes.set(ylabel=MEMORY[name], ylim=(-0.02, 1.02))
             axes.grid(alpha=0.3)
         _draw_path(grid[2], analysis, each, line_of(label, analysis.baseline, marked=False))
     grid[2].set(xlabel=MEMORY["memorised"], ylabel=MEMORY["clean_accuracy"])
