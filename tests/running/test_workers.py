@@ -56,7 +56,10 @@ def test_what_runs_share_decides_which_stack_they_are_in(cell):
         (["compile=true"], "compile=true"),
         (["trainer.precision=16-mixed"], "trainer.precision=16-mixed"),
         (["trainer.accumulate_grad_batches=2"], "trainer.accumulate_grad_batches=2"),
-        (["trainer.callbacks=[{_target_: my.Callback}]"], "callbacks other than EarlyStopping"),
+        (
+            ["trainer.callbacks=[{_target_: pytorch_lightning.callbacks.ModelSummary}]"],
+            "callbacks other than EarlyStopping",
+        ),
         (["data=cifar_imb", "model=resnet32"], "ResNet32 gains nothing"),
     ],
 )
