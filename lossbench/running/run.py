@@ -34,6 +34,7 @@ from lossbench.running.feature_network import features_of
 from lossbench.running.loss_scale import calibrate
 from lossbench.running.resume import to_go_on_from
 from lossbench.running.reuse import reusable
+from lossbench.running.stopping import stopped
 from lossbench.running.trainer import TORCH_THREADS, quiet, threads_of, train
 from lossbench.tasks.problem import Problem
 from lossbench.tasks.task import METRICS_VERSION
@@ -230,7 +231,7 @@ def _fit(cell: Cell, trainer: pl.Trainer, learner: Learner, data: Any) -> Record
     except ConfigError:
         raise
     except (Exception, Killed) as error:
-        ending = record.ending_of(error)
+        ending = record.ending_of(stopped() or error)
         if ending["status"] != "killed":
             log.warning("%s: %s: %s", cell.name, ending["status"], ending.get("traceback", ending["error"]))
         return ending

@@ -33,6 +33,7 @@ from lossbench.running.callbacks import Cost, EpochReporter, StillOurs
 from lossbench.running.resume import to_go_on_from
 from lossbench.running.reuse import reusable
 from lossbench.running.run import Run, begin, run
+from lossbench.running.stopping import stopped
 from lossbench.running.trainer import TORCH_THREADS, quiet, threads_of
 
 log = logging.getLogger(__name__)
@@ -148,10 +149,11 @@ def _train(runs: Sequence[Run], checkpoints: Sequence[Checkpoint | None]) -> lis
             trainer.fit(stack, datamodule=data)
             if not together.shrinks and any(not _is_evaluated(runs[number]) for number in stack.alive):
                 trainer.validate(stack, datamodule=data, verbose=False)
-        except (Exception, Killed) as error:
+        except (Exception, Killed) as raised:
+            error = stopped() or raised
             together.end(record.ending_of(error))
             if isinstance(error, DiskFull | Killed):
-                raise
+                raise error from None
             log.warning("the stack of %s failed (%s): each trains alone", shown, first_line(error))
             return [runs[number].cell for number in stack.alive]
         runs, kept = together.survivors()

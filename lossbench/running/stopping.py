@@ -24,25 +24,38 @@ def exit_on_signals(when: str) -> None:
         signal.signal(number, leave)
 
 
+_raised: list[Killed] = []
+"""What signals have raised while `stop_signals` holds."""
+
+
+def stopped() -> Killed | None:
+    """Return what a signal has raised, if one has: a library may put an error of its own in its place.
+
+    Who takes an error for that of a run asks here first.
+    """
+    return _raised[-1] if _raised else None
+
+
 @contextmanager
 def stop_signals(then: str = GOES_ON) -> Iterator[None]:
     """Raise `Killed` on Ctrl-C and SIGTERM; `then` says what the same command does when it is given again.
 
     An error that comes of it, of a library that can't clean up where it was interrupted, does not take its place.
     """
-    raised: list[Killed] = []
 
     def kill(number: int, _frame: FrameType | None) -> None:
-        raised.append(Killed(number, then))
-        raise raised[-1]
+        _raised.append(Killed(number, then))
+        raise _raised[-1]
 
+    earlier = len(_raised)
     before = {number: signal.signal(number, kill) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     except Exception:
-        if raised:
-            raise raised[-1] from None
+        if len(_raised) > earlier:
+            raise _raised[-1] from None
         raise
     finally:
+        del _raised[earlier:]
         for number, handler in before.items():
             signal.signal(number, handler)

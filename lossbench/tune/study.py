@@ -35,6 +35,7 @@ from lossbench.running.assemble import build_learner
 from lossbench.running.build import build_data, build_trainer
 from lossbench.running.feature_network import features_of
 from lossbench.running.loss_scale import calibrate
+from lossbench.running.stopping import stopped
 from lossbench.running.trainer import TORCH_THREADS, quiet, threads_of, train
 from lossbench.seeding import derive_seed
 from lossbench.tune.space import Search, given_values, search_space, short_name, study_name, with_values
@@ -196,6 +197,8 @@ def _run_trial(study: optuna.Study, trial: optuna.Trial, cell: Cell) -> str:
         return str(pruned)
     except Exception as error:
         study.tell(trial, state=TrialState.FAIL)
+        if (killed := stopped()) is not None:
+            raise killed from None
         if isinstance(error, ConfigError):
             raise
         log.exception("%s: a trial failed", study.study_name)

@@ -113,3 +113,33 @@ def test_a_run_that_is_stopped_as_it_begins_or_ends_is_not_left_running(place, e
     assert (entry["status"], entry.get("signal")) == (("finished", None) if "done" in place else ("killed", 15))
     train(made)
     assert record.read(made.path)["status"] == "finished"
+
+
+def interrupted(*_, **__):
+    """Be stopped, as a library that makes an error of its own of it."""
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        raise RuntimeError("half made")
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("engine", ["single", "stacked"])
+def test_an_error_that_a_library_makes_of_a_signal_is_no_failure_of_the_run(engine, cell, monkeypatch):
+    made = cell("data=digits", "data.max_train=100", "data.max_test=50", "trainer.max_epochs=1")
+    monkeypatch.setattr("lossbench.running.run.train", interrupted)
+    monkeypatch.setattr("pytorch_lightning.Trainer.fit", interrupted)
+    with pytest.raises(Killed) as told, stop_signals():
+        run(made) if engine == "single" else run_stack([made])
+    assert told.value.exit_code == 143 and record.read(made.path)["status"] == "killed"
+
+
+def test_an_error_that_a_library_makes_of_a_signal_is_no_failure_of_a_trial(cell, monkeypatch):
+    optuna = pytest.importorskip("optuna", reason="optuna is not installed: pip install lossbench[tune]")
+    from lossbench.tune import study
+
+    monkeypatch.setattr(study, "_mean_score", interrupted)
+    found = optuna.create_study()
+    with pytest.raises(Killed), stop_signals():
+        study._run_trial(found, found.ask(), cell("data=digits"))
+    assert found.trials[0].state.name == "FAIL"
