@@ -166,6 +166,11 @@ def unknown_key(key: str, value: str, config: DictConfig) -> str:
     if not isinstance(node, DictConfig):
         return f"there is no key {key!r}. {nearest(key.partition('.')[0], [str(name) for name in config])}"
     known = [str(name) for name in node if not str(name).startswith("_") and name != "hydra"]
+    if name in known:
+        return f"{key!r} is null already, so there is nothing to take away."
+    if not parent and (choices := _choices(name)):
+        told = f"{value}." if value in choices else f"NAME. {nearest(value, choices)}"
+        return f"{name!r} is a group of which nothing is chosen yet, so write +{name}={told}"
     hint = nearest(name, known) if known else "It has no keys to set."
     if not parent and not hint.startswith("Nearest"):
         hint = _nearest_below(name, config) + hint
